@@ -1,0 +1,30 @@
+"""The console script: ``zoomsr train ...`` is ``python -m zoomsr.train ...``."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Digital zoom: train, compare and use super-resolution nets.")
+
+# Hydra reads these commands' arguments itself, --help included.
+_HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.callback()
+def _group() -> None:
+    """Makes typer treat a single command as a sub-command."""
+
+
+@app.command(context_settings=_HYDRA, add_help_option=False)
+def train(context: typer.Context) -> None:
+    """Train a net: zoomsr train model=unet trainer.max_epochs=10 (--help lists every setting)."""
+    sys.argv = [sys.argv[0], *context.args]
+    # As python -m does, so that Lightning can start further ranks by the module's name.
+    runpy.run_module("zoomsr.train", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""What watches a training: results, curves, pictures, progress, and the table of a sweep."""

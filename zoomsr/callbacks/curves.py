@@ -1,0 +1,48 @@
+"""Curves in TensorBoard whose axis is the epoch, training and held-out in one chart."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
+
+from zoomsr.callbacks.results import epoch_metrics
+
+_CHARTS = {
+    "MAE": "mae",
+    "PSNR on Y (dB)": "psnr_y",
+    "PSNR on RGB (dB)": "psnr_rgb",
+    "SSIM on Y": "ssim_y",
+    "SSIM on RGB": "ssim_rgb",
+}
+
+
+class Curves(Callback):
+    """Writes each epoch's metrics at step = epoch, counted from 1, and lays out the custom-scalar charts.
+
+    Lightning itself would log epoch metrics at the global step.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lay out the charts: each metric with its training and its held-out curve."""
+        if (writer := tensorboard(trainer)) is not None:
+            charts = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in _CHARTS.items()}
+            writer.add_custom_scalars({"Training and held-out, by epoch": charts})
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch's points."""
+        if (writer := tensorboard(trainer)) is not None:
+            for name, value in epoch_metrics(trainer).items():
+                if name not in ("train/loss", "optim/learning_rate"):  # these are logged per step
+                    writer.add_scalar(name, value, trainer.current_epoch + 1)
+
+
+def tensorboard(trainer: Trainer) -> SummaryWriter | None:
+    """The run's TensorBoard writer; None without one and on ranks above 0."""
+    if not trainer.is_global_zero:
+        return None
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            writer: SummaryWriter = logger.experiment
+            return writer
+    return None

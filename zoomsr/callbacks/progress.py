@@ -1,0 +1,45 @@
+"""Progress: a bar on a terminal, one plain line per epoch in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+
+from zoomsr.callbacks.results import epoch_metrics
+
+
+class EpochLines(ProgressBar):
+    """Prints ``epoch 3/10  train/mae 0.0123  val/mae 0.0131  val/psnr_y 34.10  12 s`` when an epoch ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = 0.0
+
+    def disable(self) -> None:
+        """Nothing to switch off: there is no bar (Lightning calls this on ranks above 0)."""
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Start the epoch's clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the epoch's line."""
+        if trainer.is_global_zero:
+            metrics = epoch_metrics(trainer)
+            shown = [
+                f"{name} {metrics[name]:{form}}"
+                for name, form in (("train/mae", ".4f"), ("val/mae", ".4f"), ("val/psnr_y", ".2f"))
+                if name in metrics
+            ]
+            seconds = time.perf_counter() - self._start
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            print("  ".join([epoch, *shown, f"{seconds:.0f} s"]), flush=True)
+
+
+def progress_bar() -> ProgressBar:
+    """The bar that fits where the output goes: a log file cannot show one that redraws itself."""
+    return RichProgressBar(leave=True) if sys.stdout.isatty() else EpochLines()

@@ -1,0 +1,110 @@
+"""The record of a run: metrics.csv, a row per epoch, and metrics.json, the final scores with what they rest on."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.metrics import ImageScore, mean_score
+from zoomsr.module import ZoomModule
+from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows, write_json, write_rows
+
+_PACKAGES = ("zoomsr", "torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
+
+
+class Results(Callback):
+    """Writes ``metrics.csv`` after every epoch and ``metrics.json`` after the test.
+
+    Args:
+        run_dir: the run's directory.
+        net_name: the net's row in tables.
+        net_config: how the net was made; kept as data, never read.
+    """
+
+    def __init__(self, run_dir: Path, *, net_name: str, net_config: dict[str, Any]) -> None:
+        self._run_dir = run_dir
+        self._net_name = net_name
+        self._net_config = net_config
+        self._best: tuple[int, float] | None = None
+        self._epoch_start = 0.0
+        self._seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch_start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Append the epoch's row; rows of epochs that a resume repeats are replaced."""
+        epoch, metrics = trainer.current_epoch + 1, epoch_metrics(trainer)
+        seconds = time.perf_counter() - self._epoch_start
+        self._seconds += seconds
+        if "val/psnr_y" in metrics and (self._best is None or metrics["val/psnr_y"] > self._best[1]):
+            self._best = (epoch, metrics["val/psnr_y"])
+        if trainer.is_global_zero:
+            path = self._run_dir / METRICS_CSV
+            rows = [row for row in read_rows(path) if row["epoch"] < epoch]
+            write_rows(path, [*rows, {"epoch": epoch, **metrics, "seconds": round(seconds, 3)}])
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the scores of the net and of bicubic on every held-out photograph."""
+        if trainer.is_global_zero and isinstance(pl_module, ZoomModule):
+            write_json(self._run_dir / METRICS_JSON, self._summary(trainer, pl_module))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best epoch and time so far, so that a resumed run counts on."""
+        return {"best": self._best, "seconds": self._seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See ``state_dict``."""
+        best = state_dict["best"]
+        self._best = None if best is None else (int(best[0]), float(best[1]))
+        self._seconds = float(state_dict["seconds"])
+
+    def _summary(self, trainer: Trainer, module: ZoomModule) -> dict[str, Any]:
+        data: PairsDataModule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
+        protocol = module.protocol
+        rows = {"bicubic": module.test_scores["bicubic"], self._net_name: module.test_scores["net"]}
+        return {
+            "protocols": {protocol.name: asdict(protocol)},
+            "data": {
+                "name": data.source.name,
+                "hash": data.source.digest(),
+                "n_train": len(data.source.train),
+                "n_val": len(data.source.val),
+            },
+            "net": {
+                "name": self._net_name,
+                "params": sum(parameter.numel() for parameter in module.net.parameters()),
+                "config": self._net_config,
+            },
+            "best_epoch": self._best[0] if self._best else 0,
+            "epochs": trainer.current_epoch,
+            "seconds": round(self._seconds, 1),
+            "sets": {
+                f"{data.source.name} held-out": {
+                    net: {protocol.name: _with_mean(scores, data.names)} for net, scores in rows.items()
+                }
+            },
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        }
+
+
+def epoch_metrics(trainer: Trainer) -> dict[str, float]:
+    """What the module logged in this epoch, in a fixed order: train/, val/, optim/."""
+    order = {"train": 0, "val": 1, "optim": 2}
+    values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.split("/")[0] in order}
+    return dict(sorted(values.items(), key=lambda item: order[item[0].split("/")[0]]))
+
+
+def _with_mean(scores: dict[int, ImageScore], names: list[str]) -> dict[str, Any]:
+    return {
+        "mean": mean_score(list(scores.values())).as_dict(),
+        "images": {names[index]: score.as_dict() for index, score in scores.items()},
+    }

@@ -1,0 +1,39 @@
+"""The table at the end of a sweep. Hydra makes this callback at start-up: nothing heavy may be imported here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich.console import Console
+
+from zoomsr.runs import Run
+from zoomsr.tables import score_table
+
+
+class SweepTable(Callback):
+    """Prints all jobs of a sweep, bicubic first, then by PSNR on Y."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Read every job's run directory below the sweep's."""
+        sweep_dir = Path(config.hydra.sweep.dir)
+        runs = [Run.read(path.parent) for path in sorted(sweep_dir.glob("*/.hydra"))]
+        rows = ranking(runs)
+        if rows:
+            Console().print(score_table(f"{sweep_dir}: held-out photographs, best first", rows))
+
+
+def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """Job name to mean metrics: bicubic, which every run measures, then the jobs by falling PSNR on Y."""
+    bicubic: dict[str, dict[str, float]] = {}
+    jobs: dict[str, dict[str, float]] = {}
+    for run in runs:
+        means = run.means()
+        for net, row in means.items():
+            if net == "bicubic":
+                bicubic = {"bicubic": row}
+            else:
+                jobs[run.path.name] = row
+    return bicubic | dict(sorted(jobs.items(), key=lambda item: -item[1]["psnr_y"]))

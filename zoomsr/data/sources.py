@@ -1,0 +1,154 @@
+"""Which photographs to train on, and which to hold out: the sample, DIV2K, or any folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from zoomsr.image import SUFFIXES
+
+
+class Photo(NamedTuple):
+    """A photograph: the name that tables and figures show, and its file."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """A data set: training and held-out photographs, which never overlap.
+
+    Raises:
+        ValueError: either part is empty, or a file is in both.
+    """
+
+    name: str
+    train: tuple[Photo, ...]
+    val: tuple[Photo, ...]
+
+    def __post_init__(self) -> None:
+        for part, photos in (("train on", self.train), ("hold out", self.val)):
+            if not photos:
+                raise ValueError(f"{self.name}: no photograph to {part}")
+        both = {photo.path.resolve() for photo in self.train} & {photo.path.resolve() for photo in self.val}
+        if both:
+            raise ValueError(f"{self.name}: {min(both)} is both trained on and held out")
+
+    def digest(self) -> str:
+        """sha256 over the names and bytes of all files: what ``data.hash`` in metrics.json means."""
+        total = hashlib.sha256()
+        for part in (self.train, self.val):
+            for photo in part:
+                total.update(f"{photo.name}\n".encode())
+                with photo.path.open("rb") as file:
+                    while block := file.read(1 << 20):
+                        total.update(block)
+            total.update(b"\n")
+        return total.hexdigest()
+
+
+# scikit-image's wheel (data/README.txt there) and matplotlib's; see the table of sources and licences in the README.
+# The stereo pair motorcycle_left / motorcycle_right shows one scene, so both sides are on the training side.
+_SAMPLE_TRAIN = (
+    ("skimage", "data/motorcycle_left.png"),
+    ("skimage", "data/motorcycle_right.png"),
+    ("skimage", "data/rocket.jpg"),
+    ("skimage", "data/retina.jpg"),
+    ("skimage", "data/hubble_deep_field.jpg"),
+    ("skimage", "data/ihc.png"),
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+)
+_SAMPLE_VAL = (
+    ("skimage", "data/astronaut.png"),
+    ("skimage", "data/chelsea.png"),
+    ("skimage", "data/coffee.png"),
+)
+
+
+def sample() -> Photographs:
+    """Ten real photographs that scikit-image and matplotlib ship in their wheels: 7 for training, 3 held out.
+
+    Nothing is downloaded, so the first command works on a fresh machine.
+    """
+    return Photographs("sample", _shipped(_SAMPLE_TRAIN), _shipped(_SAMPLE_VAL))
+
+
+def div2k(root: str) -> Photographs:
+    """DIV2K: photographs 0001-0800 to train, 0801-0900 held out.
+
+    Agustsson & Timofte, "NTIRE 2017 Challenge on Single Image Super-Resolution: Dataset and Study", CVPRW 2017.
+    For academic research only.
+
+    Args:
+        root: the folder that holds ``DIV2K_train_HR/`` and ``DIV2K_valid_HR/``.
+
+    Raises:
+        ValueError: a folder or a photograph is missing.
+    """
+    return Photographs(
+        "div2k",
+        _numbered(Path(root) / "DIV2K_train_HR", range(1, 801)),
+        _numbered(Path(root) / "DIV2K_valid_HR", range(801, 901)),
+    )
+
+
+def folder(root: str | None, *, val_root: str | None = None, val_fraction: float = 0.1) -> Photographs:
+    """All images below a folder, at any depth.
+
+    Args:
+        root: the folder to train on.
+        val_root: a folder of held-out images; without it a part of ``root`` is held out.
+        val_fraction: that part, at least one image; always the same images for the same names.
+
+    Raises:
+        ValueError: a folder is missing or empty, a fraction outside (0, 1), one image alone, an overlap.
+    """
+    if root is None:
+        raise ValueError("data=folder needs data.root=FOLDER, a folder with images at any depth")
+    photos = _images(Path(root))
+    if val_root is not None:
+        return Photographs(Path(root).name, photos, _images(Path(val_root)))
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"data.val_fraction {val_fraction} must lie between 0 and 1")
+    if len(photos) < 2:
+        raise ValueError(f"{root} has one image, and one must be held out: add images or set data.val_root=FOLDER")
+    shuffled = random.Random(0).sample(photos, len(photos))
+    n_val = min(max(1, round(val_fraction * len(photos))), len(photos) - 1)
+    return Photographs(Path(root).name, tuple(sorted(shuffled[n_val:])), tuple(sorted(shuffled[:n_val])))
+
+
+def _shipped(files: Sequence[tuple[str, str]]) -> tuple[Photo, ...]:
+    photos = []
+    for package, name in files:
+        spec = importlib.util.find_spec(package)  # finds the folder without importing the package
+        if spec is None or spec.origin is None or not (path := Path(spec.origin).parent / name).is_file():
+            raise ValueError(f"{package} ships no {name}: install {package} again, or use data=folder data.root=FOLDER")
+        photos.append(Photo(path.stem, path))
+    return tuple(photos)
+
+
+def _numbered(directory: Path, numbers: range) -> tuple[Photo, ...]:
+    photos = tuple(Photo(f"{number:04d}", directory / f"{number:04d}.png") for number in numbers)
+    missing = [photo.name for photo in photos if not photo.path.is_file()]
+    if missing:
+        raise ValueError(
+            f"{directory} lacks {len(missing)} of {len(photos)} photographs, the first {missing[0]}.png: data=div2k "
+            "expects DIV2K_train_HR/0001.png ... 0800.png and DIV2K_valid_HR/0801.png ... 0900.png under "
+            "data.root (the README's section on DIV2K says where to get them)"
+        )
+    return photos
+
+
+def _images(root: Path) -> tuple[Photo, ...]:
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder: give a folder with images at any depth")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
+        raise ValueError(f"{root} has no images ({' '.join(sorted(SUFFIXES))}) at any depth")
+    return tuple(Photo(path.relative_to(root).as_posix(), path) for path in paths)

@@ -1,0 +1,36 @@
+"""A user's mistake is one clear line and a non-zero exit; a defect of ours is a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+DEBUG_VARIABLE = "ZOOMSR_DEBUG"
+
+
+@contextmanager
+def one_line_errors(*also: type[Exception], on_error: Callable[[], None] | None = None) -> Iterator[None]:
+    """Print ValueError, OSError and the errors of ``also`` as one line and exit with 1; Ctrl-C exits with 130.
+
+    With ``ZOOMSR_DEBUG=1`` the traceback is shown instead. ``on_error`` cleans up after such an error.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError, *also) as error:
+        if on_error is not None:
+            on_error()
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def one_line(error: BaseException) -> str:
+    """The message that says what happened: the innermost cause's, without line breaks."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__

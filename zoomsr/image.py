@@ -1,0 +1,121 @@
+"""Files to tensors and back: the one place that knows about modes, EXIF, 16 bit, rounding, luma and borders.
+
+An image tensor is float32 RGB in [0, 1], (3, H, W). Its 8-bit form, uint8 (3, H, W), lives in this file, in the
+pixel store and on the wire to the device, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+# ITU-R BT.601 studio swing, as MATLAB's rgb2ycbcr: Y = 16 + 65.481 R + 128.553 G + 24.966 B with R, G, B in [0, 1].
+_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+_LUMA_OFFSET = 16 / 255
+LUMA_RANGE = 219 / 255
+"""Luma of white minus luma of black, on [0, 1]. Adding d / LUMA_RANGE to R, G and B adds d to Y and leaves Cb, Cr alone."""
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(height, width) of the upright picture, read from the header: no pixel is decoded.
+
+    Raises:
+        ValueError: the file is no image.
+    """
+    with _open(path) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
+    return (width, height) if turned else (height, width)
+
+
+def read(path: Path) -> Tensor:
+    """Read any picture as uint8 RGB (3, H, W), upright.
+
+    Grey and palette become RGB, alpha is dropped (colours stay as they are stored), 16 bit becomes 8 bit by
+    rounding, CMYK is converted, the EXIF orientation is applied.
+
+    Raises:
+        ValueError: not an image, truncated, or of a pixel type without a fixed range; the message names the file.
+    """
+    try:
+        with _open(path) as picture:
+            pixels = np.array(_to_rgb(ImageOps.exif_transpose(picture), path))
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+        raise ValueError(f"{path} is damaged or truncated: {error}") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def write(path: Path, image: Tensor) -> None:
+    """Write a float (3, H, W) or (1, H, W) image in [0, 1] as 8 bit; the format follows the suffix.
+
+    The file appears whole or not at all: it is written under another name and then renamed.
+    """
+    pixels = quantize(image).permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    handle, partial = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        picture.save(partial)
+        os.chmod(partial, 0o644)  # mkstemp's 0600 would hide the picture from other users
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def quantize(image: Tensor) -> Tensor:
+    """[0, 1] float to uint8: clipped, then floor(255 x + 0.5), which is how MATLAB rounds."""
+    return image.clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
+
+
+def to_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 to float in [0, 1]."""
+    return pixels.to(dtype) / 255
+
+
+def luma(rgb: Tensor) -> Tensor:
+    """Y of Y'CbCr, (..., 3, H, W) to (..., 1, H, W), on [0, 1] (so 16/255 to 235/255); a grey image is its own Y."""
+    if rgb.shape[-3] == 1:
+        return rgb
+    red, green, blue = rgb.unbind(-3)
+    y = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2] + _LUMA_OFFSET
+    return y.unsqueeze(-3)
+
+
+def shave(image: Tensor, border: int) -> Tensor:
+    """Drop ``border`` pixels from every side; 0 drops nothing."""
+    height, width = image.shape[-2:]
+    return image[..., border : height - border, border : width - border]
+
+
+def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Drop rows at the bottom and columns at the right until both sides are multiples of ``multiple``."""
+    height, width = image.shape[-2:]
+    return image[..., : height - height % multiple, : width - width % multiple]
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is not an image that Pillow can read") from error
+
+
+def _to_rgb(picture: Image.Image, path: Path) -> Image.Image:
+    if picture.mode.startswith("I"):  # "I;16" and its byte orders; Pillow opens a 16-bit grey PNG so
+        grey = np.asarray(picture).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"{path} holds 32-bit integers, which have no fixed white: save it as 8 or 16 bit")
+        picture = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+    if picture.mode == "F":
+        raise ValueError(f"{path} holds floating-point pixels, which have no fixed white: save it as 8 or 16 bit")
+    # Through RGBA, because a palette with transparency loses its colours when converted directly.
+    return picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")

@@ -1,0 +1,213 @@
+"""MAE, PSNR and SSIM under a named protocol, per image, never pooled.
+
+A PSNR without its protocol means nothing: the same pictures score from 28 to 38 dB under different choices of colour,
+rounding and border. Both protocols shave ``scale`` pixels off every side first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from zoomsr.image import luma, shave
+
+METRICS = ("mae", "psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")
+"""MAE on [0, 1]; PSNR in dB; SSIM at most 1."""
+
+PSNR_CEILING = 100.0
+"""dB. Identical images would give infinity, which no mean survives; every PSNR is cut off here."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is rounded before it is measured.
+
+    Attributes:
+        name: printed with every number.
+        lr_8bit: the net is given the 8-bit lr of a file; otherwise the float bicubic, never rounded.
+        luma_8bit: Y of sr and of hr is rounded to whole grey levels before it is measured; otherwise it stays float.
+            RGB is always measured in whole grey levels.
+    """
+
+    name: str
+    lr_8bit: bool
+    luma_8bit: bool
+
+
+MODERN = Protocol("modern", lr_8bit=True, luma_8bit=False)
+"""The tables of EDSR, IMDN and BasicSR."""
+
+CLASSIC = Protocol("classic", lr_8bit=False, luma_8bit=True)
+"""The tables of SRCNN, VDSR and IRCNN."""
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """The five numbers of one image, or their means over images; units as in ``METRICS``."""
+
+    mae: float
+    psnr_rgb: float
+    psnr_y: float
+    ssim_rgb: float
+    ssim_y: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Name to value, in the order of ``METRICS``."""
+        return asdict(self)
+
+
+def mae(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean absolute error of two images (..., C, H, W) of any range; one value per image, float64."""
+    return (sr - hr).abs().mean((-3, -2, -1), dtype=torch.float64)
+
+
+def psnr(sr: Tensor, hr: Tensor, *, peak: float = 255.0) -> Tensor:
+    """10 log10(peak^2 / MSE) in dB, MSE over (C, H, W); one float64 value per image, at most ``PSNR_CEILING``."""
+    mse = (sr - hr).square().mean((-3, -2, -1), dtype=torch.float64)
+    return (10 * torch.log10(peak**2 / mse)).clamp(max=PSNR_CEILING)
+
+
+def ssim(sr: Tensor, hr: Tensor, *, peak: float = 255.0) -> Tensor:
+    """Structural similarity: mean over channels and over the area where the window fits; one float64 value per image.
+
+    ::
+
+        SSIM = (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx^2 + sy^2 + C2)),  C1 = (0.01 L)^2, C2 = (0.03 L)^2
+
+    with local means, population variances and covariance under an 11x11 Gaussian window of sigma 1.5. Equal to
+    scikit-image's with gaussian_weights, sigma 1.5, use_sample_covariance=False, after cropping 5 px.
+    Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to structural similarity",
+    IEEE TIP 13(4), 2004.
+
+    Args:
+        sr, hr: (..., C, H, W) of the range 0..peak, both sides at least 11.
+
+    Raises:
+        ValueError: an image smaller than the window.
+    """
+    if min(sr.shape[-2:]) < _WINDOW:
+        raise ValueError(f"SSIM needs at least {_WINDOW}x{_WINDOW} pixels, not {sr.shape[-2]}x{sr.shape[-1]}")
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    # Variances do not change when both images are shifted; around mid-grey they lose fewer digits in float32.
+    x, y = sr - peak / 2, hr - peak / 2
+    mx, my = _blur(x), _blur(y)
+    covariance = _blur(x * y) - mx * my
+    variances = _blur(x * x + y * y) - mx * mx - my * my
+    mx, my = mx + peak / 2, my + peak / 2
+    local = (2 * mx * my + c1) * (2 * covariance + c2) / ((mx * mx + my * my + c1) * (variances + c2))
+    return local.mean((-3, -2, -1), dtype=torch.float64)
+
+
+def measure(sr: Tensor, hr: Tensor, *, protocol: Protocol, border: int) -> Tensor:
+    """The five ``METRICS`` of one image.
+
+    Args:
+        sr: (C, H, W) on about [0, 1]; clipped and rounded here.
+        hr: (C, H, W) on [0, 1], an 8-bit image divided by 255.
+        protocol: what is rounded.
+        border: pixels to shave off every side first.
+
+    Returns:
+        (5,) float64.
+
+    Raises:
+        ValueError: sr and hr differ in size, or are too small for SSIM once shaved.
+    """
+    if sr.shape != hr.shape:
+        raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} differ")
+    if sr.device.type == "mps":  # has no float64
+        sr, hr = sr.cpu(), hr.cpu()
+    sr, hr = shave(sr, border).clamp(0, 1), shave(hr, border)
+    rgb = _levels(sr), _levels(hr)
+    y = (_levels(luma(sr)), _levels(luma(hr))) if protocol.luma_8bit else (luma(sr) * 255, luma(hr) * 255)
+    return torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*y), ssim(*rgb), ssim(*y)])
+
+
+class ImageScores(Metric):
+    """Collects ``measure`` per image and takes the mean over images.
+
+    Scores are kept by image index, so that an image that a distributed sampler repeats counts once, and the mean has
+    the same bits for any batch size and any number of ranks.
+
+    Args:
+        protocol: what is rounded.
+        border: pixels to shave off every side: the scale.
+    """
+
+    full_state_update = False
+    index: list[Tensor]
+    values: list[Tensor]
+
+    def __init__(self, *, protocol: Protocol, border: int) -> None:
+        super().__init__()
+        self.protocol = protocol
+        self.border = border
+        self.add_state("index", default=[], dist_reduce_fx="cat")
+        self.add_state("values", default=[], dist_reduce_fx="cat")
+
+    def update(self, sr: Tensor, hr: Tensor, index: Tensor) -> None:
+        """Args: sr, hr (N, C, H, W) on [0, 1]; index (N,), the image's number in its set."""
+        for one_sr, one_hr in zip(sr, hr, strict=True):
+            self.values.append(measure(one_sr, one_hr, protocol=self.protocol, border=self.border)[None])
+        self.index.append(index)
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Image numbers (n,) in rising order, each once, and their scores (n, 5) in the order of ``METRICS``."""
+        index, first = _first_of_each(torch.cat(list(self.index)))
+        return index, torch.cat(list(self.values))[first]
+
+    def collect(self) -> dict[int, ImageScore]:
+        """Image number to score, over all ranks, since the last call."""
+        index, values = self.compute()
+        self.reset()
+        rows = values.reshape(-1, len(METRICS)).tolist()  # torchmetrics squeezes what has one element
+        return {number: ImageScore(*row) for number, row in zip(index.reshape(-1).tolist(), rows, strict=True)}
+
+
+def mean_score(scores: list[ImageScore]) -> ImageScore:
+    """The mean of each metric over images, summed in the order given.
+
+    Raises:
+        ValueError: no scores.
+    """
+    if not scores:
+        raise ValueError("no images were measured")
+    return ImageScore(*(sum(getattr(score, name) for score in scores) / len(scores) for name in METRICS))
+
+
+_WINDOW = 11
+
+
+def _first_of_each(index: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct numbers in rising order, and where each stands first."""
+    ordered, places = index.sort(stable=True)
+    fresh = torch.ones_like(ordered, dtype=torch.bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    return ordered[fresh], places[fresh]
+
+
+def _levels(image: Tensor) -> Tensor:
+    """[0, 1] to whole grey levels 0..255, still float."""
+    return image.mul(255).add(0.5).floor()
+
+
+@lru_cache(maxsize=1)
+def _gaussian() -> tuple[float, ...]:
+    distance = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
+    window = torch.exp(-(distance**2) / (2 * 1.5**2))
+    return tuple((window / window.sum()).tolist())
+
+
+def _blur(image: Tensor) -> Tensor:
+    """Separable and by shifted sums: on a CPU five times faster than a grouped convolution."""
+    for dim in (-2, -1):
+        length = image.shape[dim] - _WINDOW + 1
+        total = image.narrow(dim, 0, length) * _gaussian()[0]
+        for shift, weight in enumerate(_gaussian()[1:], start=1):
+            total.add_(image.narrow(dim, shift, length), alpha=weight)
+        image = total
+    return image

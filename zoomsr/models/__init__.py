@@ -1,0 +1,24 @@
+"""The nets. Each file stands alone: read it, test it, use it without the rest of the framework."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Net(Protocol):
+    """The contract that every net keeps, so that training, evaluation and tiling need no special case."""
+
+    scale: int
+    """Both sides grow by this factor."""
+
+    multiple_of: int
+    """The net's own grid, in lr pixels: shifting the input by this much shifts the output. Any input size works."""
+
+    halo: int
+    """Receptive radius in lr pixels: output over lr pixel x depends on lr pixels x - halo ... x + halo, no others."""
+
+    def __call__(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) on [0, 1] to (N, C, scale H, scale W), float32, not clamped."""
+        ...

@@ -1,0 +1,24 @@
+"""Bicubic enlargement as a net: the row that every table starts with."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from zoomsr.resize import UP_TAPS, Upscale
+
+
+class Bicubic(nn.Module):
+    """MATLAB's ``imresize`` to ``scale`` times the size. It has no parameters, so there is nothing to train."""
+
+    multiple_of = 1
+    halo = UP_TAPS
+
+    def __init__(self, scale: int = 2) -> None:
+        super().__init__()
+        self.scale = scale
+        self.upscale = Upscale(scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W)."""
+        enlarged: Tensor = self.upscale(lr)
+        return enlarged

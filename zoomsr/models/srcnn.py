@@ -1,0 +1,66 @@
+"""SRCNN, the first convolutional net for super-resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from zoomsr.models.luminance import enhance
+from zoomsr.resize import UP_TAPS, Upscale
+
+
+class SRCNN(nn.Module):
+    """Dong, Loy, He & Tang, "Image Super-Resolution Using Deep Convolutional Networks", TPAMI 2016, arXiv:1501.00092.
+
+    ::
+
+        lr -> bicubic -> patch extraction -> ReLU -> non-linear mapping -> ReLU -> reconstruction -> sr
+                         9x9, 64                     5x5, 32                       5x5
+
+    Every layer's input is padded by replication, as the authors' test code does (zero padding costs 8 dB at the
+    border). The authors train without padding; here training pads too, so that sr is as large as hr.
+
+    Args:
+        scale: enlargement factor.
+        channels: 3 for RGB, 1 for luma with bicubic chroma, as published.
+        widths: feature maps of the first two layers.
+        kernels: sizes of the three (odd) kernels: (9, 5, 5), or (9, 1, 5) for the small net of the ECCV 2014 article.
+    """
+
+    multiple_of = 1
+
+    def __init__(
+        self,
+        *,
+        scale: int = 2,
+        channels: int = 3,
+        widths: Sequence[int] = (64, 32),
+        kernels: Sequence[int] = (9, 5, 5),
+    ) -> None:
+        super().__init__()
+        if len(widths) != 2 or len(kernels) != 3 or any(size % 2 == 0 for size in kernels):
+            raise ValueError(f"SRCNN takes 2 widths and 3 odd kernels, not {list(widths)} and {list(kernels)}")
+        self.scale = scale
+        self.channels = channels
+        self.halo = -(-sum(size // 2 for size in kernels) // scale) + UP_TAPS
+        self.upscale = Upscale(scale)
+        self.patch_extraction = _conv(channels, widths[0], kernels[0])
+        self.non_linear_mapping = _conv(widths[0], widths[1], kernels[1])
+        self.reconstruction = _conv(widths[1], channels, kernels[2])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 3, scale H, scale W); (N, 1, H, W) is taken as Y where ``channels`` is 1."""
+        return enhance(self.upscale(lr), self._layers, channels=self.channels)
+
+    def _layers(self, enlarged: Tensor) -> Tensor:
+        features = self.patch_extraction(enlarged).relu()
+        features = self.non_linear_mapping(features).relu()
+        with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
+            restored: Tensor = self.reconstruction(features.float())
+        return restored
+
+
+def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="replicate")

@@ -1,0 +1,98 @@
+"""The U-Net that zooms: four levels down, four up, and one extra up-convolution to the larger grid."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoomsr.resize import Upscale
+
+
+class UNet(nn.Module):
+    """Ronneberger, Fischer & Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
+    arXiv:1505.04597, with an extra up-convolution that makes the output ``scale`` times as large as the input.
+
+    ::
+
+        lr  -> level 0 ------------------ skip ------------------> level 0 -> extra up -> tail -> (+) -> sr
+                 pool -> level 1 -------- skip --------> level 1 -> up                           |
+                           pool -> ...  bottleneck  ... -> up                        bicubic(lr) +
+
+    Different from the article: 3x3 convolutions are zero-padded; the output is the residual over bicubic.
+
+    Args:
+        scale: enlargement factor.
+        channels: channels of the picture.
+        width: feature maps at level 0; each level down doubles them.
+        depth: number of poolings.
+        batch_norm: normalise after each 3x3 convolution.
+        residual: add the bicubic enlargement to the output.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int = 2,
+        channels: int = 3,
+        width: int = 32,
+        depth: int = 4,
+        batch_norm: bool = False,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.multiple_of = 2**depth
+        self.halo = _receptive_radius(depth, scale)
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.encoder = nn.ModuleList(
+            [_double_conv(channels, width, batch_norm)]
+            + [_double_conv(above, below, batch_norm) for above, below in zip(widths, widths[1:], strict=False)]
+        )
+        self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1])])
+        self.decoder = nn.ModuleList([_double_conv(2 * w, w, batch_norm) for w in reversed(widths[:-1])])
+        self.extra_up = nn.ConvTranspose2d(width, width, scale, stride=scale)
+        self.refine = _conv(width, width, batch_norm)
+        self.tail = nn.Conv2d(width, channels, 3, padding=1)
+        self.upscale = Upscale(scale) if residual else None
+        if residual:
+            # Start near bicubic, not on it: with zeros the net stays there for hundreds of steps.
+            for parameter in self.tail.parameters():
+                parameter.data.mul_(0.1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, channels, H, W), any H and W, to (N, channels, scale H, scale W)."""
+        height, width = lr.shape[-2:]
+        right, bottom = -width % self.multiple_of, -height % self.multiple_of
+        features = self.refine(self.extra_up(self._unet(F.pad(lr, (0, right, 0, bottom), mode="replicate"))))
+        with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
+            sr: Tensor = self.tail(features.float())[..., : height * self.scale, : width * self.scale]
+            return sr if self.upscale is None else sr + self.upscale(lr)
+
+    def _unet(self, features: Tensor) -> Tensor:
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            features = block(features if level == 0 else F.max_pool2d(features, 2))
+            skips.append(features)
+        for skip, up, block in zip(reversed(skips[:-1]), self.up, self.decoder, strict=True):
+            features = block(torch.cat([skip, up(features)], dim=1))
+        return features
+
+
+def _conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1)]
+    if batch_norm:
+        layers.append(nn.BatchNorm2d(outputs))
+    return nn.Sequential(*layers, nn.ReLU(inplace=True))
+
+
+def _double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
+    return nn.Sequential(_conv(inputs, outputs, batch_norm), _conv(outputs, outputs, batch_norm))
+
+
+def _receptive_radius(depth: int, scale: int) -> int:
+    """In lr pixels: two convolutions per level on the way down and up, each reaching 2**level; the poolings and
+    up-convolutions reach at most to the end of a 2**depth cell; two convolutions on the large grid."""
+    both_ways = sum(2 * 2 * 2**level for level in range(depth))
+    bottleneck = 2 * 2**depth
+    return both_ways + bottleneck + (2**depth - 1) + -(-2 // scale)

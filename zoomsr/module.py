@@ -1,0 +1,126 @@
+"""The one LightningModule: any net, any loss, any optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from zoomsr.data.datamodule import Batch
+from zoomsr.metrics import MODERN, ImageScore, ImageScores, Protocol, mean_score
+from zoomsr.models import Net
+from zoomsr.models.bicubic import Bicubic
+
+Split = Literal["train", "val", "test"]
+
+
+class ZoomModule(LightningModule):
+    """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
+
+    Logged per epoch: ``train/``, ``val/`` and ``test/`` with the metrics of ``zoomsr.metrics``; per step: ``train/loss``.
+    After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
+
+    Args:
+        net: an ``nn.Module`` with the contract of ``zoomsr.models.Net``.
+        loss: (sr, hr) to a scalar.
+        optimizer: makes the optimizer from the parameters.
+        schedule: makes the scheduler from the optimizer and the total number of steps (see ``zoomsr.schedules``).
+        protocol: how val and test are measured; train is measured on its patches the same way.
+        train_metrics_every: training metrics use each n-th batch, because SSIM costs as much as a small net's step.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Callable[[Optimizer, int], LRScheduler],
+        protocol: Protocol = MODERN,
+        train_metrics_every: int = 10,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = loss
+        self.protocol = protocol
+        self.test_scores: dict[str, dict[int, ImageScore]] = {}
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._train_metrics_every = train_metrics_every
+        scale = scale_of(net)
+        self._bicubic = Bicubic(scale)
+        self._train_metric, self._val_metric, self._test_metric, self._bicubic_metric = (
+            ImageScores(protocol=protocol, border=scale) for _ in range(4)
+        )
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """lr (N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
+        sr: Tensor = self.net(lr)
+        return sr
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        sr, loss = self._step(batch)
+        self.log("train/loss", loss, on_step=True, on_epoch=False)
+        self.log("optim/learning_rate", self.optimizers().param_groups[0]["lr"], on_step=True, on_epoch=False)
+        if batch_idx % self._train_metrics_every == 0:
+            _update(self._train_metric, sr, batch)
+        return loss
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        """Close the epoch's training metrics before validation, so that one row holds both."""
+        if self.trainer.is_last_batch:
+            self._log_means("train", self._train_metric.collect())
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure held-out patches."""
+        sr, loss = self._step(batch)
+        self.log("val/loss", loss, on_epoch=True, batch_size=len(sr), sync_dist=True, logger=False)
+        _update(self._val_metric, sr, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over images."""
+        self._log_means("val", self._val_metric.collect())
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure whole held-out photographs, enlarged by the net and by bicubic."""
+        _update(self._test_metric, self(batch["lr"]), batch)
+        _update(self._bicubic_metric, self._bicubic(batch["lr"]), batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Keep the per-image scores and log their means."""
+        self.test_scores = {"bicubic": self._bicubic_metric.collect(), "net": self._test_metric.collect()}
+        self._log_means("test", self.test_scores["net"])
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
+        optimizer = self._optimizer(self.net.parameters())
+        schedule = self._schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        sr = self(batch["lr"])
+        return sr, self.loss(sr, batch["hr"])
+
+    def _log_means(self, split: Split, scores: dict[int, ImageScore]) -> None:
+        means = mean_score(list(scores.values())).as_dict()
+        # Not to the logger, which would take the global step: the Curves callback writes them at step = epoch. Not
+        # synchronised, because every rank holds the same means already.
+        self.log_dict({f"{split}/{name}": value for name, value in means.items()}, logger=False, sync_dist=False)
+
+
+def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
+    metric.update(sr.detach(), batch["hr"], batch["index"])
+
+
+def scale_of(net: nn.Module | Net) -> int:
+    """The net's scale, checked: a module that is not a net gets one clear line."""
+    missing = [name for name in ("scale", "multiple_of", "halo") if not isinstance(getattr(net, name, None), int)]
+    if missing:
+        raise ValueError(f"{type(net).__name__} is no zoomsr net: it lacks the attribute(s) {', '.join(missing)}")
+    return int(net.scale)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module

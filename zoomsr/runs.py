@@ -1,0 +1,87 @@
+"""A run as data: what a training left in its directory, read back without torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+METRICS_CSV = "metrics.csv"
+METRICS_JSON = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory.
+
+    Attributes:
+        path: the directory.
+        epochs: a row of ``metrics.csv`` for each epoch; empty cells are left out.
+        results: ``metrics.json``, or None while the run is unfinished.
+    """
+
+    path: Path
+    epochs: list[dict[str, float]]
+    results: dict[str, Any] | None
+
+    @staticmethod
+    def read(path: Path) -> Run:
+        """Read a run, finished or not.
+
+        Raises:
+            ValueError: not a run's directory, or a file in it is damaged.
+        """
+        if not (path / ".hydra").is_dir():
+            raise ValueError(f"{path} is not a run: it has no .hydra folder (python -m zoomsr.train makes runs)")
+        results = path / METRICS_JSON
+        try:
+            return Run(
+                path=path,
+                epochs=read_rows(path / METRICS_CSV),
+                results=json.loads(results.read_text()) if results.is_file() else None,
+            )
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{results} is damaged: {error}") from error
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Net to its mean metrics on the held-out photographs, bicubic first; empty while the run is unfinished."""
+        if self.results is None:
+            return {}
+        (sets,) = self.results["sets"].values()
+        (protocol,) = self.results["protocols"]
+        return {net: scores[protocol]["mean"] for net, scores in sets.items()}
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, empty where there is no file.
+
+    Raises:
+        ValueError: a cell that is no number.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        try:
+            return [{key: float(cell) for key, cell in row.items() if cell} for row in csv.DictReader(file)]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write rows with the columns of all of them, whole or not at all."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    partial = path.with_suffix(".part")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+    partial.replace(path)

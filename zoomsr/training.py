@@ -1,0 +1,167 @@
+"""The recipe of one training run, from a config to a run's directory."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from zoomsr.callbacks.pictures import COMPARISON
+from zoomsr.callbacks.results import Results
+from zoomsr.config import instantiate, plain
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.module import ZoomModule
+from zoomsr.runs import METRICS_JSON, Run
+from zoomsr.tables import score_table
+from zoomsr.weights import check_resumable
+
+_console = Console()
+
+
+def run(config: DictConfig) -> float | None:
+    """Fit, test the best weights, write the run, and say what came out.
+
+    Returns:
+        The best value of the monitored metric; for a net without parameters, the tested one.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat the summary below
+    run_dir, net_name = Path(config.run_dir), HydraConfig.get().runtime.choices["model"]
+    seed_everything(config.seed, workers=True, verbose=False)
+    data: PairsDataModule = instantiate(config.data.module)
+    module = build_module(config)
+    if config.ckpt is not None:
+        check_resumable(Path(config.ckpt), module.net, net_name=net_name)
+    trainer = _trainer(config, Results(run_dir, net_name=net_name, net_config=plain(config.model)))
+    _refuse_parallel_sweep(trainer)
+    if trainer.is_global_zero:
+        _say(_summary(config, data, module, trainer))
+    if any(True for _ in module.net.parameters()):
+        _fit(trainer, module, data, ckpt=config.ckpt)
+    best = _checkpoint(trainer).best_model_path or None
+    trainer.test(module, data, ckpt_path=best, verbose=False, weights_only=True)
+    if trainer.is_global_zero:
+        _log_hyperparameters(trainer, config)
+        _report(run_dir)
+    return float(trainer.callback_metrics[f"test/{config.monitor.removeprefix('val/')}"])
+
+
+def build_module(config: DictConfig) -> ZoomModule:
+    """Net, loss, optimizer and schedule in the one LightningModule; the config goes into checkpoints as plain data."""
+    net = instantiate(config.model)
+    if config.channels_last:
+        net = net.to(memory_format=torch.channels_last)
+    if config.compile:
+        net.compile()  # in place, which keeps "_orig_mod." out of the checkpoint
+    module = ZoomModule(
+        net,
+        loss=instantiate(config.loss),
+        optimizer=instantiate(config.optimizer),
+        schedule=instantiate(config.scheduler),
+    )
+    module.save_hyperparameters({"model": plain(config.model), "seed": config.seed}, logger=False)
+    return module
+
+
+def _trainer(config: DictConfig, results: Results) -> Trainer:
+    callbacks = [results, *(instantiate(node) for node in config.callbacks.values() if node is not None)]
+    loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
+    try:
+        trainer: Trainer = instantiate(config.trainer)(callbacks=callbacks, logger=loggers)
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"{error} This machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere."
+        ) from None
+    return trainer
+
+
+def _refuse_parallel_sweep(trainer: Trainer) -> None:
+    """Lightning's further ranks would start the whole sweep again, each with settings of its own."""
+    if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ValueError(
+            f"a sweep job cannot use {trainer.world_size} devices yet: set trainer.devices=1, or start the runs one by one"
+        )
+
+
+def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, ckpt: str | None) -> None:
+    try:
+        trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
+    except SystemExit:  # Lightning turns Ctrl-C into this
+        last = Path(_checkpoint(trainer).last_model_path)
+        kept = f"kept {_short(last)}; the same command with ckpt={_short(last)} goes on"
+        _say({"stopped": kept if last.is_file() else "before an epoch was finished: nothing to go on from"})
+        raise
+
+
+def _checkpoint(trainer: Trainer) -> ModelCheckpoint:
+    callback = trainer.checkpoint_callback
+    if not isinstance(callback, ModelCheckpoint):
+        raise ValueError("callbacks lacks a ModelCheckpoint: the best weights could not be tested")
+    return callback
+
+
+def _log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
+    """One row in TensorBoard's hyper-parameters tab: every setting that a table could be sorted by, and the result."""
+    groups = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
+    settings: dict[str, Any] = {group: HydraConfig.get().runtime.choices[group] for group in groups}
+    settings |= {f"{group}.{key}": value for group in groups for key, value in plain(config[group]).items()}
+    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trainer.current_epoch}
+    scalars = {key: value for key, value in settings.items() if isinstance(value, (int, float, str))}
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    for logger in trainer.loggers:
+        logger.log_hyperparams(scalars, metrics)
+
+
+def _summary(config: DictConfig, data: PairsDataModule, module: ZoomModule, trainer: Trainer) -> dict[str, str]:
+    choices = HydraConfig.get().runtime.choices
+    photographs = f"{len(data.source.train)} photographs to train on, {len(data.source.val)} held out"
+    hint = "" if data.source.name == "div2k" else "  (DIV2K instead: data=div2k data.root=FOLDER)"
+    parameters = sum(parameter.numel() for parameter in module.net.parameters())
+    return {
+        "data": f"{data.source.name}: {photographs}{hint}",
+        "net": f"{choices['model']}: {parameters:,} parameters, x{config.scale}, lr made by {choices['degradation']}",
+        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
+        "run": _short(Path(config.run_dir)),
+    }
+
+
+def _report(run_dir: Path) -> None:
+    finished = Run.read(run_dir)
+    best = finished.results["best_epoch"] if finished.results else 0
+    title = f"Held-out photographs, protocol modern, weights of epoch {best}"
+    _console.print(score_table(title, finished.means()))
+    _say(
+        {
+            "picture": _short(run_dir / COMPARISON),
+            "results": _short(run_dir / METRICS_JSON),
+            "curves": f"tensorboard --logdir {_short(run_dir / 'tensorboard')}",
+            "next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets",
+        }
+    )
+
+
+def _say(lines: dict[str, str]) -> None:
+    for label, text in lines.items():
+        _console.print(f"[bold]{label:8}[/]{escape(text)}", soft_wrap=True, highlight=False)
+
+
+def _device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.get_num_threads()} threads)"
+
+
+def _short(path: Path) -> str:
+    """Relative to where the user stands, when it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
