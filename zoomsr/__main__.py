@@ -7,7 +7,9 @@ import sys
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Digital zoom: train, compare and use super-resolution nets.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Digital zoom: train, compare and use super-resolution nets."
+)
 
 # Hydra reads these commands' arguments itself, --help included.
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoomsr.errors import one_line_errors
@@ -29,8 +31,17 @@ CONF_DIR = next(
 
 
 def instantiate(node: DictConfig) -> Any:
-    """Turn yaml into objects: plain lists and dicts reach the code, never a config."""
-    return hydra.utils.instantiate(node, _convert_="all")
+    """Turn yaml into objects: plain lists and dicts reach the code, never a config.
+
+    Raises:
+        ValueError: the constructor refused its arguments, or there is no such class; what was wrong, in one line.
+    """
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, (ValueError, OSError)) and error.__cause__.__cause__ is None:
+            raise error.__cause__ from None  # our own words
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -43,46 +54,46 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
     """Parse the command line with Hydra and run ``task``, or each job of a sweep; a user's mistake is one line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing pages
 
+    began = time.time()
+
     def job(config: DictConfig) -> float | None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return task(config)  # an error must reach Hydra, which runs the other jobs first
-        with one_line_errors(HydraException, OmegaConfBaseException, on_error=_discard_unused_run):
+        with one_line_errors(HydraException, OmegaConfBaseException, on_error=partial(_discard_unused_run, began)):
             return task(config)
 
     with one_line_errors(HydraException, OmegaConfBaseException):
         try:
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
         except ConfigCompositionException as error:
-            raise ValueError(_explain(error)) from None
+            raise ValueError(_explain(error, config_name)) from None
 
 
-def _discard_unused_run() -> None:
-    """Take back the run directory that Hydra made, where nothing but Hydra's own files is in it."""
+def _discard_unused_run(began: float) -> None:
+    """Take back the run directory of a run that failed before its first checkpoint, unless older files are in it."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    ours = [run_dir / ".hydra" / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")]
-    ours.append(run_dir / f"{HydraConfig.get().job.name}.log")
-    if {path for path in run_dir.rglob("*") if path.is_file()} <= set(ours):
-        for path in ours:
-            path.unlink(missing_ok=True)
-        for folder in (run_dir / ".hydra", run_dir):
-            folder.rmdir()
+    files = [path for path in run_dir.rglob("*") if path.is_file()]
+    if all(path.stat().st_mtime >= began and path.suffix != ".ckpt" for path in files):
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
-def _explain(error: ConfigCompositionException) -> str:
+def _explain(error: ConfigCompositionException, config_name: str) -> str:
     """Hydra's message, and the names nearest to a key that does not exist."""
-    message = " ".join(f"{error}".split())
+    message = " ".join(str(error).split()).split(" Config search path:")[0]
     unknown = re.search(r"Could not override '([^']+)'", message)
-    if unknown is None or not GlobalHydra.instance().is_initialized():
+    if unknown is None:
         return message
     key = unknown.group(1)
-    known = list(_keys(compose("train")))
-    near = difflib.get_close_matches(key, known, n=3) or [name for name in known if name.endswith(f".{key}")][:3]
-    hint = f"; the nearest names: {', '.join(near)}" if near else "; --cfg job shows every name"
-    return f"no setting is called {key!r}{hint} (+{key}=... adds a new one)"
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        known = [name for name in _keys(compose(config_name)) if name.count(".") == key.count(".")]
+    near = difflib.get_close_matches(key, known, n=3)
+    hint = f"; the nearest: {', '.join(near)}" if near else "; --cfg job shows every name"
+    return f"no setting is called {key!r}{hint} (+{key}=... would add it)"
 
 
-def _keys(node: DictConfig | ListConfig | Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(node, DictConfig):
-        for key in node:
-            yield f"{prefix}{key}"
-            yield from _keys(node._get_node(key), f"{prefix}{key}.")
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, node):
+        yield f"{prefix}{key}"
+        child = node._get_node(key)  # unresolved: some values exist only while a run is on
+        if isinstance(child, DictConfig) and not child._is_interpolation():
+            yield from _keys(child, f"{prefix}{key}.")

@@ -16,11 +16,12 @@ def one_line_errors(*also: type[Exception], on_error: Callable[[], None] | None 
 
     With ``ZOOMSR_DEBUG=1`` the traceback is shown instead. ``on_error`` cleans up after such an error.
     """
+    expected: tuple[type[Exception], ...] = (ValueError, OSError, *also)
     try:
         yield
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ValueError, OSError, *also) as error:
+    except expected as error:
         if on_error is not None:
             on_error()
         if os.environ.get(DEBUG_VARIABLE) == "1":

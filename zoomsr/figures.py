@@ -55,7 +55,9 @@ def comparison(rows: Sequence[Enlargement]) -> Figure:
         raise ValueError("a comparison needs at least one row, and the same methods in each")
     marked = any(row.photograph is not None for row in rows)
     n_columns = marked + 1 + len(rows[0].methods) + 2
-    figure = Figure(figsize=(_PANEL_INCHES * n_columns + 0.6, (_PANEL_INCHES + 0.35) * len(rows) + 0.2), layout="constrained")
+    figure = Figure(
+        figsize=(_PANEL_INCHES * n_columns + 0.6, (_PANEL_INCHES + 0.35) * len(rows) + 0.2), layout="constrained"
+    )
     grid = figure.subplots(len(rows), n_columns, squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
         errors = _fill_row(list(axes), row, marked)

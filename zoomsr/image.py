@@ -6,8 +6,6 @@ pixel store and on the wire to the device, and nowhere else.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp",
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 _LUMA_OFFSET = 16 / 255
 LUMA_RANGE = 219 / 255
-"""Luma of white minus luma of black, on [0, 1]. Adding d / LUMA_RANGE to R, G and B adds d to Y and leaves Cb, Cr alone."""
+"""Luma of white minus luma of black. Adding d / LUMA_RANGE to R, G and B adds d to Y and leaves Cb and Cr alone."""
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -60,15 +58,12 @@ def write(path: Path, image: Tensor) -> None:
     """
     pixels = quantize(image).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
-    handle, partial = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         picture.save(partial)
-        os.chmod(partial, 0o644)  # mkstemp's 0600 would hide the picture from other users
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def quantize(image: Tensor) -> Tensor:

@@ -84,7 +84,9 @@ def ssim(sr: Tensor, hr: Tensor, *, peak: float = 255.0) -> Tensor:
     IEEE TIP 13(4), 2004.
 
     Args:
-        sr, hr: (..., C, H, W) of the range 0..peak, both sides at least 11.
+        sr: (..., C, H, W) of the range 0..peak, both sides at least 11.
+        hr: the same.
+        peak: L.
 
     Raises:
         ValueError: an image smaller than the window.

@@ -22,8 +22,9 @@ Split = Literal["train", "val", "test"]
 class ZoomModule(LightningModule):
     """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
 
-    Logged per epoch: ``train/``, ``val/`` and ``test/`` with the metrics of ``zoomsr.metrics``; per step: ``train/loss``.
-    After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
+    Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``; per step:
+    ``train/loss`` and ``optim/learning_rate``. After a test, ``test_scores`` holds the per-image scores of ``net`` and
+    ``bicubic``.
 
     Args:
         net: an ``nn.Module`` with the contract of ``zoomsr.models.Net``.
@@ -59,7 +60,7 @@ class ZoomModule(LightningModule):
         )
 
     def forward(self, lr: Tensor) -> Tensor:
-        """lr (N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
+        """(N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
         sr: Tensor = self.net(lr)
         return sr
 
@@ -67,7 +68,7 @@ class ZoomModule(LightningModule):
         """The loss of one batch."""
         sr, loss = self._step(batch)
         self.log("train/loss", loss, on_step=True, on_epoch=False)
-        self.log("optim/learning_rate", self.optimizers().param_groups[0]["lr"], on_step=True, on_epoch=False)
+        self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
         if batch_idx % self._train_metrics_every == 0:
             _update(self._train_metric, sr, batch)
         return loss

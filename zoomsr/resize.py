@@ -70,9 +70,10 @@ class Upscale(nn.Module):
         self.register_buffer("phases", kernels.float(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Enlarge in the layer's own precision, float32, also under autocast."""
         n, channels, height, width = image.shape
         with torch.autocast(image.device.type, enabled=False):  # bf16 pixels would be off by two grey levels
-            planes = image.float().reshape(n * channels, 1, height, width)
+            planes = image.to(self.phases.dtype).reshape(n * channels, 1, height, width)
             planes = F.pad(planes, [UP_TAPS] * 4, mode="replicate")
             enlarged = F.pixel_shuffle(F.conv2d(planes, self.phases), self.scale)
         return enlarged.reshape(n, channels, height * self.scale, width * self.scale)

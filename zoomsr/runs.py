@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 METRICS_CSV = "metrics.csv"
 METRICS_JSON = "metrics.json"
 
@@ -18,11 +20,13 @@ class Run:
 
     Attributes:
         path: the directory.
+        overrides: what its command line set: ``model=vdsr``.
         epochs: a row of ``metrics.csv`` for each epoch; empty cells are left out.
         results: ``metrics.json``, or None while the run is unfinished.
     """
 
     path: Path
+    overrides: list[str]
     epochs: list[dict[str, float]]
     results: dict[str, Any] | None
 
@@ -39,11 +43,12 @@ class Run:
         try:
             return Run(
                 path=path,
+                overrides=yaml.safe_load((path / ".hydra" / "overrides.yaml").read_text()) or [],
                 epochs=read_rows(path / METRICS_CSV),
                 results=json.loads(results.read_text()) if results.is_file() else None,
             )
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{results} is damaged: {error}") from error
+        except (OSError, yaml.YAMLError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} is a damaged run: {error}") from error
 
     def means(self) -> dict[str, dict[str, float]]:
         """Net to its mean metrics on the held-out photographs, bicubic first; empty while the run is unfinished."""

@@ -40,5 +40,5 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.02, floo
 
 
 def steps(optimizer: Optimizer, total_steps: int, *, at: Sequence[float] = (0.5, 0.75), gamma: float = 0.1) -> LambdaLR:
-    """Multiply the learning rate by ``gamma`` at each share of the training in ``at``, as VDSR does at 1/4, 1/2, 3/4."""
+    """Multiply the learning rate by ``gamma`` at each share of the training in ``at`` (VDSR: 1/4, 1/2, 3/4)."""
     return LambdaLR(optimizer, lambda step: gamma ** sum(step >= share * total_steps for share in at))

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from rich.table import Table
 
 _COLUMNS = {
-    "psnr_y": ("PSNR on Y (dB)", "{:.2f}"),
-    "psnr_rgb": ("PSNR on RGB (dB)", "{:.2f}"),
-    "ssim_y": ("SSIM on Y", "{:.4f}"),
-    "ssim_rgb": ("SSIM on RGB", "{:.4f}"),
+    "psnr_y": ("PSNR Y (dB)", "{:.2f}"),
+    "psnr_rgb": ("PSNR RGB (dB)", "{:.2f}"),
+    "ssim_y": ("SSIM Y", "{:.4f}"),
+    "ssim_rgb": ("SSIM RGB", "{:.4f}"),
     "mae": ("MAE", "{:.4f}"),
 }
 

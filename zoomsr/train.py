@@ -1,4 +1,4 @@
-"""``python -m zoomsr.train``: fit a net, test the best weights, leave a run's directory. Configured by conf/train.yaml."""
+"""``python -m zoomsr.train``: fit a net, test the best weights, leave a run. Configured by conf/train.yaml."""
 
 from __future__ import annotations
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
@@ -32,10 +33,9 @@ def run(config: DictConfig) -> float | None:
     """Fit, test the best weights, write the run, and say what came out.
 
     Returns:
-        The best value of the monitored metric; for a net without parameters, the tested one.
+        The best value of the monitored metric; for a net without parameters, the tested PSNR on Y.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat the summary below
+    _quieten_lightning()
     run_dir, net_name = Path(config.run_dir), HydraConfig.get().runtime.choices["model"]
     seed_everything(config.seed, workers=True, verbose=False)
     data: PairsDataModule = instantiate(config.data.module)
@@ -53,7 +53,8 @@ def run(config: DictConfig) -> float | None:
     if trainer.is_global_zero:
         _log_hyperparameters(trainer, config)
         _report(run_dir)
-    return float(trainer.callback_metrics[f"test/{config.monitor.removeprefix('val/')}"])
+    best_score = _checkpoint(trainer).best_model_score
+    return float(trainer.callback_metrics["test/psnr_y"] if best_score is None else best_score)
 
 
 def build_module(config: DictConfig) -> ZoomModule:
@@ -73,24 +74,30 @@ def build_module(config: DictConfig) -> ZoomModule:
     return module
 
 
+def _quieten_lightning() -> None:
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat our summary
+    # Lightning 2.6 with torch 2.13: https://github.com/Lightning-AI/pytorch-lightning/issues, theirs to mend.
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    # A few hundred patches come from memory: workers would cost more than they bring.
+    warnings.filterwarnings("ignore", message=r".*does not have many workers")
+
+
 def _trainer(config: DictConfig, results: Results) -> Trainer:
     callbacks = [results, *(instantiate(node) for node in config.callbacks.values() if node is not None)]
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
         trainer: Trainer = instantiate(config.trainer)(callbacks=callbacks, logger=loggers)
-    except MisconfigurationException as error:
-        raise ValueError(
-            f"{error} This machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere."
-        ) from None
+    except (MisconfigurationException, TypeError) as error:
+        gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
+        raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
     return trainer
 
 
 def _refuse_parallel_sweep(trainer: Trainer) -> None:
     """Lightning's further ranks would start the whole sweep again, each with settings of its own."""
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ValueError(
-            f"a sweep job cannot use {trainer.world_size} devices yet: set trainer.devices=1, or start the runs one by one"
-        )
+        raise ValueError(f"a sweep job cannot use {trainer.world_size} devices yet: set trainer.devices=1")
 
 
 def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, ckpt: str | None) -> None:
@@ -145,9 +152,10 @@ def _report(run_dir: Path) -> None:
             "picture": _short(run_dir / COMPARISON),
             "results": _short(run_dir / METRICS_JSON),
             "curves": f"tensorboard --logdir {_short(run_dir / 'tensorboard')}",
-            "next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets",
         }
     )
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        _say({"next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets"})
 
 
 def _say(lines: dict[str, str]) -> None:

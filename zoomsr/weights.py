@@ -17,11 +17,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: no such file, damaged, not made by zoomsr, or it asks to run code.
     """
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
+        raise ValueError(
+            f"there is no checkpoint {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder"
+        )
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} holds more than tensors and plain data, and could run code: it is not opened") from error
+        raise ValueError(
+            f"{path} holds more than tensors and plain data, and could run code: it is not opened"
+        ) from error
     except (RuntimeError, EOFError) as error:
         raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
     if not isinstance(checkpoint, dict) or "model" not in checkpoint.get("hyper_parameters", {}):
@@ -37,7 +41,9 @@ def check_resumable(path: Path, net: nn.Module, *, net_name: str) -> None:
     """
     checkpoint = read_checkpoint(path)
     prefix = "net."
-    theirs = {key.removeprefix(prefix): v.shape for key, v in checkpoint["state_dict"].items() if key.startswith(prefix)}
+    theirs = {
+        key.removeprefix(prefix): v.shape for key, v in checkpoint["state_dict"].items() if key.startswith(prefix)
+    }
     ours = {key: value.shape for key, value in net.state_dict().items()}
     if theirs != ours:
         made = dict(checkpoint["hyper_parameters"]["model"])

@@ -22,18 +22,22 @@ class SweepTable(Callback):
         runs = [Run.read(path.parent) for path in sorted(sweep_dir.glob("*/.hydra"))]
         rows = ranking(runs)
         if rows:
-            Console().print(score_table(f"{sweep_dir}: held-out photographs, best first", rows))
+            Console().print(score_table(f"{sweep_dir}: held-out photographs, ranked", rows))
 
 
 def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
-    """Job name to mean metrics: bicubic, which every run measures, then the jobs by falling PSNR on Y."""
+    """Job to mean metrics: bicubic, which every run measures, then the jobs by falling PSNR on Y.
+
+    A job is called by the overrides in which it differs from the others: ``vdsr``, or ``vdsr loss=mse``.
+    """
+    shared = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
     bicubic: dict[str, dict[str, float]] = {}
     jobs: dict[str, dict[str, float]] = {}
     for run in runs:
-        means = run.means()
-        for net, row in means.items():
+        label = " ".join(text.removeprefix("model=") for text in run.overrides if text not in shared)
+        for net, row in run.means().items():
             if net == "bicubic":
                 bicubic = {"bicubic": row}
             else:
-                jobs[run.path.name] = row
+                jobs[label or net] = row
     return bicubic | dict(sorted(jobs.items(), key=lambda item: -item[1]["psnr_y"]))

@@ -142,9 +142,7 @@ class PairsDataModule(LightningDataModule):
 
 def _turned(images: Tensor, turns: Tensor) -> Tensor:
     """Give each square image of (N, C, H, H) its turn: bit 0 mirrors, bit 1 flips, bit 2 transposes."""
-    for bit, act in enumerate((lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.transpose(-2, -1))):
-        chosen = (turns >> bit & 1).bool().view(-1, 1, 1, 1)
-        images = torch.where(chosen, act(images), images)
-    return images
-
-
+    mirror, flip, transpose = ((turns >> bit & 1).bool().view(-1, 1, 1, 1) for bit in range(3))
+    images = torch.where(mirror, images.flip(-1), images)
+    images = torch.where(flip, images.flip(-2), images)
+    return torch.where(transpose, images.transpose(-2, -1), images)

@@ -31,7 +31,7 @@ class PatchKey(NamedTuple):
     """Which patch: the sampler makes keys, the data set turns them into pixels."""
 
     epoch: int
-    index: int
+    number: int
 
 
 class RandomPatches(Dataset[Patch]):
@@ -59,13 +59,14 @@ class RandomPatches(Dataset[Patch]):
         return len(self._store) * self._per_image
 
     def __getitem__(self, key: PatchKey) -> Patch:
-        number = key.index % len(self._store)
-        draw = _generator(self._seed, key.epoch, key.index)
+        number = key.number % len(self._store)
+        draw = _generator(self._seed, key.epoch, key.number)
         top, left = (
-            int(draw.integers((side - self._patch) // self._scale + 1)) * self._scale for side in self._store.sizes[number]
+            int(draw.integers((side - self._patch) // self._scale + 1)) * self._scale
+            for side in self._store.sizes[number]
         )
         hr = self._store.crop(number, top=top, left=left, height=self._patch, width=self._patch)
-        return Patch(hr=hr, turn=int(draw.integers(8)), name=self._store.names[number], index=key.index)
+        return Patch(hr=hr, turn=int(draw.integers(8)), name=self._store.names[number], index=key.number)
 
 
 class FixedPatches(Dataset[Patch]):

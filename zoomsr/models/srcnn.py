@@ -58,7 +58,7 @@ class SRCNN(nn.Module):
         features = self.patch_extraction(enlarged).relu()
         features = self.non_linear_mapping(features).relu()
         with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
-            restored: Tensor = self.reconstruction(features.float())
+            restored: Tensor = self.reconstruction(features.to(enlarged.dtype))
         return restored
 
 

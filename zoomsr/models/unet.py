@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,7 +49,7 @@ class UNet(nn.Module):
         widths = [width * 2**level for level in range(depth + 1)]
         self.encoder = nn.ModuleList(
             [_double_conv(channels, width, batch_norm)]
-            + [_double_conv(above, below, batch_norm) for above, below in zip(widths, widths[1:], strict=False)]
+            + [_double_conv(above, below, batch_norm) for above, below in pairwise(widths)]
         )
         self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1])])
         self.decoder = nn.ModuleList([_double_conv(2 * w, w, batch_norm) for w in reversed(widths[:-1])])
@@ -55,10 +57,9 @@ class UNet(nn.Module):
         self.refine = _conv(width, width, batch_norm)
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
         self.upscale = Upscale(scale) if residual else None
+        _initialise(self)
         if residual:
-            # Start near bicubic, not on it: with zeros the net stays there for hundreds of steps.
-            for parameter in self.tail.parameters():
-                parameter.data.mul_(0.1)
+            nn.init.normal_(self.tail.weight, std=1e-3)  # near bicubic; with zeros it stays there for hundreds of steps
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, channels, H, W), any H and W, to (N, channels, scale H, scale W)."""
@@ -66,7 +67,7 @@ class UNet(nn.Module):
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
         features = self.refine(self.extra_up(self._unet(F.pad(lr, (0, right, 0, bottom), mode="replicate"))))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
-            sr: Tensor = self.tail(features.float())[..., : height * self.scale, : width * self.scale]
+            sr: Tensor = self.tail(features.to(self.tail.weight.dtype))[..., : height * self.scale, : width * self.scale]
             return sr if self.upscale is None else sr + self.upscale(lr)
 
     def _unet(self, features: Tensor) -> Tensor:
@@ -80,7 +81,8 @@ class UNet(nn.Module):
 
 
 def _conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1)]
+    # Batch norm subtracts the mean, and with it any bias before it.
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not batch_norm)]
     if batch_norm:
         layers.append(nn.BatchNorm2d(outputs))
     return nn.Sequential(*layers, nn.ReLU(inplace=True))
@@ -90,9 +92,20 @@ def _double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(_conv(inputs, outputs, batch_norm), _conv(outputs, outputs, batch_norm))
 
 
+def _initialise(net: nn.Module) -> None:
+    """He et al., "Delving Deep into Rectifiers", ICCV 2015: without batch norm, torch's default fades the signal."""
+    for layer in net.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 def _receptive_radius(depth: int, scale: int) -> int:
     """In lr pixels: two convolutions per level on the way down and up, each reaching 2**level; the poolings and
-    up-convolutions reach at most to the end of a 2**depth cell; two convolutions on the large grid."""
-    both_ways = sum(2 * 2 * 2**level for level in range(depth))
-    bottleneck = 2 * 2**depth
-    return both_ways + bottleneck + (2**depth - 1) + -(-2 // scale)
+    up-convolutions reach at most to the end of a 2**depth cell; two convolutions on the large grid.
+    """
+    cell = 1 << depth  # lr pixels across one pixel of the bottleneck
+    both_ways = 2 * 2 * (cell - 1)
+    bottleneck = 2 * cell
+    return both_ways + bottleneck + (cell - 1) + -(-2 // scale)

@@ -10,7 +10,8 @@ from zoomsr.resize import UP_TAPS, Upscale
 
 
 class VDSR(nn.Module):
-    """Kim, Lee & Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR 2016, arXiv:1511.04587.
+    """Kim, Lee & Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR 2016,
+    arXiv:1511.04587.
 
     ::
 
@@ -54,5 +55,5 @@ class VDSR(nn.Module):
     def _layers(self, enlarged: Tensor) -> Tensor:
         features = self.body(enlarged)
         with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
-            sr: Tensor = enlarged + self.residual(features.float())
+            sr: Tensor = enlarged + self.residual(features.to(enlarged.dtype))
         return sr

@@ -1,0 +1,83 @@
+"""Small photographs, and the training command run in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zoomsr.runs import Run
+
+TINY = (
+    "model=srcnn model.widths=[8,4] data=folder data.num_workers=0 data.patch=32 data.batch_size=4 "
+    "data.patches_per_image=4 trainer=cpu trainer.max_epochs=2 trainer.log_every_n_steps=1 callbacks.pictures.side=32"
+).split()
+
+
+def photograph(height: int, width: int, *, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 with smooth shading, edges and a little noise: something that a net can learn from."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 16
+    waves = [np.sin(x * rng.uniform(0.5, 3) + y * rng.uniform(0.5, 3) + rng.uniform(0, 6)) for _ in range(3)]
+    picture = np.stack(waves, -1) * 60 + 128 + 40 * ((x + y) % 2 > 1)[..., None]
+    return (picture + rng.normal(0, 4, picture.shape)).clip(0, 255).round().astype(np.uint8)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of six 64x48 photographs, two of them in a sub-folder."""
+    root = tmp_path / "photos"
+    (root / "more").mkdir(parents=True)
+    for number in range(6):
+        place = root / "more" if number > 3 else root
+        Image.fromarray(photograph(48, 64, seed=number)).save(place / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Runs ``zoomsr.train`` with the given arguments; returns the runs folder."""
+    from zoomsr.train import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOOMSR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("ZOOMSR_DATA", raising=False)
+
+    def run(*arguments: str) -> Path:
+        monkeypatch.setattr(sys, "argv", ["zoomsr.train", *arguments])
+        main()
+        return tmp_path / "runs"
+
+    return run
+
+
+@pytest.fixture
+def train(command: Callable[..., Path], photos: Path, tmp_path: Path) -> Callable[..., Run]:
+    """Trains a tiny SRCNN on ``photos`` with further overrides; returns the finished run."""
+
+    def run(*overrides: str) -> Run:
+        name = f"run{len(list(tmp_path.glob('run*')))}"
+        command(*TINY, f"data.root={photos}", f"hydra.run.dir={tmp_path / name}", *overrides)
+        return Run.read(tmp_path / name)
+
+    return run
+
+
+@pytest.fixture
+def benchmarks() -> Path:
+    """The folder with Set5/ and Set14/ (HR/ and LRx2/), for tests on published images."""
+    root = os.environ.get("ZOOMSR_BENCHMARKS")
+    if root is None or not Path(root, "Set5", "HR").is_dir():
+        pytest.skip("ZOOMSR_BENCHMARKS names no folder with Set5/HR and Set5/LRx2")
+    return Path(root)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
