@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from PIL import Image
 
 from zoomsr.runs import Run
 
-TINY = (
-    "model=srcnn model.widths=[8,4] data=folder data.num_workers=0 data.patch=32 data.batch_size=4 "
-    "data.patches_per_image=4 trainer=cpu trainer.max_epochs=2 trainer.log_every_n_steps=1 callbacks.pictures.side=32"
-).split()
+TINY = [
+    *("data=folder", "data.num_workers=0", "data.patch=32", "data.batch_size=4", "data.patches_per_image=4"),
+    *("trainer=cpu", "trainer.max_epochs=2", "trainer.log_every_n_steps=1", "callbacks.pictures.side=32"),
+]
+TINY_NET = ["model=srcnn", "model.widths=[8,4]"]
 
 
 def photograph(height: int, width: int, *, seed: int = 0) -> np.ndarray:
@@ -61,9 +62,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 def train(command: Callable[..., Path], photos: Path, tmp_path: Path) -> Callable[..., Run]:
     """Trains a tiny SRCNN on ``photos`` with further overrides; returns the finished run."""
 
-    def run(*overrides: str) -> Run:
+    def run(*overrides: str, net: Sequence[str] = TINY_NET) -> Run:
         name = f"run{len(list(tmp_path.glob('run*')))}"
-        command(*TINY, f"data.root={photos}", f"hydra.run.dir={tmp_path / name}", *overrides)
+        command(*TINY, *net, f"data.root={photos}", f"hydra.run.dir={tmp_path / name}", *overrides)
         return Run.read(tmp_path / name)
 
     return run

@@ -1,4 +1,4 @@
-"""Contract tests: every yaml in conf/model is a net that keeps the contract of zoomsr.models.Net, without being named here."""
+"""Contract tests: every yaml in conf/model is a net that keeps the contract of zoomsr.models.Net, unasked."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_bad_arguments_are_refused() -> None:
 
 
 def test_module_without_the_contract_is_refused() -> None:
-    with pytest.raises(ValueError, match="Linear is no zoomsr net: it lacks the attribute.s. scale"):
+    with pytest.raises(ValueError, match="Linear is no zoomsr net: it lacks the attribute"):
         scale_of(nn.Linear(1, 1))
 
 

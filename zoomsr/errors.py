@@ -26,12 +26,5 @@ def one_line_errors(*also: type[Exception], on_error: Callable[[], None] | None 
             on_error()
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         sys.exit(1)
-
-
-def one_line(error: BaseException) -> str:
-    """The message that says what happened: the innermost cause's, without line breaks."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__

@@ -30,7 +30,9 @@ def size(path: Path) -> tuple[int, int]:
     """
     with _open(path) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
+        # A PNG without EXIF in its head would be decoded to look for it behind the pixels.
+        has_exif = "exif" in picture.info or picture.format == "TIFF"
+        turned = has_exif and picture.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
     return (width, height) if turned else (height, width)
 
 

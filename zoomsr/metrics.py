@@ -12,6 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from zoomsr.image import luma, shave
 
@@ -159,8 +160,8 @@ class ImageScores(Metric):
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """Image numbers (n,) in rising order, each once, and their scores (n, 5) in the order of ``METRICS``."""
-        index, first = _first_of_each(torch.cat(list(self.index)))
-        return index, torch.cat(list(self.values))[first]
+        index, first = _first_of_each(dim_zero_cat(self.index))
+        return index, dim_zero_cat(self.values)[first]
 
     def collect(self) -> dict[int, ImageScore]:
         """Image number to score, over all ranks, since the last call."""

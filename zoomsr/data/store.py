@@ -44,6 +44,8 @@ class PixelStore:
             self._cache.move_to_end(number)
             return self._cache[number]
         pixels = image.read(self._paths[number])
+        if tuple(pixels.shape[1:]) != self.sizes[number]:
+            raise ValueError(f"{self._paths[number]} is not the size that its header said: it changed, or is damaged")
         self._cache[number] = pixels
         while len(self._cache) > 1 and sum(kept.numel() for kept in self._cache.values()) > self._cache_bytes:
             self._cache.popitem(last=False)

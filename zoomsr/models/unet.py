@@ -67,7 +67,9 @@ class UNet(nn.Module):
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
         features = self.refine(self.extra_up(self._unet(F.pad(lr, (0, right, 0, bottom), mode="replicate"))))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
-            sr: Tensor = self.tail(features.to(self.tail.weight.dtype))[..., : height * self.scale, : width * self.scale]
+            sr: Tensor = self.tail(features.to(self.tail.weight.dtype))[
+                ..., : height * self.scale, : width * self.scale
+            ]
             return sr if self.upscale is None else sr + self.upscale(lr)
 
     def _unet(self, features: Tensor) -> Tensor:

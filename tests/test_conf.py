@@ -1,0 +1,96 @@
+"""Contract tests: every yaml in conf/ composes and instantiates, without being named here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from zoomsr.config import CONF_DIR, instantiate, plain
+
+FILES = sorted(path.relative_to(CONF_DIR).with_suffix("") for path in CONF_DIR.glob("*/*.yaml"))
+
+
+def composed(*overrides: str, run_dir: str = "runs/test") -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("train", overrides=[f"run_dir={run_dir}", *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+@pytest.fixture
+def div2k(tmp_path: Path) -> Path:
+    """DIV2K's layout: 900 empty files, which is all that composing a source looks at."""
+    for part, numbers in (("train", range(1, 801)), ("valid", range(801, 901))):
+        folder = tmp_path / f"DIV2K_{part}_HR"
+        folder.mkdir()
+        for number in numbers:
+            (folder / f"{number:04d}.png").touch()
+    return tmp_path
+
+
+def _targets(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if "_target_" in node else []
+        return own + [target for child in node.values() for target in _targets(child)]
+    return []
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_file_composes_and_its_classes_exist(file: Path) -> None:
+    config = composed(f"{file.parent}={file.name}")
+    resolved = plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    for target in _targets(resolved):
+        instantiate(OmegaConf.create({"_target_": "hydra.utils.get_object", "path": target}))
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_file_is_short_and_says_what_it_is_for(file: Path) -> None:
+    lines = (CONF_DIR / file).with_suffix(".yaml").read_text().splitlines()
+    assert len(lines) <= 25
+    assert any("#" in line for line in lines) or len(lines) <= 2
+
+
+@pytest.mark.parametrize("group", ["degradation", "loss", "optimizer", "scheduler", "callbacks", "logger", "trainer"])
+def test_every_choice_instantiates(group: str, tmp_path: Path) -> None:
+    for file in (CONF_DIR / group).glob("*.yaml"):
+        node = composed(f"{group}={file.stem}", run_dir=str(tmp_path))[group]
+        for part in [node] if "_target_" in node else node.values():
+            assert callable(instantiate(part)) or instantiate(part) is not None
+
+
+def test_div2k_has_800_to_train_on_and_100_held_out(div2k: Path) -> None:
+    config = composed("data=div2k", f"data.root={div2k}")
+    source = instantiate(config.data.module.source)
+    assert (len(source.train), len(source.val)) == (800, 100)
+    assert (source.train[0].name, source.train[-1].name, source.val[-1].name) == ("0001", "0800", "0900")
+    assert config.data.module.patch == 512
+
+
+def test_div2k_says_what_is_missing(div2k: Path) -> None:
+    (div2k / "DIV2K_valid_HR" / "0807.png").unlink()
+    with pytest.raises(ValueError, match=r"lacks 1 of 100 photographs, the first 0807\.png"):
+        instantiate(composed("data=div2k", f"data.root={div2k}").data.module.source)
+
+
+def test_default_data_set_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMSR_DATA", "div2k")
+    assert HydraConfig.instance() is not None
+    composed()
+    assert HydraConfig.get().runtime.choices["data"] == "div2k"
+
+
+def test_an_experiment_wins_over_the_defaults() -> None:
+    config = composed("experiment=seed")
+    assert config.model.width == 64
+    assert config.optimizer.lr == 1e-4
+    assert HydraConfig.get().runtime.choices["degradation"] == "box"
+
+
+def test_scale_lives_in_one_place() -> None:
+    config = composed("scale=3")
+    assert (config.model.scale, config.degradation.scale) == (3, 3)

@@ -1,0 +1,57 @@
+import pytest
+import torch
+from conftest import photograph
+
+from zoomsr import schedules
+from zoomsr.data.datamodule import Batch
+from zoomsr.degradations import Bicubic
+from zoomsr.metrics import MODERN, measure
+from zoomsr.models.unet import UNet
+from zoomsr.module import ZoomModule
+
+
+def _batch(side: int = 32) -> Batch:
+    hr = torch.from_numpy(photograph(side, side)).permute(2, 0, 1)[None].float() / 255
+    return Batch(lr=Bicubic(2).down(hr), hr=hr, name=["one"], index=torch.tensor([5]))
+
+
+def _module() -> ZoomModule:
+    return ZoomModule(
+        UNet(width=16, depth=2),
+        loss=torch.nn.L1Loss(),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=2e-3),
+        schedule=schedules.cosine,
+    )
+
+
+def test_overfitting_one_batch_reaches_near_zero_loss() -> None:
+    module, batch, n_steps = _module(), _batch(), 400
+    optimizer = torch.optim.Adam(module.net.parameters(), lr=2e-3)
+    schedule = schedules.cosine(optimizer, n_steps)
+    losses = []
+    for _ in range(n_steps):
+        loss = module.loss(module(batch["lr"]), batch["hr"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    assert losses[0] > 0.01
+    assert losses[-1] < 0.001  # a quarter of a grey level
+
+
+def test_test_measures_net_and_bicubic_on_the_same_picture() -> None:
+    module, batch = _module().eval(), _batch()
+    module.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]  # there is no trainer
+    with torch.no_grad():
+        module.test_step(batch, 0)
+        module.on_test_epoch_end()
+        for name, sr in (("net", module(batch["lr"])), ("bicubic", Bicubic(2).up(batch["lr"]))):
+            expected = measure(sr[0], batch["hr"][0], protocol=MODERN, border=2).tolist()
+            assert list(module.test_scores[name][5].as_dict().values()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_net_is_the_only_part_with_weights() -> None:
+    module = _module()
+    assert {name.split(".")[0] for name, _ in module.named_parameters()} == {"net"}
+    assert {name.split(".")[0] for name in module.state_dict()} == {"net"}

@@ -1,0 +1,247 @@
+"""The training command, end to end on tiny photographs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, TINY_NET
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from zoomsr.metrics import METRICS
+from zoomsr.runs import Run
+
+Train = Callable[..., Run]
+
+
+def _weights(run: Run, name: str = "last") -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    return {key: value for key, value in checkpoint["state_dict"].items() if key.startswith("net.")}
+
+
+def test_a_run_leaves_what_the_design_says(train: Train) -> None:
+    run = train()
+    assert [row["epoch"] for row in run.epochs] == [1, 2]
+    for row in run.epochs:
+        for split in ("train", "val"):
+            assert {f"{split}/{name}" for name in METRICS} <= row.keys()
+        assert row["seconds"] > 0
+        assert row["optim/learning_rate"] > 0
+    assert run.results is not None
+    (scores,) = run.results["sets"].values()
+    assert list(scores) == ["bicubic", "srcnn"]
+    for net in scores.values():
+        images = net["modern"]["images"]
+        assert len(images) == run.results["data"]["n_val"] == 1
+        for name in METRICS:
+            mean = sum(image[name] for image in images.values()) / len(images)
+            assert net["modern"]["mean"][name] == pytest.approx(mean)
+    assert run.results["net"]["config"]["widths"] == [8, 4]
+    assert run.results["epochs"] == 2
+    assert run.results["best_epoch"] in (1, 2)
+    assert (run.path / "checkpoints" / "best.ckpt").is_file()
+    with Image.open(run.path / "comparison.png") as picture:
+        assert picture.width > 600
+
+
+def test_validation_and_test_agree_on_whole_photographs(train: Train) -> None:
+    run = train()
+    best = max(run.epochs, key=lambda row: row["val/psnr_y"])
+    for name in METRICS:
+        assert best[f"val/{name}"] == pytest.approx(run.means()["srcnn"][name], rel=1e-5)
+
+
+def test_curves_stand_at_their_epoch_and_share_a_chart(train: Train) -> None:
+    events = EventAccumulator(str(train().path / "tensorboard"), size_guidance={"images": 0}).Reload()
+    for split in ("train", "val"):
+        assert [event.step for event in events.Scalars(f"{split}/psnr_y")] == [1, 2]
+    assert len(events.Scalars("train/loss")) == 10  # 5 batches in each of 2 epochs
+    assert len(events.Scalars("optim/learning_rate")) == 10
+    (strip,) = (tag for tag in events.Tags()["images"] if tag.startswith("held-out/"))
+    assert [event.step for event in events.Images(strip)] == [1, 2]
+    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode(errors="replace")
+    assert re.search("train/mae.*val/mae", layout, re.DOTALL)
+
+
+def test_hyper_parameters_carry_the_final_metrics(train: Train) -> None:
+    run = train()
+    for file in sorted((run.path / "tensorboard").glob("events*")):
+        events = EventAccumulator(str(file)).Reload()
+        if "test/psnr_y" in events.Tags()["scalars"]:
+            assert events.Scalars("test/psnr_y")[-1].value == pytest.approx(run.means()["srcnn"]["psnr_y"], rel=1e-5)
+            return
+    pytest.fail("no event file holds test/psnr_y")
+
+
+def test_same_seed_gives_the_same_bits(train: Train) -> None:
+    first, second, other = train(), train(), train("seed=2")
+    for key, value in _weights(first).items():
+        assert torch.equal(value, _weights(second)[key]), key
+    assert not all(torch.equal(value, _weights(other)[key]) for key, value in _weights(first).items())
+
+
+def test_resume_goes_on_counting_epochs(train: Train) -> None:
+    first = train()
+    resumed = train(f"ckpt={first.path}/checkpoints/last.ckpt", "trainer.max_epochs=4")
+    assert [row["epoch"] for row in resumed.epochs] == [3, 4]
+    assert resumed.results is not None
+    assert resumed.results["epochs"] == 4
+
+
+def test_checkpoint_of_another_net_is_refused_and_both_are_named(
+    train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train()
+    with pytest.raises(SystemExit) as stop:
+        train(f"ckpt={first.path}/checkpoints/last.ckpt", "model.widths=[8,6]", "model.kernels=[9,1,5]")
+    assert stop.value.code == 1
+    message = capsys.readouterr().err
+    assert re.search(r"error: .*last\.ckpt holds SRCNN\(.*widths=\[8, 4\].*\), which does not fit model=srcnn", message)
+
+
+def test_bf16_and_every_loss_train_on_a_cpu(train: Train) -> None:
+    for loss in ("mse", "charbonnier"):
+        run = train(f"loss={loss}", "trainer.precision=bf16-mixed", "trainer.max_epochs=1")
+        assert 5 < run.means()["srcnn"]["psnr_y"] < 60
+
+
+def test_bicubic_is_measured_without_training(train: Train) -> None:
+    run = train(net=["model=bicubic"])
+    assert list(run.means()) == ["bicubic"]
+    assert run.epochs == []
+
+
+def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        train(*overrides)
+    assert stop.value.code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model=unett", "Available options in 'model': bicubic srcnn unet"),
+        ("trainer.max_epoch=3", "the nearest: trainer.max_epochs"),
+        ("modle=unet", "no setting is called 'modle'; the nearest: model"),
+        ("data.root=/nowhere", "/nowhere is not a folder"),
+        ("data.patch=64", "smaller than the training patch (data.patch) of 64x64"),
+        ("data=div2k", "DIV2K_train_HR lacks 800 of 800"),
+        ("ckpt=none.ckpt", "there is no checkpoint none.ckpt"),
+        ("trainer.accelerator=gpu", "trainer=cpu works everywhere"),
+        ("model.kernels=[9,4,5]", "3 odd kernels"),
+        ("optimizer.lr=-1", "Invalid learning rate"),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="one of the mistakes is asking for a GPU that is not there")
+def test_a_mistake_is_one_clear_line_and_leaves_nothing(
+    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path, override: str, message: str
+) -> None:
+    assert message in _fails(train, capsys, override)
+    assert not list(tmp_path.glob("run*"))
+
+
+def test_a_damaged_photograph_is_named(train: Train, capsys: pytest.CaptureFixture[str], photos: Path) -> None:
+    whole = (photos / "2.png").read_bytes()
+    (photos / "2.png").write_bytes(whole[: len(whole) // 2])
+    assert "2.png is damaged or truncated" in _fails(train, capsys)
+
+
+def test_checkpoint_that_would_run_code_is_refused(
+    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "owned",))
+
+    torch.save({"state_dict": {}, "hyper_parameters": {"model": Evil()}}, tmp_path / "evil.ckpt")
+    assert "could run code: it is not opened" in _fails(train, capsys, f"ckpt={tmp_path}/evil.ckpt")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_debug_variable_shows_the_traceback(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMSR_DEBUG", "1")
+    with pytest.raises(ValueError, match="/nowhere is not a folder"):
+        train("data.root=/nowhere")
+
+
+def test_a_failed_run_does_not_remove_older_files(
+    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run0").mkdir()
+    (tmp_path / "run0" / "thesis.txt").write_text("mine")
+    time.sleep(0.05)
+    _fails(train, capsys, f"hydra.run.dir={tmp_path}/run0", "optimizer.lr=-1")
+    assert (tmp_path / "run0" / "thesis.txt").read_text() == "mine"
+
+
+def test_sweep_has_a_directory_per_job_and_one_ranked_table(
+    command: Callable[..., Path], photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1"]
+    runs = command("-m", "loss=mae,mse", *overrides)
+    (sweep,) = runs.iterdir()
+    assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0_srcnn", "1_srcnn"]
+    table = capsys.readouterr().out.split("ranked")[-1]
+    order = re.findall(r"│ (bicubic|loss=mae|loss=mse) ", table)
+    psnr = {
+        f"loss={loss}": Run.read(sweep / f"{number}_srcnn").means()["srcnn"]["psnr_y"]
+        for number, loss in enumerate(("mae", "mse"))
+    }
+    assert order == ["bicubic", *sorted(psnr, key=lambda name: -psnr[name])]
+
+
+def test_sweep_on_two_devices_is_refused(
+    command: Callable[..., Path], photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command("-m", *TINY, *TINY_NET, f"data.root={photos}", "trainer.devices=2", "seed=1,2")
+    assert "a sweep job cannot use 2 devices yet" in capsys.readouterr().err
+
+
+def test_user_yaml_is_found_by_config_dir(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "loss").mkdir(parents=True)
+    (tmp_path / "mine" / "loss" / "huber.yaml").write_text("_target_: torch.nn.HuberLoss\ndelta: 0.1\n")
+    assert train("loss=huber", "--config-dir", str(tmp_path / "mine")).epochs
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_last_checkpoint_and_says_its_path(photos: Path, tmp_path: Path) -> None:
+    arguments = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}/run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoomsr.train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 3/"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert "Traceback" not in rest
+    kept = re.search(r"stopped +kept (\S+last\.ckpt); the same command with ckpt=", rest)
+    assert kept is not None, rest
+    assert torch.load(tmp_path / kept.group(1), weights_only=True)["epoch"] >= 1
+
+
+@pytest.mark.slow
+def test_two_cpu_ranks_measure_what_one_does(photos: Path, tmp_path: Path) -> None:
+    results = []
+    for devices in (1, 2):
+        run_dir = tmp_path / f"devices{devices}"
+        arguments = [*TINY, "model=bicubic", f"data.root={photos}", "data.val_fraction=0.5"]
+        arguments += [f"trainer.devices={devices}", "+trainer.strategy=ddp", f"hydra.run.dir={run_dir}"]
+        subprocess.run([sys.executable, "-m", "zoomsr.train", *arguments], check=True, timeout=120)
+        results.append(json.loads((run_dir / "metrics.json").read_text())["sets"])
+    assert results[0] == results[1]
