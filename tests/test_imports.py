@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Lower rooms know nothing of higher ones.
 LAYERS = [
     {"image", "resize", "errors", "runs"},
-    {"degradations", "metrics", "losses", "schedules", "figures", "tables", "frequency"},
+    {"degradations", "metrics", "losses", "schedules", "figures", "screen", "frequency"},
     {"models", "config"},
     {"data", "module", "tiling", "weights"},
     {"callbacks"},

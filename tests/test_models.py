@@ -131,7 +131,7 @@ def test_luminance_net_leaves_chroma_to_bicubic(name: str) -> None:
 
 def test_rgb_net_refuses_a_grey_picture() -> None:
     with pytest.raises(ValueError, match="net on 3 channel"):
-        SRCNN(widths=(2, 2))(torch.rand(1, 1, 8, 8))
+        SRCNN(widths=(3, 3))(torch.rand(1, 1, 8, 8))
 
 
 def test_layers_have_the_papers_shapes() -> None:
@@ -142,6 +142,12 @@ def test_layers_have_the_papers_shapes() -> None:
     assert [p.shape[0] for p in VDSR(channels=1).parameters() if p.ndim == 4] == [64] * 19 + [1]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_srcnn_starts_as_bicubic(channels: int) -> None:
+    lr = torch.rand(1, 3, 9, 9) / 2 + 0.25  # the overshoot of bicubic stays positive, where ReLU passes it on
+    torch.testing.assert_close(SRCNN(channels=channels)(lr), resize(lr, (18, 18)), atol=1e-5, rtol=0)
+
+
 def test_unet_starts_near_bicubic() -> None:
     lr = torch.rand(1, 3, 32, 32)
     assert (UNet()(lr) - resize(lr, (64, 64))).abs().max() < 0.1
@@ -150,6 +156,8 @@ def test_unet_starts_near_bicubic() -> None:
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="3 odd kernels"):
         SRCNN(kernels=(9, 4, 5))
+    with pytest.raises(ValueError, match=r"widths \[8, 2\] must be at least 3"):
+        SRCNN(widths=(8, 2))
     with pytest.raises(ValueError, match="at least 2 layers, not 1"):
         VDSR(depth=1)
 

@@ -25,7 +25,7 @@ def _module() -> ZoomModule:
 
 
 def test_overfitting_one_batch_reaches_near_zero_loss() -> None:
-    module, batch, n_steps = _module(), _batch(), 400
+    module, batch, n_steps = _module(), _batch(16), 300
     optimizer = torch.optim.Adam(module.net.parameters(), lr=2e-3)
     schedule = schedules.cosine(optimizer, n_steps)
     losses = []

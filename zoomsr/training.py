@@ -14,8 +14,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.markup import escape
 
 from zoomsr.callbacks.pictures import COMPARISON
 from zoomsr.callbacks.results import Results
@@ -23,10 +21,8 @@ from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.module import ZoomModule
 from zoomsr.runs import METRICS_JSON, Run
-from zoomsr.tables import score_table
+from zoomsr.screen import CONSOLE, say, score_table, short
 from zoomsr.weights import check_resumable
-
-_console = Console()
 
 
 def run(config: DictConfig) -> float | None:
@@ -45,7 +41,7 @@ def run(config: DictConfig) -> float | None:
     trainer = _trainer(config, Results(run_dir, net_name=net_name, net_config=plain(config.model)))
     _refuse_parallel_sweep(trainer)
     if trainer.is_global_zero:
-        _say(_summary(config, data, module, trainer))
+        say(_summary(config, data, module, trainer))
     if any(True for _ in module.net.parameters()):
         _fit(trainer, module, data, ckpt=config.ckpt)
     best = _checkpoint(trainer).best_model_path or None
@@ -77,8 +73,10 @@ def build_module(config: DictConfig) -> ZoomModule:
 def _quieten_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat our summary
-    # Lightning 2.6 with torch 2.13: https://github.com/Lightning-AI/pytorch-lightning/issues, theirs to mend.
+    # Lightning 2.6 asks torch 2.13 in a way that torch will drop; theirs to mend.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    # Our metrics are synchronised when they are computed: every rank logs the same mean.
+    warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A few hundred patches come from memory: workers would cost more than they bring.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
 
@@ -105,8 +103,8 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, ckpt: s
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
     except SystemExit:  # Lightning turns Ctrl-C into this
         last = Path(_checkpoint(trainer).last_model_path)
-        kept = f"kept {_short(last)}; the same command with ckpt={_short(last)} goes on"
-        _say({"stopped": kept if last.is_file() else "before an epoch was finished: nothing to go on from"})
+        kept = f"kept {short(last)}; the same command with ckpt={short(last)} goes on"
+        say({"stopped": kept if last.is_file() else "before an epoch was finished: nothing to go on from"})
         raise
 
 
@@ -138,7 +136,7 @@ def _summary(config: DictConfig, data: PairsDataModule, module: ZoomModule, trai
         "data": f"{data.source.name}: {photographs}{hint}",
         "net": f"{choices['model']}: {parameters:,} parameters, x{config.scale}, lr made by {choices['degradation']}",
         "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
-        "run": _short(Path(config.run_dir)),
+        "run": short(Path(config.run_dir)),
     }
 
 
@@ -146,21 +144,16 @@ def _report(run_dir: Path) -> None:
     finished = Run.read(run_dir)
     best = finished.results["best_epoch"] if finished.results else 0
     title = f"Held-out photographs, protocol modern, weights of epoch {best}"
-    _console.print(score_table(title, finished.means()))
-    _say(
+    CONSOLE.print(score_table(title, finished.means()))
+    say(
         {
-            "picture": _short(run_dir / COMPARISON),
-            "results": _short(run_dir / METRICS_JSON),
-            "curves": f"tensorboard --logdir {_short(run_dir / 'tensorboard')}",
+            "picture": short(run_dir / COMPARISON),
+            "results": short(run_dir / METRICS_JSON),
+            "curves": f"tensorboard --logdir {short(run_dir / 'tensorboard')}",
         }
     )
     if HydraConfig.get().mode != RunMode.MULTIRUN:
-        _say({"next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets"})
-
-
-def _say(lines: dict[str, str]) -> None:
-    for label, text in lines.items():
-        _console.print(f"[bold]{label:8}[/]{escape(text)}", soft_wrap=True, highlight=False)
+        say({"next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets"})
 
 
 def _device_name(trainer: Trainer) -> str:
@@ -168,8 +161,3 @@ def _device_name(trainer: Trainer) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({torch.get_num_threads()} threads)"
-
-
-def _short(path: Path) -> str:
-    """Relative to where the user stands, when it lies below."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -7,10 +7,9 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
 
 from zoomsr.runs import Run
-from zoomsr.tables import score_table
+from zoomsr.screen import CONSOLE, score_table
 
 
 class SweepTable(Callback):
@@ -22,7 +21,7 @@ class SweepTable(Callback):
         runs = [Run.read(path.parent) for path in sorted(sweep_dir.glob("*/.hydra"))]
         rows = ranking(runs)
         if rows:
-            Console().print(score_table(f"{sweep_dir}: held-out photographs, ranked", rows))
+            CONSOLE.print(score_table(f"{sweep_dir}: held-out photographs, ranked", rows))
 
 
 def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:

@@ -20,7 +20,8 @@ class SRCNN(nn.Module):
                          9x9, 64                     5x5, 32                       5x5
 
     Every layer's input is padded by replication, as the authors' test code does (zero padding costs 8 dB at the
-    border). The authors train without padding; here training pads too, so that sr is as large as hr.
+    border). The authors train without padding; here training pads too, so that sr is as large as hr. The authors
+    start from Gaussian noise and train for days; here the net starts as the identity on bicubic.
 
     Args:
         scale: enlargement factor.
@@ -42,6 +43,8 @@ class SRCNN(nn.Module):
         super().__init__()
         if len(widths) != 2 or len(kernels) != 3 or any(size % 2 == 0 for size in kernels):
             raise ValueError(f"SRCNN takes 2 widths and 3 odd kernels, not {list(widths)} and {list(kernels)}")
+        if min(widths) < channels:
+            raise ValueError(f"SRCNN starts as the identity, so widths {list(widths)} must be at least {channels}")
         self.scale = scale
         self.channels = channels
         self.halo = -(-sum(size // 2 for size in kernels) // scale) + UP_TAPS
@@ -49,10 +52,19 @@ class SRCNN(nn.Module):
         self.patch_extraction = _conv(channels, widths[0], kernels[0])
         self.non_linear_mapping = _conv(widths[0], widths[1], kernels[1])
         self.reconstruction = _conv(widths[1], channels, kernels[2])
+        self._start_as_identity()
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W); (N, 1, H, W) is taken as Y where ``channels`` is 1."""
         return enhance(self.upscale(lr), self._layers, channels=self.channels)
+
+    @torch.no_grad()
+    def _start_as_identity(self) -> None:
+        """The first maps of each layer pass the picture on, which ReLU does not change; the others start at random."""
+        for layer in (self.patch_extraction, self.non_linear_mapping, self.reconstruction):
+            nn.init.dirac_(layer.weight[: self.channels])
+            if layer.bias is not None:
+                layer.bias[: self.channels] = 0
 
     def _layers(self, enlarged: Tensor) -> Tensor:
         features = self.patch_extraction(enlarged).relu()

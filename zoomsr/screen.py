@@ -1,10 +1,15 @@
-"""Tables on the screen: one look for a run, a sweep and a comparison."""
+"""What commands print: one look for a run, a sweep and a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+CONSOLE = Console()
 
 _COLUMNS = {
     "psnr_y": ("PSNR Y (dB)", "{:.2f}"),
@@ -29,3 +34,14 @@ def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
         ]
         table.add_row(name, *cells)
     return table
+
+
+def say(lines: Mapping[str, str]) -> None:
+    """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
+    for label, text in lines.items():
+        CONSOLE.print(f"[bold]{label:8}[/]{escape(text)}", soft_wrap=True, highlight=False)
+
+
+def short(path: Path) -> str:
+    """The path relative to where the user stands, when it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
