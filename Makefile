@@ -31,7 +31,7 @@ format: $(READY) ## let ruff format the code
 	$(BIN)/ruff format .
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build --wheel --no-isolation
 
 clean: ## remove what the targets made; runs/ and data/ stay
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -121,7 +121,9 @@ def _log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
     settings: dict[str, Any] = {group: HydraConfig.get().runtime.choices[group] for group in groups}
     settings |= {f"{group}.{key}": value for group in groups for key, value in plain(config[group]).items()}
     settings |= {"seed": config.seed, "scale": config.scale, "epochs": trainer.current_epoch}
-    scalars = {key: value for key, value in settings.items() if isinstance(value, (int, float, str))}
+    scalars = {
+        key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))
+    }
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     for logger in trainer.loggers:
         logger.log_hyperparams(scalars, metrics)
