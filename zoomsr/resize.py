@@ -7,6 +7,7 @@ R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -17,7 +18,22 @@ UP_TAPS = 2
 """How far, in input pixels, an enlarged pixel looks to either side of its own."""
 
 
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+Border = Callable[[Tensor, int], Tensor]
+"""Maps positions outside 0 ... n - 1 to pixels of the image."""
+
+
+def replicate(position: Tensor, n: int) -> Tensor:
+    """The first and the last pixel go on: how the published low-resolution images were made."""
+    return position.clamp(0, n - 1)
+
+
+def mirror(position: Tensor, n: int) -> Tensor:
+    """The image is reflected, its edge pixel twice: MATLAB's imresize today. Only the outer pixels differ."""
+    folded = position % (2 * n)
+    return torch.minimum(folded, 2 * n - 1 - folded)
+
+
+def resize(image: Tensor, size: tuple[int, int], *, border: Border = replicate) -> Tensor:
     """Resize to ``size`` = (height, width) as MATLAB's ``imresize(image, size)``.
 
     uint8 is rounded and saturated after each of the two passes, as MATLAB does: the published LR images of Set5,
@@ -26,6 +42,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     Args:
         image: (..., H, W), uint8 or float, on any device. Half types are computed in float32.
         size: output height and width, each at least 1.
+        border: what lies outside the image, ``replicate`` or ``mirror``.
 
     Returns:
         (..., height, width) of the same dtype and device.
@@ -33,11 +50,11 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if min(size) < 1 or min(image.shape[-2:]) < 1:
         raise ValueError(f"cannot resize {tuple(image.shape)} to {size}: sides must be at least 1")
     rounded = image.dtype == torch.uint8
-    working = torch.float64 if rounded else torch.promote_types(image.dtype, torch.float32)
+    working = _exact_type(image, size) if rounded else torch.promote_types(image.dtype, torch.float32)
     result = image.to(working)
     # MATLAB starts with the direction that shrinks most; rows first when both shrink alike.
     for dim in sorted((-2, -1), key=lambda dim: size[dim] / image.shape[dim]):
-        result = _resize_dim(result, dim, size[dim])
+        result = _resize_dim(result, dim, size[dim], border)
         if rounded:
             result = result.add(0.5).floor().clamp(0, 255)
     return result.to(image.dtype)
@@ -86,54 +103,67 @@ def _cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def _resize_dim(image: Tensor, dim: int, length: int) -> Tensor:
+def _exact_type(image: Tensor, size: tuple[int, int]) -> torch.dtype:
+    """Halves and quarters have weights that are multiples of 2**-12: sums of bytes are exact in float32."""
+    factors = {image.shape[dim] / size[dim] for dim in (-2, -1)}
+    return torch.float32 if factors <= {1, 2, 4} else torch.float64
+
+
+def _resize_dim(image: Tensor, dim: int, length: int, border: Border) -> Tensor:
     if image.shape[dim] == length:
         return image
     if image.shape[dim] % length == 0:
-        return _shrink(image, dim, image.shape[dim] // length)
-    return _gather(image, dim, length)
+        return _shrink(image, dim, image.shape[dim] // length, border)
+    return _gather(image, dim, length, border)
 
 
-def _shrink(image: Tensor, dim: int, factor: int) -> Tensor:
-    """A whole factor has the same weights at every output pixel: a strided convolution."""
-    taps = 4 * factor - factor % 2
-    weights = _shrink_weights(factor).to(image)
-    reach = (taps - factor) // 2
-    planes = image.reshape(-1, 1, *image.shape[-2:])
-    vertical = dim == -2
-    padding = (0, 0, reach, reach) if vertical else (reach, reach, 0, 0)
-    kernel = weights.view(1, 1, -1, 1) if vertical else weights.view(1, 1, 1, -1)
-    with torch.autocast(image.device.type, enabled=False):
-        planes = F.pad(planes, padding, mode="replicate")
-        planes = F.conv2d(planes, kernel, stride=(factor, 1) if vertical else (1, factor))
-    return planes.reshape(*image.shape[:-2], *planes.shape[-2:])
+def _shrink(image: Tensor, dim: int, factor: int, border: Border) -> Tensor:
+    """A whole factor has the same weights at every output pixel: a strided convolution.
+
+    Written as sums of shifted phases, each contiguous in memory: on a CPU conv2d of one channel is ten times slower.
+    """
+    weights = _shrink_weights(factor)
+    n_out, reach = image.shape[dim] // factor, (len(weights) - factor) // 2
+    n_in = image.shape[dim]
+    padded = image.index_select(dim, border(torch.arange(-reach, n_in + reach, device=image.device), n_in))
+    total = torch.zeros((), dtype=image.dtype, device=image.device)
+    for phase in range(factor):
+        samples = _every(padded, dim, phase, factor)
+        for shift, weight in enumerate(weights[phase::factor]):
+            total = torch.add(total, samples.narrow(dim, shift, n_out), alpha=weight)
+    return total
+
+
+def _every(image: Tensor, dim: int, start: int, step: int) -> Tensor:
+    return (image[..., start::step, :] if dim == -2 else image[..., start::step]).contiguous()
 
 
 @lru_cache(maxsize=16)
-def _shrink_weights(factor: int) -> Tensor:
+def _shrink_weights(factor: int) -> list[float]:
     taps = 4 * factor - factor % 2
     centred = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2
     weights = _cubic(centred / factor)
-    return weights / weights.sum()
+    return list((weights / weights.sum()).tolist())
 
 
-def _gather(image: Tensor, dim: int, length: int) -> Tensor:
+def _gather(image: Tensor, dim: int, length: int, border: Border) -> Tensor:
     """Any other size: each output pixel has weights of its own, so sum the taps one by one."""
-    weights, index = _gather_taps(image.shape[dim], length)
+    n_in = image.shape[dim]
+    weights, positions = _gather_taps(n_in, length)
     shape = (length, 1) if dim == -2 else (length,)
     total = torch.zeros((), dtype=image.dtype, device=image.device)
-    for weight, position in zip(weights.to(image), index.to(image.device), strict=True):
+    for weight, position in zip(weights.to(image), border(positions, n_in).to(image.device), strict=True):
         total = total + image.index_select(dim, position) * weight.view(shape)
     return total
 
 
 @lru_cache(maxsize=64)
 def _gather_taps(n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
-    """Weights and clamped input positions, each (taps, n_out)."""
+    """Weights and input positions, some of them outside, each (taps, n_out)."""
     stretch = max(n_in / n_out, 1.0)
     centres = (torch.arange(n_out, dtype=torch.float64) + 0.5) * n_in / n_out - 0.5
     n_taps = int(4 * stretch) + 2
     first = (centres - 2 * stretch).floor()
     positions = first + torch.arange(n_taps, dtype=torch.float64)[:, None]
     weights = _cubic((centres - positions) / stretch)
-    return weights / weights.sum(0), positions.long().clamp(0, n_in - 1)
+    return weights / weights.sum(0), positions.long()
