@@ -15,17 +15,22 @@ app = typer.Typer(
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-@app.callback()
-def _group() -> None:
-    """Makes typer treat a single command as a sub-command."""
-
-
 @app.command(context_settings=_HYDRA, add_help_option=False)
 def train(context: typer.Context) -> None:
     """Train a net: zoomsr train model=unet trainer.max_epochs=10 (--help lists every setting)."""
+    _run("zoomsr.train", context)
+
+
+@app.command(context_settings=_HYDRA, add_help_option=False)
+def evaluate(context: typer.Context) -> None:
+    """Measure nets: zoomsr evaluate data_dir=Set5 ckpt=FILE (--help says more)."""
+    _run("zoomsr.evaluate", context)
+
+
+def _run(module: str, context: typer.Context) -> None:
     sys.argv = [sys.argv[0], *context.args]
     # As python -m does, so that Lightning can start further ranks by the module's name.
-    runpy.run_module("zoomsr.train", run_name="__main__", alter_sys=True)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

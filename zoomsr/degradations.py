@@ -6,12 +6,15 @@ term of a plug-and-play prior. All of them take (..., C, H, W) on any device.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoomsr.image import quantize, to_float
 from zoomsr.resize import downscale, resize
 
 
@@ -19,10 +22,11 @@ class Degradation(Protocol):
     """The contract of a degradation.
 
     ``down`` of a float image stays float, neither rounded nor clipped; ``down`` of a uint8 image is the uint8 image
-    that a file would hold. A random degradation draws from ``generator`` alone.
+    that a file would hold. A stochastic one draws from ``generator`` alone.
     """
 
     scale: int
+    stochastic: bool
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """(..., C, scale H, scale W) to (..., C, H, W)."""
@@ -35,6 +39,8 @@ class Degradation(Protocol):
 
 class Bicubic:
     """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
+
+    stochastic = False
 
     def __init__(self, scale: int) -> None:
         self.scale = scale
@@ -51,6 +57,8 @@ class Bicubic:
 class Box:
     """The mean of each scale x scale block, as a camera's pixel collects light: the seed study's degradation."""
 
+    stochastic = False
+
     def __init__(self, scale: int) -> None:
         self.scale = scale
 
@@ -66,6 +74,129 @@ class Box:
     def up(self, lr: Tensor) -> Tensor:
         """Bicubic enlargement: block means sit on the same centres as bicubic samples."""
         return _bicubic_up(lr, self.scale)
+
+
+class BlurBicubic:
+    """A Gaussian blur, then bicubic to 1/scale: the blurred setting of IRCNN (Zhang et al., CVPR 2017).
+
+    Args:
+        scale: super-resolution factor.
+        kernel_size: of the Gaussian, odd.
+        sigma: of the Gaussian, in hr pixels.
+    """
+
+    stochastic = False
+
+    def __init__(self, scale: int, *, kernel_size: int = 7, sigma: float = 1.6) -> None:
+        if kernel_size % 2 == 0 or sigma <= 0:
+            raise ValueError(f"a blur needs an odd kernel_size and a positive sigma, not {kernel_size} and {sigma}")
+        self.scale = scale
+        self._kernel_size = kernel_size
+        self._sigma = sigma
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
+        if hr.dtype == torch.uint8:
+            return quantize(self.down(to_float(hr)))
+        from kornia.filters import gaussian_blur2d  # two seconds to import: only those who blur wait
+
+        planes = hr.reshape(-1, 1, *hr.shape[-2:])
+        size, sigma = (self._kernel_size,) * 2, (self._sigma,) * 2
+        return downscale(gaussian_blur2d(planes, size, sigma, border_type="replicate").reshape(hr.shape), self.scale)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Bicubic enlargement."""
+        return _bicubic_up(lr, self.scale)
+
+
+class GaussianNoise:
+    """White Gaussian noise on the same grid, neither clipped nor rounded: what denoisers are trained on.
+
+    Args:
+        sigma: standard deviation on [0, 1]; 25/255 = 0.098 is the usual "noise level 25".
+    """
+
+    scale = 1
+    stochastic = True
+
+    def __init__(self, sigma: float) -> None:
+        if sigma < 0:
+            raise ValueError(f"sigma {sigma} is negative")
+        self._sigma = sigma
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``. Raises ValueError without a generator."""
+        if generator is None:
+            raise ValueError("GaussianNoise draws from a generator, and was given none")
+        if hr.dtype == torch.uint8:
+            return quantize(self.down(to_float(hr), generator))
+        noise = torch.randn(hr.shape, generator=generator, device=generator.device, dtype=hr.dtype)
+        return hr + self._sigma * noise.to(hr.device)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """The grid is the same."""
+        return lr
+
+
+class Jpeg:
+    """JPEG compression at a fixed quality, differentiable, on the device.
+
+    Shin & Song, "JPEG-resistant Adversarial Images", NeurIPS workshop 2017, as implemented in kornia.
+
+    Args:
+        quality: 1 (coarse) to 100.
+    """
+
+    scale = 1
+    stochastic = False
+
+    def __init__(self, quality: float) -> None:
+        if not 1 <= quality <= 100:
+            raise ValueError(f"JPEG quality {quality} must lie between 1 and 100")
+        self._quality = float(quality)
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``; RGB only."""
+        if hr.dtype == torch.uint8:
+            return quantize(self.down(to_float(hr)))
+        from kornia.enhance import jpeg_codec_differentiable  # two seconds to import
+
+        quality = torch.tensor([self._quality], device=hr.device, dtype=hr.dtype)
+        images = hr.reshape(-1, *hr.shape[-3:])
+        return jpeg_codec_differentiable(images, quality.expand(len(images))).reshape(hr.shape)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """The grid is the same."""
+        return lr
+
+
+class Chain:
+    """Several degradations, one after the other; rounded once, at the end.
+
+    Args:
+        steps: in the order in which hr meets them.
+    """
+
+    def __init__(self, steps: Sequence[Degradation]) -> None:
+        if not steps:
+            raise ValueError("a chain needs at least one degradation")
+        self._steps = tuple(steps)
+        self.scale = math.prod(step.scale for step in steps)
+        self.stochastic = any(step.stochastic for step in steps)
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``."""
+        if hr.dtype == torch.uint8:
+            return quantize(self.down(to_float(hr), generator))
+        for step in self._steps:
+            hr = step.down(hr, generator)
+        return hr
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Each step's way up, in reverse."""
+        for step in reversed(self._steps):
+            lr = step.up(lr)
+        return lr
 
 
 def _bicubic_up(lr: Tensor, scale: int) -> Tensor:

@@ -36,6 +36,16 @@ def size(path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
+def is_grey(path: Path) -> bool:
+    """Whether the file has one channel of brightness (a grey picture may also be stored as RGB: that is not grey).
+
+    Raises:
+        ValueError: the file is no image.
+    """
+    with _open(path) as picture:
+        return picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
+
+
 def read(path: Path) -> Tensor:
     """Read any picture as uint8 RGB (3, H, W), upright.
 

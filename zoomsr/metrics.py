@@ -14,10 +14,14 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from zoomsr.frequency import band_errors
 from zoomsr.image import luma, shave
 
-METRICS = ("mae", "psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")
-"""MAE on [0, 1]; PSNR in dB; SSIM at most 1."""
+METRICS = (
+    *("mae", "psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y"),
+    *("error_band_1", "error_band_2", "error_band_3", "error_band_4"),
+)
+"""MAE on [0, 1]; PSNR in dB; SSIM at most 1; error by frequency band on Y in dB (see ``zoomsr.frequency``)."""
 
 PSNR_CEILING = 100.0
 """dB. Identical images would give infinity, which no mean survives; every PSNR is cut off here."""
@@ -45,16 +49,22 @@ MODERN = Protocol("modern", lr_8bit=True, luma_8bit=False)
 CLASSIC = Protocol("classic", lr_8bit=False, luma_8bit=True)
 """The tables of SRCNN, VDSR and IRCNN."""
 
+PROTOCOLS = (MODERN, CLASSIC)
+
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The five numbers of one image, or their means over images; units as in ``METRICS``."""
+    """The numbers of one image, or their means over images; units as in ``METRICS``."""
 
     mae: float
     psnr_rgb: float
     psnr_y: float
     ssim_rgb: float
     ssim_y: float
+    error_band_1: float
+    error_band_2: float
+    error_band_3: float
+    error_band_4: float
 
     def as_dict(self) -> dict[str, float]:
         """Name to value, in the order of ``METRICS``."""
@@ -105,17 +115,25 @@ def ssim(sr: Tensor, hr: Tensor, *, peak: float = 255.0) -> Tensor:
     return local.mean((-3, -2, -1), dtype=torch.float64)
 
 
-def measure(sr: Tensor, hr: Tensor, *, protocol: Protocol, border: int) -> Tensor:
-    """The five ``METRICS`` of one image.
+def measure(
+    sr: Tensor,
+    hr: Tensor,
+    *,
+    protocol: Protocol,
+    border: int,
+    y: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """All ``METRICS`` of one image.
 
     Args:
-        sr: (C, H, W) on about [0, 1]; clipped and rounded here.
+        sr: (C, H, W) on about [0, 1]; clipped and rounded here. A grey image is its own Y.
         hr: (C, H, W) on [0, 1], an 8-bit image divided by 255.
         protocol: what is rounded.
         border: pixels to shave off every side first.
+        y: sr and hr as (1, H, W) luma, where the net worked on luma itself; otherwise luma comes from the pictures.
 
     Returns:
-        (5,) float64.
+        (9,) float64, in the order of ``METRICS``.
 
     Raises:
         ValueError: sr and hr differ in size, or are too small for SSIM once shaved.
@@ -124,10 +142,13 @@ def measure(sr: Tensor, hr: Tensor, *, protocol: Protocol, border: int) -> Tenso
         raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} differ")
     if sr.device.type == "mps":  # has no float64
         sr, hr = sr.cpu(), hr.cpu()
-    sr, hr = shave(sr, border).clamp(0, 1), shave(hr, border)
-    rgb = _levels(sr), _levels(hr)
-    y = (_levels(luma(sr)), _levels(luma(hr))) if protocol.luma_8bit else (luma(sr) * 255, luma(hr) * 255)
-    return torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*y), ssim(*rgb), ssim(*y)])
+    if y is None:
+        y = luma(sr.clamp(0, 1)), luma(hr)
+    rgb = tuple(_levels(shave(picture, border).clamp(0, 1)) for picture in (sr, hr))
+    grey = [shave(picture, border).clamp(0, 1) for picture in y]
+    grey = [_levels(picture) if protocol.luma_8bit else picture * 255 for picture in grey]
+    scores = torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*grey), ssim(*rgb), ssim(*grey)])
+    return torch.cat([scores, band_errors(*grey)])
 
 
 class ImageScores(Metric):
@@ -159,7 +180,7 @@ class ImageScores(Metric):
         self.index.append(index)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Image numbers (n,) in rising order, each once, and their scores (n, 5) in the order of ``METRICS``."""
+        """Image numbers (n,) in rising order, each once, and their scores (n, 9) in the order of ``METRICS``."""
         index, first = _first_of_each(dim_zero_cat(self.index))
         return index, dim_zero_cat(self.values)[first]
 

@@ -121,7 +121,8 @@ def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
 
 def scale_of(net: nn.Module | Net) -> int:
     """The net's scale, checked: a module that is not a net gets one clear line."""
-    missing = [name for name in ("scale", "multiple_of", "halo") if not isinstance(getattr(net, name, None), int)]
+    needed = ("scale", "channels", "multiple_of", "halo")
+    missing = [name for name in needed if not isinstance(getattr(net, name, None), int)]
     if missing:
         raise ValueError(f"{type(net).__name__} is no zoomsr net: it lacks the attribute(s) {', '.join(missing)}")
     return int(net.scale)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import platform
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+_PACKAGES = ("zoomsr", "torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
 
 METRICS_CSV = "metrics.csv"
 METRICS_JSON = "metrics.json"
@@ -57,6 +61,11 @@ class Run:
         (sets,) = self.results["sets"].values()
         (protocol,) = self.results["protocols"]
         return {net: scores[protocol]["mean"] for net, scores in sets.items()}
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:

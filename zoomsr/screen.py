@@ -36,10 +36,23 @@ def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     return table
 
 
+def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
+    """Error by frequency band, by name; less is better."""
+    bands = [key for key in next(iter(rows.values())) if key.startswith("error_band_")]
+    table = Table(title=title, title_justify="left")
+    table.add_column("cycles/pixel")
+    for number in range(len(bands)):
+        low, high = number / (2 * len(bands)), (number + 1) / (2 * len(bands))
+        table.add_column(f"{low:.3g}-{high:.3g}", justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[band]:.2f}" for band in bands))
+    return table
+
+
 def say(lines: Mapping[str, str]) -> None:
     """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
     for label, text in lines.items():
-        CONSOLE.print(f"[bold]{label:8}[/]{escape(text)}", soft_wrap=True, highlight=False)
+        CONSOLE.print(f"[bold]{label:9}[/]{escape(text)}", soft_wrap=True, highlight=False)
 
 
 def short(path: Path) -> str:

@@ -19,10 +19,10 @@ from zoomsr.callbacks.pictures import COMPARISON
 from zoomsr.callbacks.results import Results
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.module import ZoomModule
+from zoomsr.module import ZoomModule, scale_of
 from zoomsr.runs import METRICS_JSON, Run
 from zoomsr.screen import CONSOLE, say, score_table, short
-from zoomsr.weights import check_resumable
+from zoomsr.weights import Weights
 
 
 def run(config: DictConfig) -> float | None:
@@ -36,13 +36,18 @@ def run(config: DictConfig) -> float | None:
     seed_everything(config.seed, workers=True, verbose=False)
     data: PairsDataModule = instantiate(config.data.module)
     module = build_module(config)
+    if scale_of(module.net) != data.degradation.scale:
+        scales = f"enlarges by {scale_of(module.net)}, but degradation shrinks by {data.degradation.scale}"
+        raise ValueError(
+            f"model={net_name} {scales}: a denoiser goes with degradation=gaussian_noise, and no other net"
+        )
     if config.ckpt is not None:
-        check_resumable(Path(config.ckpt), module.net, net_name=net_name)
+        Weights.read(Path(config.ckpt)).load_into(module.net)  # refuses another net before anything starts
     trainer = _trainer(config, Results(run_dir, net_name=net_name, net_config=plain(config.model)))
     _refuse_parallel_sweep(trainer)
     if trainer.is_global_zero:
         say(_summary(config, data, module, trainer))
-    if any(True for _ in module.net.parameters()):
+    if any(parameter.requires_grad for parameter in module.net.parameters()):
         _fit(trainer, module, data, ckpt=config.ckpt)
     best = _checkpoint(trainer).best_model_path or None
     trainer.test(module, data, ckpt_path=best, verbose=False, weights_only=True)
@@ -134,9 +139,10 @@ def _summary(config: DictConfig, data: PairsDataModule, module: ZoomModule, trai
     photographs = f"{len(data.source.train)} photographs to train on, {len(data.source.val)} held out"
     hint = "" if data.source.name == "div2k" else "  (DIV2K instead: data=div2k data.root=FOLDER)"
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
+    size = f"{parameters:,} parameters, x{scale_of(module.net)}"
     return {
         "data": f"{data.source.name}: {photographs}{hint}",
-        "net": f"{choices['model']}: {parameters:,} parameters, x{config.scale}, lr made by {choices['degradation']}",
+        "net": f"{choices['model']}: {size}, lr made by {choices['degradation']}",
         "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
         "run": short(Path(config.run_dir)),
     }

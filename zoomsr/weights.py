@@ -3,50 +3,101 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+_NET = "net."  # the LightningModule's name for the net
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A training checkpoint as plain data and tensors, on the CPU.
+@dataclass(frozen=True)
+class Weights:
+    """Tensors of a net, and what is known of it.
 
-    Raises:
-        ValueError: no such file, damaged, not made by zoomsr, or it asks to run code.
+    Attributes:
+        path: the file.
+        tensors: name to tensor, on the CPU.
+        config: how the net was made (``_target_`` and arguments), or None where the file does not say.
     """
-    if not path.is_file():
-        raise ValueError(
-            f"there is no checkpoint {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder"
-        )
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    config: dict[str, Any] | None
+
+    @staticmethod
+    def read(path: Path) -> Weights:
+        """Open a training checkpoint, a safetensors file, or a dictionary of tensors.
+
+        Raises:
+            ValueError: no such file, damaged, asks to run code, or holds no net.
+        """
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
+        data = _open(path)
+        if all(isinstance(value, Tensor) for value in data.values()) and data:
+            return Weights(path, data, None)
+        state = data.get("state_dict", {})
+        tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
+        config = dict(data.get("hyper_parameters", {})).get("model")
+        if not tensors or not isinstance(config, dict):
+            raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
+        return Weights(path, tensors, config)
+
+    def own_config(self) -> dict[str, Any]:
+        """How to make the net, when the file says so and the class is one of ours.
+
+        Raises:
+            ValueError: it does not say, or names a class elsewhere: a file must not choose what code runs.
+        """
+        if self.config is None:
+            raise ValueError(f"{self.path} does not say which net it holds: add model=NAME")
+        target = str(self.config.get("_target_"))
+        if not target.startswith("zoomsr.models."):
+            raise ValueError(f"{self.path} holds a {target}, which is not part of zoomsr: add model=NAME")
+        return self.config
+
+    def load_into(self, net: nn.Module) -> None:
+        """Copy the tensors into a net: by name, or in layer order where the file names its layers otherwise.
+
+        Raises:
+            ValueError: they do not fit; the file's net and the given one are named.
+        """
+        own = net.state_dict()
+        theirs = dict(self.tensors)
+        if theirs.keys() != own.keys() and self.config is None:
+            theirs = dict(zip(own, self.tensors.values(), strict=False)) if len(own) == len(theirs) else theirs
+        if {key: value.shape for key, value in theirs.items()} != {key: value.shape for key, value in own.items()}:
+            raise ValueError(f"{self.path} holds {self.describe()}, which does not fit the {_shape_of(own)} here")
+        net.load_state_dict(theirs)
+
+    def describe(self) -> str:
+        """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""
+        if self.config is None:
+            return f"a net of {_shape_of(self.tensors)}"
+        arguments = ", ".join(f"{key}={value}" for key, value in self.config.items() if key != "_target_")
+        return f"{str(self.config.get('_target_', '?')).rsplit('.', 1)[-1]}({arguments})"
+
+
+def _open(path: Path) -> dict[str, Any]:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors and plain data, and could run code: it is not opened"
-        ) from error
-    except (RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} holds more than tensors and plain data, and could run code: not opened") from error
+    except (RuntimeError, EOFError, SafetensorError) as error:
         raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
-    if not isinstance(checkpoint, dict) or "model" not in checkpoint.get("hyper_parameters", {}):
-        raise ValueError(f"{path} is not a checkpoint of zoomsr.train")
-    return checkpoint
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
+    return data
 
 
-def check_resumable(path: Path, net: nn.Module, *, net_name: str) -> None:
-    """Refuse a checkpoint of another net before anything starts.
-
-    Raises:
-        ValueError: as ``read_checkpoint``, or the parameters have other names or shapes; both nets are named.
-    """
-    checkpoint = read_checkpoint(path)
-    prefix = "net."
-    theirs = {
-        key.removeprefix(prefix): v.shape for key, v in checkpoint["state_dict"].items() if key.startswith(prefix)
-    }
-    ours = {key: value.shape for key, value in net.state_dict().items()}
-    if theirs != ours:
-        made = dict(checkpoint["hyper_parameters"]["model"])
-        name = str(made.pop("_target_", "?")).rsplit(".", 1)[-1]
-        arguments = ", ".join(f"{key}={value}" for key, value in made.items())
-        raise ValueError(f"{path} holds {name}({arguments}), which does not fit model={net_name} as configured")
+def _shape_of(tensors: Mapping[str, Tensor]) -> str:
+    first = next(iter(tensors.values()), torch.empty(0))
+    return f"{len(tensors)} tensors with the first {tuple(first.shape)}"

@@ -7,6 +7,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
 from zoomsr.callbacks.results import epoch_metrics
+from zoomsr.metrics import METRICS
 
 _CHARTS = {
     "MAE": "mae",
@@ -26,8 +27,10 @@ class Curves(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay out the charts: each metric with its training and its held-out curve."""
         if (writer := tensorboard(trainer)) is not None:
-            charts = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in _CHARTS.items()}
-            writer.add_custom_scalars({"Training and held-out, by epoch": charts})
+            both = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in _CHARTS.items()}
+            bands = [f"val/{name}" for name in METRICS if name.startswith("error_band_")]
+            spectrum = {"Error over truth (dB), bands of rising frequency": ["Multiline", bands]}
+            writer.add_custom_scalars({"Training and held-out, by epoch": both, "Held-out, by frequency": spectrum})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's points."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.metrics import ImageScore, mean_score
 from zoomsr.module import ZoomModule
-from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows, write_json, write_rows
-
-_PACKAGES = ("zoomsr", "torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
+from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows, versions, write_json, write_rows
 
 
 class Results(Callback):
@@ -92,7 +88,7 @@ class Results(Callback):
                     net: {protocol.name: _with_mean(scores, data.names)} for net, scores in rows.items()
                 }
             },
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+            "versions": versions(),
         }
 
 

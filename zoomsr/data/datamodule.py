@@ -95,15 +95,23 @@ class PairsDataModule(LightningDataModule):
         if self.trainer is None or not self.trainer.training:
             return self._measured(batch)
         hr = to_float(_turned(batch["hr"], batch["turn"]))
-        return Batch(lr=self.degradation.down(hr), hr=hr, name=batch["name"], index=batch["index"])
+        return Batch(lr=self._degraded(hr, batch["seed"]), hr=hr, name=batch["name"], index=batch["index"])
 
     def held_out(self, index: int) -> Batch:
         """One whole held-out photograph as a batch of one, on the CPU."""
         return self._measured(default_collate([self._test[index]]))
 
     def _measured(self, batch: dict[str, Any]) -> Batch:
-        lr = to_float(self.degradation.down(batch["hr"]))
+        lr = to_float(self._degraded(batch["hr"], batch["seed"]))
         return Batch(lr=lr, hr=to_float(batch["hr"]), name=batch["name"], index=batch["index"])
+
+    def _degraded(self, hr: Tensor, seeds: Tensor) -> Tensor:
+        """Where chance comes in, each image draws from a generator of its own, whatever batch it is in."""
+        if not self.degradation.stochastic:
+            return self.degradation.down(hr)
+        generator = torch.Generator(hr.device)
+        images = zip(hr, seeds.tolist(), strict=True)
+        return torch.stack([self.degradation.down(one, generator.manual_seed(seed)) for one, seed in images])
 
     @property
     def names(self) -> list[str]:

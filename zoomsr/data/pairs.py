@@ -19,10 +19,13 @@ from zoomsr.image import crop_to_multiple
 
 
 class Patch(TypedDict):
-    """One item: hr is uint8 (3, H, W), ``turn`` the dihedral turn (0 to 7) that the device gives it."""
+    """One item: hr is uint8 (3, H, W), ``turn`` the dihedral turn (0 to 7) that the device gives it, ``seed`` what a
+    stochastic degradation of it draws from.
+    """
 
     hr: Tensor
     turn: int
+    seed: int
     name: str
     index: int
 
@@ -66,7 +69,8 @@ class RandomPatches(Dataset[Patch]):
             for side in self._store.sizes[number]
         )
         hr = self._store.crop(number, top=top, left=left, height=self._patch, width=self._patch)
-        return Patch(hr=hr, turn=int(draw.integers(8)), name=self._store.names[number], index=key.number)
+        turn, seed = int(draw.integers(8)), int(draw.integers(2**62))
+        return Patch(hr=hr, turn=turn, seed=seed, name=self._store.names[number], index=key.number)
 
 
 class FixedPatches(Dataset[Patch]):
@@ -94,7 +98,7 @@ class FixedPatches(Dataset[Patch]):
             top, left = ((side - self._patch) // 2 for side in hr.shape[-2:])
             hr = hr[:, top : top + self._patch, left : left + self._patch]
         hr = crop_to_multiple(hr, self._scale)
-        return Patch(hr=hr, turn=0, name=self._store.names[index], index=index)
+        return Patch(hr=hr, turn=0, seed=index, name=self._store.names[index], index=index)
 
 
 class PatchSampler(Sampler[PatchKey]):

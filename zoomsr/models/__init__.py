@@ -19,6 +19,9 @@ class Net(Protocol):
     halo: int
     """Receptive radius in lr pixels: output over lr pixel x depends on lr pixels x - halo ... x + halo, no others."""
 
+    channels: int
+    """3: RGB. 1: luma, with bicubic chroma for an RGB picture; a grey picture is given as it is."""
+
     def __call__(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) on [0, 1] to (N, C, scale H, scale W), float32, not clamped."""
         ...

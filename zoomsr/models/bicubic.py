@@ -11,6 +11,7 @@ class Bicubic(nn.Module):
     """MATLAB's ``imresize`` to ``scale`` times the size. It has no parameters, so there is nothing to train."""
 
     multiple_of = 1
+    channels = 1  # the same for each channel, so also for luma
     halo = UP_TAPS
 
     def __init__(self, scale: int = 2) -> None:

@@ -44,6 +44,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.scale = scale
+        self.channels = channels
         self.multiple_of = 2**depth
         self.halo = _receptive_radius(depth, scale)
         widths = [width * 2**level for level in range(depth + 1)]

@@ -1,0 +1,225 @@
+"""The evaluation command, on made pictures and (where they are) on Set5 and Set14."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import photograph
+from PIL import Image
+from safetensors.torch import save_file
+
+from zoomsr import image
+from zoomsr.metrics import CLASSIC, METRICS, MODERN, measure
+from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.models.vdsr import VDSR
+from zoomsr.resize import downscale, resize
+from zoomsr.runs import Run
+
+Evaluate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """Runs the command with the given arguments; returns its JSON."""
+    from zoomsr.evaluate import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["zoomsr.evaluate", f"hydra.run.dir={tmp_path}/out", *arguments])
+        main()
+        results: dict[str, Any] = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        return results
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A benchmark in the published layout: an odd-sized colour picture and a grey one."""
+    root = tmp_path / "Two"
+    for part in ("HR", "LRx2"):
+        (root / part).mkdir(parents=True)
+    for name, pixels in (("colour", photograph(41, 52)), ("grey", photograph(40, 44)[..., 0])):
+        Image.fromarray(pixels).save(root / "HR" / f"{name}.png")
+        hr = image.crop_to_multiple(image.read(root / "HR" / f"{name}.png"), 2)
+        lr = downscale(hr, 2).permute(1, 2, 0).numpy()
+        Image.fromarray(lr if pixels.ndim == 3 else lr[..., 0]).save(root / "LRx2" / f"{name}.png")
+    return root
+
+
+def test_bicubic_row_follows_both_protocols(evaluate: Evaluate, folder: Path) -> None:
+    sets = evaluate(f"data_dir={folder}")["sets"]["Two"]
+    assert list(sets) == ["bicubic"]
+    hr = image.crop_to_multiple(image.read(folder / "HR" / "colour.png"), 2)
+    size = tuple(hr.shape[1:])
+    lr8 = image.to_float(image.read(folder / "LRx2" / "colour.png"))
+    modern = measure(resize(lr8, size), image.to_float(hr), protocol=MODERN, border=2).tolist()
+    assert list(sets["bicubic"]["modern"]["images"]["colour"].values()) == pytest.approx(modern, abs=1e-4)
+    y = image.to_float(image.quantize(image.luma(image.to_float(hr))))
+    classic = measure(resize(downscale(y, 2), size), y, protocol=CLASSIC, border=2)
+    assert sets["bicubic"]["classic"]["images"]["colour"]["psnr_y"] == pytest.approx(float(classic[2]), abs=1e-4)
+
+
+def test_grey_file_is_its_own_luma_in_classic_and_rgb_in_modern(evaluate: Evaluate, folder: Path) -> None:
+    images = {name: p["images"]["grey"] for name, p in evaluate(f"data_dir={folder}")["sets"]["Two"]["bicubic"].items()}
+    grey = image.to_float(image.read(folder / "HR" / "grey.png")[:1])
+    classic = measure(resize(downscale(grey, 2), (40, 44)), grey, protocol=CLASSIC, border=2)
+    assert images["classic"]["psnr_y"] == pytest.approx(float(classic[2]), abs=1e-4)
+    assert images["classic"]["psnr_rgb"] == images["classic"]["psnr_y"]
+    assert images["modern"]["psnr_y"] - images["modern"]["psnr_rgb"] == pytest.approx(1.32, abs=0.1)  # 255 / 219
+
+
+def test_mean_csv_and_json_agree(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    results = evaluate(f"data_dir={folder}")
+    rows = list(csv.DictReader((tmp_path / "out" / "images.csv").open()))
+    assert len(rows) == 4
+    for protocol, part in results["sets"]["Two"]["bicubic"].items():
+        own = [row for row in rows if row["protocol"] == protocol]
+        for metric in METRICS:
+            mean = sum(float(row[metric]) for row in own) / len(own)
+            assert part["mean"][metric] == pytest.approx(mean)
+    assert results["data"]["n_val"] == 2
+    assert set(results["protocols"]) == {"modern", "classic"}
+    assert results["versions"]["torch"]
+
+
+def test_several_folders_and_several_checkpoints(evaluate: Evaluate, folder: Path, train: Callable[..., Run]) -> None:
+    first, second = train(), train("model.kernels=[9,1,5]", "trainer.max_epochs=1")
+    flat = folder / "HR"
+    files = ",".join(f"{run.path}/checkpoints/best.ckpt" for run in (first, second))
+    sets = evaluate(f"data_dir=[{folder},{flat}]", f"ckpt=[{files}]")["sets"]
+    assert list(sets) == ["Two", "HR"]
+    for by_net in sets.values():
+        assert list(by_net) == ["bicubic", "srcnn", f"srcnn {second.path.name}/best"]
+    # LR files and LR made here are the same pictures.
+    for net, by_protocol in sets["Two"].items():
+        assert by_protocol == sets["HR"][net]
+
+
+def test_weights_load_from_any_of_the_formats(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    net = SRCNN(channels=1, widths=(8, 4))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    state = net.state_dict()
+    save_file(state, tmp_path / "named.safetensors")
+    torch.save({f"layers.{number}": value for number, value in enumerate(state.values())}, tmp_path / "ordered.pt")
+    arguments = ["model=srcnn", "model.channels=1", "model.widths=[8,4]", f"data_dir={folder}"]
+    named, ordered = (evaluate(*arguments, f"ckpt={tmp_path / file}") for file in ("named.safetensors", "ordered.pt"))
+    assert named["sets"] == ordered["sets"]
+    assert named["sets"]["Two"]["srcnn"] != named["sets"]["Two"]["bicubic"]
+
+
+def test_self_ensemble_is_the_mean_of_eight_turns(evaluate: Evaluate, folder: Path) -> None:
+    net = VDSR(width=4, depth=3)
+    lr = torch.rand(1, 3, 7, 9)
+    turns = [(k, flip) for k in range(4) for flip in (False, True)]
+    expected = 0
+    for k, flip in turns:
+        turned = torch.rot90(lr.flip(-1) if flip else lr, k, (2, 3))
+        back = torch.rot90(net(turned), -k, (2, 3))
+        expected = expected + (back.flip(-1) if flip else back) / 8
+    torch.testing.assert_close(SelfEnsemble(net)(lr), expected)
+    plain, turned = (evaluate(f"data_dir={folder}", f"self_ensemble={flag}") for flag in ("false", "true"))
+    pairs = zip(plain["sets"]["Two"].values(), turned["sets"]["Two"].values(), strict=True)
+    for one, other in pairs:  # bicubic is the same in every turn
+        assert one["modern"]["mean"]["psnr_y"] == pytest.approx(other["modern"]["mean"]["psnr_y"], abs=1e-3)
+
+
+def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> None:
+    bicubic, box = (evaluate(f"data_dir={folder}/HR", f"degradation={name}") for name in ("bicubic", "box"))
+    for protocol in ("modern", "classic"):
+        assert bicubic["sets"]["HR"]["bicubic"][protocol] != box["sets"]["HR"]["bicubic"][protocol]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data_dir=nowhere"], r"there is no folder nowhere: expected nowhere/HR/\*\.png with or without"),
+        (["data_dir=Two/LRx2/empty"], "there is no folder"),
+        (["data_dir=Two", "model=vdsr"], "model=vdsr needs its weights: ckpt=FILE"),
+        (["data_dir=Two", "ckpt=none.pt", "model=vdsr"], r"there is no file none\.pt"),
+        (["data_dir=Two", "device=tpu9"], "device=tpu9 cannot be used here"),
+        (["data_dir=Two", "model=vdsr", "ckpt=bad.pt"], "bad.pt is damaged|bad.pt holds more than"),
+        (["model=vdsr"], "data_dir"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (folder.parent / "bad.pt").write_bytes(b"not a pickle")
+    with pytest.raises(SystemExit) as stop:
+        evaluate(*arguments)
+    assert stop.value.code == 1
+    assert re.search(f"^error: .*({message})", capsys.readouterr().err, re.MULTILINE)
+    assert not (folder.parent / "out").exists()
+
+
+def test_mismatched_folders_are_refused(evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lr = folder / "LRx2" / "colour.png"
+    Image.fromarray(photograph(20, 25)).save(lr)
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={folder}")
+    assert "colour.png is 25x20, which is not 1/2 of" in capsys.readouterr().err
+    lr.unlink()
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={folder}")
+    assert "does not match HR: 2 HR and 1 LR files, colour is in one only" in capsys.readouterr().err
+
+
+def test_a_checkpoint_cannot_choose_what_code_runs(
+    evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = {"_target_": "os.mkdir", "path": f"{tmp_path}/owned"}
+    torch.save({"state_dict": {"net.a": torch.ones(1)}, "hyper_parameters": {"model": model}}, tmp_path / "evil.ckpt")
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={folder}", f"ckpt={tmp_path}/evil.ckpt")
+    assert "holds a os.mkdir, which is not part of zoomsr" in capsys.readouterr().err
+    assert not (tmp_path / "owned").exists()
+
+
+# The values that an independent float64 implementation gives for MATLAB's bicubic (PSNR in dB, SSIM).
+@pytest.mark.parametrize(
+    ("name", "protocol", "psnr_y", "ssim_y"),
+    [("Set5", "classic", 33.6621, 0.9299), ("Set14", "classic", 30.2335, 0.8687), ("Set5", "modern", 33.6846, 0.9306)],
+)
+def test_bicubic_on_published_sets(
+    evaluate: Evaluate, benchmarks: Path, name: str, protocol: str, psnr_y: float, ssim_y: float
+) -> None:
+    mean = evaluate(f"data_dir={benchmarks / name}")["sets"][name]["bicubic"][protocol]["mean"]
+    assert mean["psnr_y"] == pytest.approx(psnr_y, abs=1e-4)
+    assert mean["ssim_y"] == pytest.approx(ssim_y, abs=6e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "overrides", "set5", "set14"),
+    [
+        ("srcnn_955_imagenet_x2.pt", ["model=srcnn", "model.channels=1"], 36.6586, 32.4516),
+        ("srcnn_915_91_x2.pt", ["model=srcnn", "model.channels=1", "model.kernels=[9,1,5]"], 36.3443, 32.1759),
+        ("vdsr_official.pt", ["model=vdsr", "model.channels=1"], 37.5316, 33.0679),
+        ("ircnn_gray.pt", ["model=ircnn"], 37.3503, None),
+    ],
+)
+def test_original_weights_give_the_papers_numbers(
+    evaluate: Evaluate, benchmarks: Path, file: str, overrides: list[str], set5: float, set14: float | None
+) -> None:
+    published = os.environ.get("ZOOMSR_PUBLISHED")
+    if published is None or not Path(published, file).is_file():
+        pytest.skip(f"ZOOMSR_PUBLISHED names no folder with the authors' {file}")
+    expected = {"Set5": set5} | ({} if set14 is None else {"Set14": set14})
+    folders = ",".join(str(benchmarks / name) for name in expected)
+    sets = evaluate(*overrides, f"ckpt={published}/{file}", f"data_dir=[{folders}]")["sets"]
+    for name, value in expected.items():
+        *_, by_protocol = sets[name].values()
+        assert by_protocol["classic"]["mean"]["psnr_y"] == pytest.approx(value, abs=0.01)

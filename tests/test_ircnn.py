@@ -1,0 +1,75 @@
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from conftest import photograph
+
+from zoomsr.degradations import Bicubic
+from zoomsr.models.ircnn import IRCNN, IRCNNDenoiser
+from zoomsr.resize import resize
+
+LR = torch.from_numpy(photograph(16, 20)).permute(2, 0, 1)[None].double() / 255
+
+
+def _ircnn(**settings: int) -> IRCNN:
+    return IRCNN(scale=2, degradation=Bicubic(2), width=4, **settings).double()
+
+
+def test_folding_batch_norm_changes_nothing() -> None:
+    denoiser = IRCNNDenoiser(channels=1, width=6).double()
+    for layer in denoiser.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 2)
+            torch.nn.init.normal_(layer.bias)
+            torch.nn.init.normal_(layer.running_mean)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2)
+    folded = denoiser.eval().folded().double()
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
+    torch.testing.assert_close(folded(LR), denoiser(LR), atol=1e-6, rtol=1e-6)
+
+
+def test_grey_denoiser_cleans_each_channel_alone() -> None:
+    denoiser = IRCNNDenoiser(channels=1, width=4, batch_norm=False).double()
+    channels = [denoiser(LR[:, channel : channel + 1]) for channel in range(3)]
+    torch.testing.assert_close(denoiser(LR), torch.cat(channels, 1))
+
+
+def test_output_is_input_minus_noise() -> None:
+    denoiser = IRCNNDenoiser(width=4, batch_norm=False).double()
+    torch.nn.init.zeros_(denoiser.noise.weight)
+    torch.nn.init.constant_(denoiser.noise.bias, 0.25)
+    torch.testing.assert_close(denoiser(LR), LR - 0.25)
+
+
+def test_schedule_falls_logarithmically_from_12_scale_to_scale() -> None:
+    sigmas = _ircnn().sigmas
+    assert (sigmas[0], sigmas[-1], len(sigmas)) == (24, 2, 30)
+    ratios = [math.log(later / earlier) for earlier, later in pairwise(sigmas)]
+    assert ratios == pytest.approx([ratios[0]] * 29)
+
+
+def test_each_noise_level_has_its_denoiser() -> None:
+    net = _ircnn(iterations=30, back_projections=1)
+    called: list[int] = []
+    for number, denoiser in enumerate(net.denoisers, start=1):
+        denoiser.register_forward_hook(lambda *_, number=number: called.append(number))
+    net(LR)
+    assert called == [min(25, max(math.ceil(sigma / 2), 1)) for sigma in net.sigmas]
+    assert (called[0], called[-1]) == (12, 1)
+
+
+def test_without_weights_it_is_iterative_back_projection() -> None:
+    net = _ircnn(iterations=1, back_projections=2, channels=3)
+    z = resize(LR, (32, 40))
+    for _ in range(2):
+        z = z + 1.75 * resize(LR - resize(z, (16, 20)), (32, 40))
+    torch.testing.assert_close(net(LR), z)
+    bicubic, restored = resize(LR, (32, 40)), _ircnn(iterations=30, channels=3)(LR)
+    before, after = ((resize(sr, (16, 20)) - LR).square().mean() for sr in (bicubic, restored))
+    assert after < 0.2 * before, (before, after)
+
+
+def test_degradation_of_another_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match="scale 3 is not the net's 2"):
+        IRCNN(scale=2, degradation=Bicubic(3))

@@ -1,0 +1,24 @@
+"""``python -m zoomsr.evaluate``: nets on benchmark folders, table, JSON and CSV. Configured by conf/evaluate.yaml."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from zoomsr.config import start
+
+
+def evaluate(config: DictConfig) -> None:
+    """One evaluation."""
+    # As in train: heavy imports wait until Hydra has read the command line.
+    from zoomsr.evaluation import run
+
+    run(config)
+
+
+def main() -> None:
+    """The command."""
+    start(evaluate, config_name="evaluate")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Where in the spectrum the error lies: the seed study's stated difficulty was high spatial frequency.
+
+Bands are rings of spatial frequency from 0 to 1/2 cycles per pixel, the last one with the corners beyond. At x2 the
+upper half of the bands lies above what the small picture can hold, so that a net has to guess there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+N_BANDS = 4
+ERROR_FLOOR = -100.0
+"""dB. Where nothing is wrong the share of the error is 0, and its logarithm is cut off here."""
+
+
+def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
+    """Error energy in each band, as a share of the truth's energy there: 10 log10(sum |F(sr - hr)|^2 / sum |F(hr)|^2).
+
+    F is the 2-D Fourier transform under a Hann window, so that the borders do not leak into every band; the mean of hr
+    is taken away first. 0 dB is as bad as an empty picture.
+
+    Args:
+        sr: (C, H, W), any range.
+        hr: the same.
+        n_bands: rings of equal width.
+
+    Returns:
+        (n_bands,) float64, in dB, lowest frequencies first; between ``ERROR_FLOOR`` and ``-ERROR_FLOOR``.
+    """
+    ring = _rings(hr.shape[-2], hr.shape[-1], n_bands, hr.device)
+    error = _energy(sr - hr, ring, n_bands)
+    truth = _energy(hr - hr.mean((-2, -1), keepdim=True), ring, n_bands)
+    decibels = 10 * torch.log10(error / truth)
+    return decibels.nan_to_num(nan=ERROR_FLOOR).clamp(ERROR_FLOOR, -ERROR_FLOOR)
+
+
+def _rings(height: int, width: int, n_bands: int, device: torch.device) -> Tensor:
+    """The band of each coefficient of rfft2, flattened."""
+    y = torch.fft.fftfreq(height, device=device)[:, None]
+    x = torch.fft.rfftfreq(width, device=device)[None]
+    radius = torch.sqrt(y**2 + x**2)
+    return (radius * 2 * n_bands).long().clamp(max=n_bands - 1).flatten()
+
+
+def _energy(image: Tensor, ring: Tensor, n_bands: int) -> Tensor:
+    height, width = image.shape[-2:]
+    window = torch.hann_window(height, dtype=image.dtype, device=image.device)[:, None]
+    window = window * torch.hann_window(width, dtype=image.dtype, device=image.device)
+    power = torch.fft.rfft2(image * window).abs().square().double()
+    # rfft2 leaves out the negative half of the columns, which holds the same energy.
+    twice = torch.full((power.shape[-1],), 2.0, dtype=power.dtype, device=image.device)
+    twice[0] = 1
+    if width % 2 == 0:
+        twice[-1] = 1
+    total = (power * twice).sum(0).flatten()
+    return torch.zeros(n_bands, dtype=power.dtype, device=image.device).index_add_(0, ring, total)
