@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +68,22 @@ def train(command: Callable[..., Path], photos: Path, tmp_path: Path) -> Callabl
         name = f"run{len(list(tmp_path.glob('run*')))}"
         command(*TINY, *net, f"data.root={photos}", f"hydra.run.dir={tmp_path / name}", *overrides)
         return Run.read(tmp_path / name)
+
+    return run
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Runs the command with the given arguments; returns its JSON."""
+    from zoomsr.evaluate import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["zoomsr.evaluate", f"hydra.run.dir={tmp_path}/out", *arguments])
+        main()
+        results: dict[str, Any] = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        return results
 
     return run
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,22 +23,6 @@ from zoomsr.resize import downscale, resize
 from zoomsr.runs import Run
 
 Evaluate = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
-    """Runs the command with the given arguments; returns its JSON."""
-    from zoomsr.evaluate import main
-
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> dict[str, Any]:
-        monkeypatch.setattr(sys, "argv", ["zoomsr.evaluate", f"hydra.run.dir={tmp_path}/out", *arguments])
-        main()
-        results: dict[str, Any] = json.loads((tmp_path / "out" / "metrics.json").read_text())
-        return results
-
-    return run
 
 
 @pytest.fixture
@@ -186,40 +167,3 @@ def test_a_checkpoint_cannot_choose_what_code_runs(
         evaluate(f"data_dir={folder}", f"ckpt={tmp_path}/evil.ckpt")
     assert "holds a os.mkdir, which is not part of zoomsr" in capsys.readouterr().err
     assert not (tmp_path / "owned").exists()
-
-
-# The values that an independent float64 implementation gives for MATLAB's bicubic (PSNR in dB, SSIM).
-@pytest.mark.parametrize(
-    ("name", "protocol", "psnr_y", "ssim_y"),
-    [("Set5", "classic", 33.6621, 0.9299), ("Set14", "classic", 30.2335, 0.8687), ("Set5", "modern", 33.6846, 0.9306)],
-)
-def test_bicubic_on_published_sets(
-    evaluate: Evaluate, benchmarks: Path, name: str, protocol: str, psnr_y: float, ssim_y: float
-) -> None:
-    mean = evaluate(f"data_dir={benchmarks / name}")["sets"][name]["bicubic"][protocol]["mean"]
-    assert mean["psnr_y"] == pytest.approx(psnr_y, abs=1e-4)
-    assert mean["ssim_y"] == pytest.approx(ssim_y, abs=6e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("file", "overrides", "set5", "set14"),
-    [
-        ("srcnn_955_imagenet_x2.pt", ["model=srcnn", "model.channels=1"], 36.6586, 32.4516),
-        ("srcnn_915_91_x2.pt", ["model=srcnn", "model.channels=1", "model.kernels=[9,1,5]"], 36.3443, 32.1759),
-        ("vdsr_official.pt", ["model=vdsr", "model.channels=1"], 37.5316, 33.0679),
-        ("ircnn_gray.pt", ["model=ircnn"], 37.3503, None),
-    ],
-)
-def test_original_weights_give_the_papers_numbers(
-    evaluate: Evaluate, benchmarks: Path, file: str, overrides: list[str], set5: float, set14: float | None
-) -> None:
-    published = os.environ.get("ZOOMSR_PUBLISHED")
-    if published is None or not Path(published, file).is_file():
-        pytest.skip(f"ZOOMSR_PUBLISHED names no folder with the authors' {file}")
-    expected = {"Set5": set5} | ({} if set14 is None else {"Set14": set14})
-    folders = ",".join(str(benchmarks / name) for name in expected)
-    sets = evaluate(*overrides, f"ckpt={published}/{file}", f"data_dir=[{folders}]")["sets"]
-    for name, value in expected.items():
-        *_, by_protocol = sets[name].values()
-        assert by_protocol["classic"]["mean"]["psnr_y"] == pytest.approx(value, abs=0.01)
