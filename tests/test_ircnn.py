@@ -1,13 +1,19 @@
 import math
+import subprocess
+import sys
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from conftest import photograph
+from conftest import TINY, photograph
 
 from zoomsr.degradations import Bicubic
 from zoomsr.models.ircnn import IRCNN, IRCNNDenoiser
 from zoomsr.resize import resize
+from zoomsr.weights import Weights
 
 LR = torch.from_numpy(photograph(16, 20)).permute(2, 0, 1)[None].double() / 255
 
@@ -73,3 +79,26 @@ def test_without_weights_it_is_iterative_back_projection() -> None:
 def test_degradation_of_another_scale_is_refused() -> None:
     with pytest.raises(ValueError, match="scale 3 is not the net's 2"):
         IRCNN(scale=2, degradation=Bicubic(3))
+
+
+def test_a_bank_is_trained_in_one_sweep_and_collected_into_one_file(
+    command: Callable[..., Path], evaluate: Callable[..., dict[str, Any]], photos: Path, tmp_path: Path
+) -> None:
+    tiny = ["model.width=4", "trainer.max_epochs=1", "data.batch_size=4", f"hydra.sweep.dir={tmp_path}/bank"]
+    sigmas = f"degradation.sigma={4 / 255:.7f},{2 / 255:.7f}"
+    command("-m", "experiment=ircnn_bank", *TINY, *tiny, f"data.root={photos}", "model.channels=1", sigmas)
+    script = Path(__file__).parents[1] / "experiments" / "ircnn_bank" / "collect.py"
+    subprocess.run([sys.executable, script, "bank", "-o", "bank.safetensors"], cwd=tmp_path, check=True)
+
+    settings = ["model=ircnn", "model.width=4", "model.n_denoisers=2", "model.iterations=2"]
+    sets = evaluate(*settings, f"ckpt={tmp_path}/bank.safetensors", f"data_dir={photos}")["sets"]["photos"]
+    assert sets["ircnn"]["modern"]["mean"] != sets["bicubic"]["modern"]["mean"]
+    bank, first = Weights.read(tmp_path / "bank.safetensors"), IRCNNDenoiser(channels=1, width=4)
+    (run,) = (path.parent for path in (tmp_path / "bank").glob("*/checkpoints") if "0.0078431" in overrides(path))
+    Weights.read(run / "checkpoints" / "best.ckpt").load_into(first)
+    for name, tensor in first.folded().state_dict().items():
+        torch.testing.assert_close(bank.tensors[f"denoisers.0.{name}"], tensor)
+
+
+def overrides(checkpoints: Path) -> str:
+    return (checkpoints.parent / ".hydra" / "overrides.yaml").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 _NET = "net."  # the LightningModule's name for the net
+_MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,24 @@ class Weights:
         """
         if not path.is_file():
             raise ValueError(f"there is no file {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
         data = _open(path)
         if all(isinstance(value, Tensor) for value in data.values()) and data:
             return Weights(path, data, None)
         state = data.get("state_dict", {})
         tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
-        config = dict(data.get("hyper_parameters", {})).get("model")
+        config = dict(data.get("hyper_parameters", {})).get(_MODEL)
         if not tensors or not isinstance(config, dict):
             raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
         return Weights(path, tensors, config)
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
+        partial = path.with_name(f"{path.name}.part")
+        header = {} if self.config is None else {_MODEL: json.dumps(self.config)}
+        save_file({name: tensor.contiguous() for name, tensor in self.tensors.items()}, partial, header)
+        partial.replace(path)
 
     def own_config(self) -> dict[str, Any]:
         """How to make the net, when the file says so and the class is one of ours.
@@ -84,14 +95,22 @@ class Weights:
         return f"{str(self.config.get('_target_', '?')).rsplit('.', 1)[-1]}({arguments})"
 
 
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        return Weights(path, tensors, json.loads(header[_MODEL]) if _MODEL in header else None)
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+
 def _open(path: Path) -> dict[str, Any]:
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} holds more than tensors and plain data, and could run code: not opened") from error
-    except (RuntimeError, EOFError, SafetensorError) as error:
+    except (RuntimeError, EOFError) as error:
         raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict):
         raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")

@@ -156,6 +156,17 @@ class IRCNN(nn.Module):
         data = lr if lr.shape[1] == self.channels else luma(lr)
         return enhance(self.degradation.up(lr), partial(self._restore, lr=data), channels=self.channels)
 
+    def plug_in(self, denoisers: Sequence[IRCNNDenoiser]) -> None:
+        """Take over trained denoisers, in the order of their noise levels, batch norm folded.
+
+        Raises:
+            ValueError: not one for each noise level.
+        """
+        if len(denoisers) != len(self.denoisers):
+            raise ValueError(f"{len(denoisers)} denoisers for a bank of {len(self.denoisers)}")
+        for own, trained in zip(self.denoisers, denoisers, strict=True):
+            own.load_state_dict(trained.folded().state_dict())
+
     def _restore(self, z: Tensor, *, lr: Tensor) -> Tensor:
         for sigma in self.sigmas:
             for _ in range(self.back_projections):
