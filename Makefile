@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types format wheel clean
+.PHONY: help demo test test-slow lint types format bench-metrics wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -29,6 +29,9 @@ types: $(READY) ## mypy, strict
 format: $(READY) ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-metrics: $(READY) ## time PSNR and SSIM beside other libraries
+	$(BIN)/python experiments/benchmarks/metrics.py
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from zoomsr.data.benchmarks import Benchmark, Picture
 from zoomsr.degradations import Degradation
 from zoomsr.image import LUMA_RANGE, luma, quantize, to_float
-from zoomsr.metrics import PROTOCOLS, ImageScore, Protocol, measure
+from zoomsr.metrics import CLASSIC, PROTOCOLS, ImageScore, Protocol, measure
 
 Scores = dict[str, dict[str, dict[str, ImageScore]]]
 """Net -> protocol -> picture -> score."""
@@ -41,9 +42,8 @@ def evaluate(
     for number in range(len(benchmark.files)):
         picture = benchmark.read(number)
         for name, net in nets.items():
+            trial = _Trial(net, picture, degradation, seed=number, device=device)
             for protocol in PROTOCOLS:
-                generator = torch.Generator(device).manual_seed(number)
-                trial = _Trial(net, picture, degradation, generator, device)
                 row = trial.modern(protocol) if _takes_8bit(net, protocol) else trial.classic()
                 scores[name][protocol.name][picture.name] = ImageScore(*row.tolist())
             advance()
@@ -58,43 +58,45 @@ class _Trial:
     """One net on one picture."""
 
     def __init__(
-        self,
-        net: nn.Module,
-        picture: Picture,
-        degradation: Degradation,
-        generator: torch.Generator,
-        device: torch.device,
+        self, net: nn.Module, picture: Picture, degradation: Degradation, *, seed: int, device: torch.device
     ) -> None:
         self._net = net
         self._hr = picture.hr.to(device)
         self._lr = None if picture.lr is None else picture.lr.to(device)
         self._grey = picture.grey
         self._degradation = degradation
-        self._generator = generator
+        self._seed = seed
         self._border = int(net.scale)  # type: ignore[arg-type]  # nn.Module types attributes as Tensor | Module
 
     def modern(self, protocol: Protocol) -> Tensor:
         """From the 8-bit lr; under ``classic`` a grey file is measured as its own Y."""
-        lr = self._degradation.down(self._hr, self._generator) if self._lr is None else self._lr
-        sr, hr = self._enlarged(to_float(lr)), to_float(self._hr)
-        y = (sr.mean(0, keepdim=True), hr[:1]) if self._grey and protocol.luma_8bit else None
-        return measure(sr, hr, protocol=protocol, border=self._border, y=y)
+        hr = to_float(self._hr)
+        y = self._grey_pair(self._from_8bit, hr) if protocol.luma_8bit else None
+        return measure(self._from_8bit, hr, protocol=protocol, border=self._border, y=y)
 
     def classic(self) -> Tensor:
         """From the float lr: of Y, rounded to 8 bit before, for a net on luma; of RGB for a net on colour."""
-        (protocol,) = (protocol for protocol in PROTOCOLS if protocol.luma_8bit)
         hr = to_float(self._hr)
         if self._net.channels == 3:
-            sr = self._enlarged(self._degradation.down(hr, self._generator))
-            y = (sr.mean(0, keepdim=True), hr[:1]) if self._grey else None
-            return measure(sr, hr, protocol=protocol, border=self._border, y=y)
+            sr = self._enlarged(self._down(hr))
+            return measure(sr, hr, protocol=CLASSIC, border=self._border, y=self._grey_pair(sr, hr))
         hr_y = hr[:1] if self._grey else to_float(quantize(luma(hr)))
-        sr_y = self._enlarged(self._degradation.down(hr_y, self._generator))
+        sr_y = self._enlarged(self._down(hr_y))
         if self._grey:
-            return measure(sr_y, hr_y, protocol=protocol, border=self._border)
-        enlarged = self._degradation.up(self._degradation.down(hr, self._generator))
+            return measure(sr_y, hr_y, protocol=CLASSIC, border=self._border)
+        enlarged = self._degradation.up(self._down(hr))
         sr = enlarged + (sr_y - luma(enlarged)) / LUMA_RANGE
-        return measure(sr, hr, protocol=protocol, border=self._border, y=(sr_y, hr_y))
+        return measure(sr, hr, protocol=CLASSIC, border=self._border, y=(sr_y, hr_y))
+
+    @cached_property
+    def _from_8bit(self) -> Tensor:
+        return self._enlarged(to_float(self._down(self._hr) if self._lr is None else self._lr))
+
+    def _grey_pair(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor] | None:
+        return (sr.mean(0, keepdim=True), hr[:1]) if self._grey else None
+
+    def _down(self, hr: Tensor) -> Tensor:
+        return self._degradation.down(hr, torch.Generator(hr.device).manual_seed(self._seed))
 
     def _enlarged(self, lr: Tensor) -> Tensor:
         sr: Tensor = self._net(lr[None])[0]

@@ -1,0 +1,46 @@
+"""PSNR and SSIM on Y of one 2040x1356 pair, on one thread, beside other libraries: ``make bench-metrics``."""
+
+from __future__ import annotations
+
+import torch
+from skimage.metrics import structural_similarity
+from timing import medians, show
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from zoomsr.image import luma
+from zoomsr.metrics import psnr, ssim
+
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(0)
+hr = torch.rand(3, 1356, 2040, generator=generator)
+sr = (hr + 0.05 * torch.randn(hr.shape, generator=generator)).clamp(0, 1)
+hr_y, sr_y = luma(hr) * 255, luma(sr) * 255
+hr_array, sr_array = hr_y[0].double().numpy(), sr_y[0].double().numpy()
+
+
+def ours() -> float:
+    """Y, PSNR and SSIM."""
+    return float(psnr(luma(sr) * 255, luma(hr) * 255) + ssim(luma(sr) * 255, luma(hr) * 255))
+
+
+def scikit_image() -> float:
+    """SSIM alone, the same value."""
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    _mean, local = structural_similarity(sr_array, hr_array, full=True, **options)
+    return float(local[5:-5, 5:-5].mean())
+
+
+def torchmetrics() -> float:
+    """SSIM alone; its border differs."""
+    return float(structural_similarity_index_measure(sr_y[None], hr_y[None], data_range=255.0))
+
+
+if __name__ == "__main__":
+    assert abs(scikit_image() - float(ssim(sr_y, hr_y))) < 1e-6
+    rivals = {
+        "zoomsr: Y, PSNR and SSIM": ours,
+        "zoomsr: SSIM": lambda: ssim(sr_y, hr_y),
+        "scikit-image: SSIM (the same value)": scikit_image,
+        "torchmetrics: SSIM (not the same value)": torchmetrics,
+    }
+    show("2040x1356, one thread", medians(rivals, rounds=7))
