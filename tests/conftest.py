@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
+from zoomsr.data.packing import Photo
 from zoomsr.runs import Run
 
 TINY = [
-    *("data=folder", "data.num_workers=0", "data.patch=32", "data.batch_size=4", "data.patches_per_image=4"),
+    *("data=folder", "data.patch=32", "data.batch_size=4", "data.patches_per_image=4"),
     *("trainer=cpu", "trainer.max_epochs=2", "trainer.log_every_n_steps=1", "callbacks.pictures.side=32"),
 ]
 TINY_NET = ["model=srcnn", "model.widths=[8,4]"]
@@ -41,6 +42,17 @@ def photos(tmp_path: Path) -> Path:
         place = root / "more" if number > 3 else root
         Image.fromarray(photograph(48, 64, seed=number)).save(place / f"{number}.png")
     return root
+
+
+@pytest.fixture
+def odd_photos(tmp_path: Path) -> list[Photo]:
+    """Three photographs of different, partly odd sizes."""
+    photos = []
+    for number, size in enumerate([(40, 50), (37, 61), (64, 33)]):
+        path = tmp_path / f"odd{number}.png"
+        Image.fromarray(photograph(*size, seed=number)).save(path)
+        photos.append(Photo(f"photo {number}", path))
+    return photos
 
 
 @pytest.fixture
@@ -95,6 +107,11 @@ def benchmarks() -> Path:
     if root is None or not Path(root, "Set5", "HR").is_dir():
         pytest.skip("ZOOMSR_BENCHMARKS names no folder with Set5/HR and Set5/LRx2")
     return Path(root)
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMSR_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -52,13 +52,6 @@ def test_bad_folders_are_named(photos: Path, tmp_path: Path) -> None:
         folder(str(tmp_path / "one"))
 
 
-def test_digest_follows_the_bytes(photos: Path) -> None:
-    before = folder(str(photos)).digest()
-    assert before == folder(str(photos)).digest()
-    (photos / "2.png").write_bytes((photos / "3.png").read_bytes())
-    assert folder(str(photos)).digest() != before
-
-
 def test_an_empty_part_is_refused(photos: Path) -> None:
     with pytest.raises(ValueError, match="mine: no photograph to hold out"):
         Photographs("mine", (Photo("0", photos / "0.png"),), ())

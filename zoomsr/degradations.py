@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -22,7 +23,8 @@ class Degradation(Protocol):
     """The contract of a degradation.
 
     ``down`` of a float image stays float, neither rounded nor clipped; ``down`` of a uint8 image is the uint8 image
-    that a file would hold. A stochastic one draws from ``generator`` alone.
+    that a file would hold. A stochastic one draws from ``generator`` alone. Packed lr is found by the ``repr``, which
+    names all that lr depends on.
     """
 
     scale: int
@@ -37,13 +39,12 @@ class Degradation(Protocol):
         ...
 
 
+@dataclass
 class Bicubic:
     """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
 
+    scale: int
     stochastic = False
-
-    def __init__(self, scale: int) -> None:
-        self.scale = scale
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
@@ -54,13 +55,12 @@ class Bicubic:
         return _bicubic_up(lr, self.scale)
 
 
+@dataclass
 class Box:
     """The mean of each scale x scale block, as a camera's pixel collects light: the seed study's degradation."""
 
+    scale: int
     stochastic = False
-
-    def __init__(self, scale: int) -> None:
-        self.scale = scale
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
@@ -76,6 +76,7 @@ class Box:
         return _bicubic_up(lr, self.scale)
 
 
+@dataclass
 class BlurBicubic:
     """A Gaussian blur, then bicubic to 1/scale: the blurred setting of IRCNN (Zhang et al., CVPR 2017).
 
@@ -85,14 +86,15 @@ class BlurBicubic:
         sigma: of the Gaussian, in hr pixels.
     """
 
+    scale: int
+    kernel_size: int = field(default=7, kw_only=True)
+    sigma: float = field(default=1.6, kw_only=True)
     stochastic = False
 
-    def __init__(self, scale: int, *, kernel_size: int = 7, sigma: float = 1.6) -> None:
-        if kernel_size % 2 == 0 or sigma <= 0:
-            raise ValueError(f"a blur needs an odd kernel_size and a positive sigma, not {kernel_size} and {sigma}")
-        self.scale = scale
-        self._kernel_size = kernel_size
-        self._sigma = sigma
+    def __post_init__(self) -> None:
+        if self.kernel_size % 2 == 0 or self.sigma <= 0:
+            given = f"{self.kernel_size} and {self.sigma}"
+            raise ValueError(f"a blur needs an odd kernel_size and a positive sigma, not {given}")
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
@@ -101,7 +103,7 @@ class BlurBicubic:
         from kornia.filters import gaussian_blur2d  # two seconds to import: only those who blur wait
 
         planes = hr.reshape(-1, 1, *hr.shape[-2:])
-        size, sigma = (self._kernel_size,) * 2, (self._sigma,) * 2
+        size, sigma = (self.kernel_size,) * 2, (self.sigma,) * 2
         return downscale(gaussian_blur2d(planes, size, sigma, border_type="replicate").reshape(hr.shape), self.scale)
 
     def up(self, lr: Tensor) -> Tensor:
@@ -109,6 +111,7 @@ class BlurBicubic:
         return _bicubic_up(lr, self.scale)
 
 
+@dataclass
 class GaussianNoise:
     """White Gaussian noise on the same grid, neither clipped nor rounded: what denoisers are trained on.
 
@@ -116,13 +119,13 @@ class GaussianNoise:
         sigma: standard deviation on [0, 1]; 25/255 = 0.098 is the usual "noise level 25".
     """
 
+    sigma: float
     scale = 1
     stochastic = True
 
-    def __init__(self, sigma: float) -> None:
-        if sigma < 0:
-            raise ValueError(f"sigma {sigma} is negative")
-        self._sigma = sigma
+    def __post_init__(self) -> None:
+        if self.sigma < 0:
+            raise ValueError(f"sigma {self.sigma} is negative")
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``. Raises ValueError without a generator."""
@@ -131,13 +134,14 @@ class GaussianNoise:
         if hr.dtype == torch.uint8:
             return quantize(self.down(to_float(hr), generator))
         noise = torch.randn(hr.shape, generator=generator, device=generator.device, dtype=hr.dtype)
-        return hr + self._sigma * noise.to(hr.device)
+        return hr + self.sigma * noise.to(hr.device)
 
     def up(self, lr: Tensor) -> Tensor:
         """The grid is the same."""
         return lr
 
 
+@dataclass
 class Jpeg:
     """JPEG compression at a fixed quality, differentiable, on the device.
 
@@ -147,13 +151,13 @@ class Jpeg:
         quality: 1 (coarse) to 100.
     """
 
+    quality: float
     scale = 1
     stochastic = False
 
-    def __init__(self, quality: float) -> None:
-        if not 1 <= quality <= 100:
-            raise ValueError(f"JPEG quality {quality} must lie between 1 and 100")
-        self._quality = float(quality)
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"JPEG quality {self.quality} must lie between 1 and 100")
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``; RGB only."""
@@ -161,7 +165,7 @@ class Jpeg:
             return quantize(self.down(to_float(hr)))
         from kornia.enhance import jpeg_codec_differentiable  # two seconds to import
 
-        quality = torch.tensor([self._quality], device=hr.device, dtype=hr.dtype)
+        quality = torch.tensor([float(self.quality)], device=hr.device, dtype=hr.dtype)
         images = hr.reshape(-1, *hr.shape[-3:])
         return jpeg_codec_differentiable(images, quality.expand(len(images))).reshape(hr.shape)
 
@@ -183,6 +187,9 @@ class Chain:
         self._steps = tuple(steps)
         self.scale = math.prod(step.scale for step in steps)
         self.stochastic = any(step.stochastic for step in steps)
+
+    def __repr__(self) -> str:
+        return f"Chain({', '.join(map(repr, self._steps))})"
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``."""

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from zoomsr.config import instantiate, plain
@@ -22,7 +21,7 @@ from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.module import scale_of
 from zoomsr.runs import METRICS_JSON, versions, write_json
 from zoomsr.scoring import Scores, evaluate
-from zoomsr.screen import CONSOLE, band_table, say, score_table, short
+from zoomsr.screen import CONSOLE, band_table, progress_bar, say, score_table, short
 from zoomsr.weights import Weights
 
 IMAGES_CSV = "images.csv"
@@ -35,7 +34,7 @@ def run(config: DictConfig) -> None:
     nets = {name: net.to(device).eval() for name, net in _nets(config).items()}
     degradation = instantiate(config.degradation)
     scores: dict[str, Scores] = {}
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks))
         for benchmark in benchmarks:
             scores[benchmark.name] = evaluate(
@@ -128,11 +127,6 @@ def _print(scores: dict[str, Scores], nets: dict[str, nn.Module]) -> None:
                 rows[label] = mean_score(list(by_protocol[protocol.name].values())).as_dict()
             CONSOLE.print(score_table(f"{folder}, protocol {protocol.name}", rows))
         CONSOLE.print(band_table(f"{folder}, protocol {protocol.name}, error over truth (dB) by frequency", rows))
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=CONSOLE, transient=True)
 
 
 def _device(name: str) -> torch.device:

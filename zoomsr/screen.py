@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 CONSOLE = Console()
@@ -47,6 +48,12 @@ def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     for name, row in rows.items():
         table.add_row(name, *(f"{row[band]:.2f}" for band in bands))
     return table
+
+
+def progress_bar() -> Progress:
+    """A bar that counts things, and vanishes when all are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=CONSOLE, transient=True)
 
 
 def say(lines: Mapping[str, str]) -> None:

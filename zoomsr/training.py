@@ -136,12 +136,11 @@ def _log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
 
 def _summary(config: DictConfig, data: PairsDataModule, module: ZoomModule, trainer: Trainer) -> dict[str, str]:
     choices = HydraConfig.get().runtime.choices
-    photographs = f"{len(data.source.train)} photographs to train on, {len(data.source.val)} held out"
     hint = "" if data.source.name == "div2k" else "  (DIV2K instead: data=div2k data.root=FOLDER)"
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
     size = f"{parameters:,} parameters, x{scale_of(module.net)}"
     return {
-        "data": f"{data.source.name}: {photographs}{hint}",
+        "data": f"{data.source.name}: {data.source.describe()}{hint}",
         "net": f"{choices['model']}: {size}, lr made by {choices['degradation']}",
         "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
         "run": short(Path(config.run_dir)),

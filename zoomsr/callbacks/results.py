@@ -71,9 +71,9 @@ class Results(Callback):
             "protocols": {protocol.name: asdict(protocol)},
             "data": {
                 "name": data.source.name,
-                "hash": data.source.digest(),
-                "n_train": len(data.source.train),
-                "n_val": len(data.source.val),
+                "hash": data.digest,
+                "n_train": data.source.n_train,
+                "n_val": len(data.names),
             },
             "net": {
                 "name": self._net_name,

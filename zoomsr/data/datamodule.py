@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+import hashlib
+from typing import Any, Literal, TypedDict
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from zoomsr.data.pairs import FixedPatches, Patch, PatchSampler, RandomPatches
-from zoomsr.data.sources import Photographs
-from zoomsr.data.store import PixelStore
+from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
+from zoomsr.data.pairs import FixedPatches, PatchSampler, RandomPatches
+from zoomsr.data.sources import Source
 from zoomsr.degradations import Degradation
 from zoomsr.image import to_float
+
+Residence = Literal["auto", "device", "host"]
+
+RESIDENT_SHARE = 3
+"""``auto`` keeps the pixels on an accelerator when they take at most this part (1/3) of its free memory."""
 
 
 class Batch(TypedDict):
@@ -28,82 +34,111 @@ class Batch(TypedDict):
 class PairsDataModule(LightningDataModule):
     """Random patches to train on; held-out photographs to validate (their centre) and to test on (whole).
 
-    In training lr is the float degradation of hr; on held-out photographs it is rounded as the 8-bit file that a user
-    would have, which is the ``modern`` protocol.
+    A fixed degradation is packed beside the photographs, so that lr is cut from the 8-bit picture that a user would
+    have. Otherwise lr is made on the device, from each patch. On held-out photographs lr is always 8-bit, which is the
+    ``modern`` protocol.
 
     Args:
         source: the photographs.
-        degradation: makes lr from hr, on the device.
+        degradation: makes lr from hr.
         patch: side of a training patch in hr pixels.
         batch_size: patches in a batch, per rank.
         patches_per_image: patches of each photograph in an epoch.
         val_patch: side of a validation patch in hr pixels; None for whole photographs, one at a time.
-        num_workers: processes that read; 0 reads in the training process.
+        threads: that gather batches.
+        pack_lr: False makes the training lr on the device, in float, from each patch.
+        resident: ``device`` keeps all pixels on the accelerator and cuts there; ``auto`` does when they fit well.
         seed: every crop is a function of (seed, epoch, index).
 
     Raises:
-        ValueError: a photograph is smaller than the patch, or an epoch has fewer patches than a batch.
+        ValueError: patches do not fit the photographs or the scale, or an epoch is shorter than a batch.
     """
 
     def __init__(
         self,
         *,
-        source: Photographs,
+        source: Source,
         degradation: Degradation,
         patch: int,
         batch_size: int,
         patches_per_image: int,
         val_patch: int | None = None,
-        num_workers: int = 0,
+        threads: int = 1,
+        pack_lr: bool = True,
+        resident: Residence = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if resident not in ("auto", "device", "host"):
+            raise ValueError(f"data.resident={resident} must be auto, device or host")
         self.source = source
         self.degradation = degradation
         scale = degradation.scale
-        self._train = RandomPatches(
-            PixelStore(source.train), patch=patch, scale=scale, per_image=patches_per_image, seed=seed
+        self._train = source.patches(
+            patch=patch, degradation=degradation, pack_lr=pack_lr, per_image=patches_per_image, seed=seed
         )
-        held_out = PixelStore(source.val)
-        self._val = FixedPatches(held_out, patch=val_patch, scale=scale)
-        self._test = FixedPatches(held_out, patch=None, scale=scale)
         if len(self._train) < batch_size:
             raise ValueError(
                 f"an epoch has {len(self._train)} patches, fewer than data.batch_size {batch_size}: "
                 "raise data.patches_per_image"
             )
+        held_out = source.held_out(degradation)
+        self.digest = hashlib.sha256((self._train.source_hash + held_out.hr.source_hash).encode()).hexdigest()
+        self._val = FixedPatches(held_out, patch=val_patch, scale=scale)
+        self._test = FixedPatches(held_out, patch=None, scale=scale)
         self._batch_size = batch_size
         self._val_batch_size = batch_size if val_patch else 1
-        self._num_workers = num_workers
+        self._threads = threads
+        self._resident = resident
         self._seed = seed
 
-    def train_dataloader(self) -> DataLoader[Patch]:
+    def train_dataloader(self) -> Timed:
         """Whole batches of random patches; the last, incomplete one is dropped."""
         sampler = PatchSampler(len(self._train), seed=self._seed, rank=self._rank, world_size=self._world_size)
-        return self._loader(self._train, sampler, self._batch_size, drop_last=True)
+        device = self._device
+        if isinstance(self._train, RandomPatches) and self._is_resident(self._train, device):
+            return Timed(ResidentLoader(self._train, sampler, batch_size=self._batch_size, device=device))
+        pinned = device.type == "cuda"
+        return Timed(
+            ThreadLoader(self._train, sampler, batch_size=self._batch_size, threads=self._threads, pinned=pinned)
+        )
 
-    def val_dataloader(self) -> DataLoader[Patch]:
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The centres of the held-out photographs."""
-        return self._loader(self._val, self._share(self._val), self._val_batch_size)
+        return self._measuring(self._val, self._val_batch_size)
 
-    def test_dataloader(self) -> DataLoader[Patch]:
+    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The held-out photographs, whole, one at a time."""
-        return self._loader(self._test, self._share(self._test), 1)
+        return self._measuring(self._test, 1)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Uint8 to the device; pinned memory needs no waiting."""
+        return {
+            key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for key, value in batch.items()
+        }
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
-        """uint8 patches on the device to float pairs: turned, degraded."""
+        """uint8 patches on the device to float pairs: turned, and degraded where lr is not there yet."""
         if self.trainer is None or not self.trainer.training:
             return self._measured(batch)
         hr = to_float(_turned(batch["hr"], batch["turn"]))
-        return Batch(lr=self._degraded(hr, batch["seed"]), hr=hr, name=batch["name"], index=batch["index"])
+        packed = batch.get("lr")
+        lr = self._degraded(hr, batch["seed"]) if packed is None else to_float(_turned(packed, batch["turn"]))
+        return Batch(lr=lr, hr=hr, name=batch["name"], index=batch["index"])
 
     def held_out(self, index: int) -> Batch:
         """One whole held-out photograph as a batch of one, on the CPU."""
         return self._measured(default_collate([self._test[index]]))
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the held-out photographs, by index."""
+        return [photo.name for photo in self.source.val]
+
     def _measured(self, batch: dict[str, Any]) -> Batch:
-        lr = to_float(self._degraded(batch["hr"], batch["seed"]))
-        return Batch(lr=lr, hr=to_float(batch["hr"]), name=batch["name"], index=batch["index"])
+        lr = batch["lr"] if "lr" in batch else self._degraded(batch["hr"], batch["seed"])
+        return Batch(lr=to_float(lr), hr=to_float(batch["hr"]), name=batch["name"], index=batch["index"])
 
     def _degraded(self, hr: Tensor, seeds: Tensor) -> Tensor:
         """Where chance comes in, each image draws from a generator of its own, whatever batch it is in."""
@@ -113,31 +148,20 @@ class PairsDataModule(LightningDataModule):
         images = zip(hr, seeds.tolist(), strict=True)
         return torch.stack([self.degradation.down(one, generator.manual_seed(seed)) for one, seed in images])
 
+    def _measuring(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
+        share = range(self._rank, len(dataset), self._world_size)
+        return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=self._device.type == "cuda")
+
+    def _is_resident(self, patches: RandomPatches, device: torch.device) -> bool:
+        if self._resident != "auto" or device.type != "cuda":
+            return self._resident == "device"
+        needed = sum(store.n_bytes for store in patches.pairs if store is not None)
+        free, _total = torch.cuda.mem_get_info(device)
+        return needed * RESIDENT_SHARE <= free
+
     @property
-    def names(self) -> list[str]:
-        """Names of the held-out photographs, by index."""
-        return [photo.name for photo in self.source.val]
-
-    def _share(self, dataset: FixedPatches) -> range:
-        return range(self._rank, len(dataset), self._world_size)
-
-    def _loader(
-        self,
-        dataset: RandomPatches | FixedPatches,
-        sampler: PatchSampler | range,
-        batch_size: int,
-        *,
-        drop_last: bool = False,
-    ) -> DataLoader[Patch]:
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
-            num_workers=self._num_workers,
-            persistent_workers=self._num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
 
     @property
     def _rank(self) -> int:

@@ -1,104 +1,163 @@
 """Patches of photographs: random ones to train on, fixed ones to measure on.
 
-A random patch is a function of (seed, epoch, index) alone, drawn from a counter-based generator: the same with 0 or 8
-workers, on 1 or 4 ranks, before and after a resume. What leaves here is uint8; float, flips and degradation happen on
-the device (see ``datamodule``).
+A random patch is a function of (seed, epoch, index) alone, drawn from a counter-based generator: the same with any
+number of threads, on 1 or 4 ranks, before and after a resume. What leaves here is uint8; float, flips and what is left
+of the degradation happen on the device (see ``datamodule``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from zoomsr.data.store import PixelStore
+from zoomsr.data.packing import Pairs
+from zoomsr.data.store import Pixels
 from zoomsr.image import crop_to_multiple
 
 
-class Patch(TypedDict):
-    """One item: hr is uint8 (3, H, W), ``turn`` the dihedral turn (0 to 7) that the device gives it, ``seed`` what a
-    stochastic degradation of it draws from.
-    """
-
-    hr: Tensor
-    turn: int
-    seed: int
-    name: str
-    index: int
-
-
 class PatchKey(NamedTuple):
-    """Which patch: the sampler makes keys, the data set turns them into pixels."""
+    """Which patch: the sampler makes keys, patches turn them into places and pixels."""
 
     epoch: int
     number: int
 
 
-class RandomPatches(Dataset[Patch]):
+class Place(NamedTuple):
+    """What was drawn for a patch, in hr pixels.
+
+    ``turn`` is the dihedral turn (0 to 7) that the device gives it, ``seed`` what a stochastic degradation of it draws
+    from, ``number`` counts the epoch's patches.
+    """
+
+    image: int
+    top: int
+    left: int
+    turn: int
+    seed: int
+    name: str
+    number: int
+
+
+class Patches(Protocol):
+    """What a loader fills batches from."""
+
+    patch: int
+    """Side in hr pixels."""
+    lr_patch: int | None
+    """Side in lr pixels; None where lr is made on the device."""
+    source_hash: str
+    """Of what the patches are cut from."""
+
+    def __len__(self) -> int:
+        """Patches in an epoch."""
+        ...
+
+    def place(self, key: PatchKey) -> Place:
+        """Draw the patch; no pixel is read."""
+        ...
+
+    def prefetch(self, place: Place) -> None:
+        """Say that its pixels will be wanted soon."""
+        ...
+
+    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
+        """Write its pixels into hr, (3, patch, patch), and lr, (3, lr_patch, lr_patch)."""
+        ...
+
+
+class RandomPatches:
     """``per_image`` random patches of every photograph in an epoch, corners on the scale's grid.
 
     Args:
-        store: the photographs.
+        pairs: the photographs, packed; with or without lr.
         patch: side of the square patch in hr pixels, a multiple of ``scale``.
         scale: super-resolution factor.
         per_image: patches of each photograph in an epoch.
         seed: part of every draw.
+
+    Raises:
+        ValueError: the patch is no multiple of the scale, or larger than a photograph.
     """
 
-    def __init__(self, store: PixelStore, *, patch: int, scale: int, per_image: int, seed: int) -> None:
+    def __init__(self, pairs: Pairs, *, patch: int, scale: int, per_image: int, seed: int) -> None:
         if patch % scale:
             raise ValueError(f"data.patch {patch} must be a multiple of the scale {scale}")
-        store.require(patch, "the training patch (data.patch)")
-        self._store = store
-        self._patch = patch
-        self._scale = scale
+        pairs.hr.require(patch, "the training patch (data.patch)")
+        self.patch = patch
+        self.lr_patch = None if pairs.lr is None else patch // scale
+        self.source_hash = pairs.hr.source_hash
+        self.pairs = pairs
+        self.scale = scale
         self._per_image = per_image
         self._seed = seed
 
     def __len__(self) -> int:
-        return len(self._store) * self._per_image
+        return len(self.pairs.hr) * self._per_image
 
-    def __getitem__(self, key: PatchKey) -> Patch:
-        number = key.number % len(self._store)
-        draw = _generator(self._seed, key.epoch, key.number)
-        top, left = (
-            int(draw.integers((side - self._patch) // self._scale + 1)) * self._scale
-            for side in self._store.sizes[number]
-        )
-        hr = self._store.crop(number, top=top, left=left, height=self._patch, width=self._patch)
+    def place(self, key: PatchKey) -> Place:
+        """See ``Patches.place``."""
+        image = key.number % len(self.pairs.hr)
+        draw = generator(self._seed, key.epoch, key.number)
+        steps = ((side - self.patch) // self.scale + 1 for side in self.pairs.hr.sizes[image])
+        top, left = (int(draw.integers(n_steps)) * self.scale for n_steps in steps)
         turn, seed = int(draw.integers(8)), int(draw.integers(2**62))
-        return Patch(hr=hr, turn=turn, seed=seed, name=self._store.names[number], index=key.number)
+        return Place(image, top, left, turn, seed, self.pairs.hr.names[image], key.number)
+
+    def prefetch(self, place: Place) -> None:
+        """See ``Patches.prefetch``."""
+        self.pairs.hr.prefetch(place.image, top=place.top, height=self.patch)
+        if self.pairs.lr is not None:
+            self.pairs.lr.prefetch(place.image, top=place.top // self.scale, height=self.patch // self.scale)
+
+    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
+        """See ``Patches.fill``."""
+        self.pairs.hr.copy_patch(hr, place.image, top=place.top, left=place.left)
+        if self.pairs.lr is not None and lr is not None:
+            self.pairs.lr.copy_patch(lr, place.image, top=place.top // self.scale, left=place.left // self.scale)
 
 
-class FixedPatches(Dataset[Patch]):
-    """The centre of every photograph, or all of it, cut to a multiple of the scale.
+class FixedPatches(Dataset[dict[str, Any]]):
+    """The centre of every photograph, or all of it, cut to a multiple of the scale; with lr where it is packed.
 
     Args:
-        store: the photographs.
+        pairs: the photographs, packed.
         patch: side of the square patch in hr pixels; None for whole photographs.
         scale: super-resolution factor.
+
+    Raises:
+        ValueError: the patch is no multiple of the scale, or larger than a photograph.
     """
 
-    def __init__(self, store: PixelStore, *, patch: int | None, scale: int) -> None:
+    def __init__(self, pairs: Pairs, *, patch: int | None, scale: int) -> None:
         if patch is not None:
-            store.require(patch, "the held-out patch (data.val_patch)")
-        self._store = store
+            if patch % scale:
+                raise ValueError(f"data.val_patch {patch} must be a multiple of the scale {scale}")
+            pairs.hr.require(patch, "the held-out patch (data.val_patch)")
+        self._pairs = pairs
         self._patch = patch
         self._scale = scale
 
     def __len__(self) -> int:
-        return len(self._store)
+        return len(self._pairs.hr)
 
-    def __getitem__(self, index: int) -> Patch:
-        hr = self._store.read(index)
-        if self._patch is not None:
-            top, left = ((side - self._patch) // 2 for side in hr.shape[-2:])
-            hr = hr[:, top : top + self._patch, left : left + self._patch]
-        hr = crop_to_multiple(hr, self._scale)
-        return Patch(hr=hr, turn=0, seed=index, name=self._store.names[index], index=index)
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Hr and, where packed, lr as uint8 (3, H, W), the seed of a stochastic degradation, name and index."""
+        item: dict[str, Any] = {"seed": index, "name": self._pairs.hr.names[index], "index": index}
+        for key, store, scale in (("hr", self._pairs.hr, self._scale), ("lr", self._pairs.lr, 1)):
+            if store is not None:
+                item[key] = crop_to_multiple(store.read(index), scale)
+        if self._patch is None:
+            return item
+        unit = self._patch // self._scale
+        top, left = ((side // self._scale - unit) // 2 for side in self._pairs.hr.sizes[index])
+        for key, scale in (("hr", self._scale), ("lr", 1)):
+            if key in item:
+                rows = slice(top * scale, (top + unit) * scale)
+                item[key] = item[key][:, rows, left * scale : (left + unit) * scale].contiguous()
+        return item
 
 
 class PatchSampler(Sampler[PatchKey]):
@@ -122,11 +181,11 @@ class PatchSampler(Sampler[PatchKey]):
         return self._length // self._world_size
 
     def __iter__(self) -> Iterator[PatchKey]:
-        order = _generator(self._seed, self._epoch, self._length).permutation(self._length)
+        order = generator(self._seed, self._epoch, self._length).permutation(self._length)
         share = order[self._rank :: self._world_size][: len(self)]
         return (PatchKey(self._epoch, int(index)) for index in share)
 
 
-def _generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Philox counts in its low words, so streams with different high words never meet."""
+def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """A stream for each (seed, epoch, index): Philox counts in its low words, so the high ones keep streams apart."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, epoch]))

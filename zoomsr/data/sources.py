@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
+from zoomsr.data.packing import HR_INDEX, Pairs, Photo, open_pairs
+from zoomsr.data.pairs import Patches, RandomPatches
+from zoomsr.degradations import Degradation
 from zoomsr.image import SUFFIXES
 
+TRAIN, VAL = "train", "val"
+"""Folders of a packed set."""
 
-class Photo(NamedTuple):
-    """A photograph: the name that tables and figures show, and its file."""
 
-    name: str
-    path: Path
+class Source(Protocol):
+    """Where patches to train on come from, and which photographs are held out."""
+
+    @property
+    def name(self) -> str:
+        """Of the set."""
+        ...
+
+    @property
+    def val(self) -> tuple[Photo, ...]:
+        """The photographs held out."""
+        ...
+
+    @property
+    def n_train(self) -> int:
+        """How many pictures there are to train on."""
+        ...
+
+    def describe(self) -> str:
+        """What is trained on, in words."""
+        ...
+
+    def patches(self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int) -> Patches:
+        """Patches to train on; see ``zoomsr.data.pairs.RandomPatches``."""
+        ...
+
+    def held_out(self, degradation: Degradation) -> Pairs:
+        """The held-out photographs, packed."""
+        ...
 
 
 @dataclass(frozen=True)
 class Photographs:
     """A data set: training and held-out photographs, which never overlap.
+
+    Attributes:
+        name: of the set.
+        train: photographs to train on.
+        val: photographs held out.
+        packed: the folder of the packed stores; None for the cache.
 
     Raises:
         ValueError: either part is empty, or a file is in both.
@@ -31,6 +66,7 @@ class Photographs:
     name: str
     train: tuple[Photo, ...]
     val: tuple[Photo, ...]
+    packed: Path | None = None
 
     def __post_init__(self) -> None:
         for part, photos in (("train on", self.train), ("hold out", self.val)):
@@ -40,17 +76,28 @@ class Photographs:
         if both:
             raise ValueError(f"{self.name}: {min(both)} is both trained on and held out")
 
-    def digest(self) -> str:
-        """sha256 over the names and bytes of all files: what ``data.hash`` in metrics.json means."""
-        total = hashlib.sha256()
-        for part in (self.train, self.val):
-            for photo in part:
-                total.update(f"{photo.name}\n".encode())
-                with photo.path.open("rb") as file:
-                    while block := file.read(1 << 20):
-                        total.update(block)
-            total.update(b"\n")
-        return total.hexdigest()
+    @property
+    def n_train(self) -> int:
+        """See ``Source.n_train``."""
+        return len(self.train)
+
+    def describe(self) -> str:
+        """See ``Source.describe``."""
+        return f"{len(self.train)} photographs to train on, {len(self.val)} held out"
+
+    def patches(
+        self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
+    ) -> RandomPatches:
+        """See ``Source.patches``; the photographs are packed first, where they are not yet."""
+        pairs = open_pairs(self.train, folder=self._folder(TRAIN), degradation=degradation if pack_lr else None)
+        return RandomPatches(pairs, patch=patch, scale=degradation.scale, per_image=per_image, seed=seed)
+
+    def held_out(self, degradation: Degradation) -> Pairs:
+        """See ``Source.held_out``."""
+        return open_pairs(self.val, folder=self._folder(VAL), degradation=degradation)
+
+    def _folder(self, split: str) -> Path | None:
+        return None if self.packed is None else self.packed / split
 
 
 # scikit-image's wheel (data/README.txt there) and matplotlib's; see the table of sources and licences in the README.
@@ -86,15 +133,18 @@ def div2k(root: str) -> Photographs:
     For academic research only.
 
     Args:
-        root: the folder that holds ``DIV2K_train_HR/`` and ``DIV2K_valid_HR/``.
+        root: the folder that holds ``packed/`` (made by ``zoomsr.prepare``), or ``DIV2K_train_HR/`` and
+            ``DIV2K_valid_HR/``.
 
     Raises:
         ValueError: a folder or a photograph is missing.
     """
+    packed = Path(root) / "packed"
     return Photographs(
         "div2k",
-        _numbered(Path(root) / "DIV2K_train_HR", range(1, 801)),
-        _numbered(Path(root) / "DIV2K_valid_HR", range(801, 901)),
+        _numbered(Path(root) / "DIV2K_train_HR", range(1, 801), packed=packed / TRAIN),
+        _numbered(Path(root) / "DIV2K_valid_HR", range(801, 901), packed=packed / VAL),
+        packed=packed,
     )
 
 
@@ -133,14 +183,15 @@ def _shipped(files: Sequence[tuple[str, str]]) -> tuple[Photo, ...]:
     return tuple(photos)
 
 
-def _numbered(directory: Path, numbers: range) -> tuple[Photo, ...]:
+def _numbered(directory: Path, numbers: range, *, packed: Path) -> tuple[Photo, ...]:
     photos = tuple(Photo(f"{number:04d}", directory / f"{number:04d}.png") for number in numbers)
+    if (packed / HR_INDEX).is_file():
+        return photos  # the files themselves are not needed any more
     missing = [photo.name for photo in photos if not photo.path.is_file()]
     if missing:
         raise ValueError(
-            f"{directory} lacks {len(missing)} of {len(photos)} photographs, the first {missing[0]}.png: data=div2k "
-            "expects DIV2K_train_HR/0001.png ... 0800.png and DIV2K_valid_HR/0801.png ... 0900.png under "
-            "data.root (the README's section on DIV2K says where to get them)"
+            f"{directory} lacks {len(missing)} of {len(photos)} photographs, the first {missing[0]}.png: "
+            f"python -m zoomsr.prepare div2k --root {directory.parent} brings and packs them"
         )
     return photos
 

@@ -1,56 +1,194 @@
-"""The pixels of a set of photographs, as uint8, addressed by number."""
+"""Packed pixels: every image of a set in one memory-mapped uint8 file, found by a small JSON index.
+
+``NAME.u8`` holds the images one after the other, each as 3 x H x W bytes; ``NAME.json`` says where. Without zoomsr:
+
+    index = json.load(open("hr.json"))
+    image = index["images"][0]
+    pixels = numpy.memmap("hr.u8", "uint8", "r", image["offset"], (3, image["height"], image["width"]))
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from zoomsr import image
-from zoomsr.data.sources import Photo
+Pixels = NDArray[np.uint8]
+
+FORMAT = "zoomsr pixels"
+VERSION = 1
+
+
+class StoredImage(NamedTuple):
+    """Where an image is: ``offset`` is its first byte."""
+
+    name: str
+    height: int
+    width: int
+    offset: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Of its pixels."""
+        return 3 * self.height * self.width
 
 
 class PixelStore:
-    """Decodes photographs on demand and keeps the last used ones, up to a number of bytes.
+    """A packed set, opened without reading a pixel.
+
+    Attributes:
+        names: of the images.
+        sizes: their (height, width).
+        source_hash: of what was packed, see ``zoomsr.data.packing.content_hash``.
+        degradation: what made these images from hr, or None for hr itself.
 
     Args:
-        photos: the photographs; sizes are read from the headers at once, pixels when asked for.
-        cache_bytes: how much decoded pixels may take, in each process that reads.
+        index: the path of ``NAME.json``; ``NAME.u8`` lies beside it.
 
     Raises:
-        ValueError: a file is no image, or (when read) damaged.
+        ValueError: no such store, of another version, altered, or cut short; with the command that mends it.
     """
 
-    def __init__(self, photos: Sequence[Photo], *, cache_bytes: int = 2**30) -> None:
-        self.names = [photo.name for photo in photos]
-        self.sizes = [image.size(photo.path) for photo in photos]
-        self._paths = [photo.path for photo in photos]
-        self._cache: OrderedDict[int, Tensor] = OrderedDict()
-        self._cache_bytes = cache_bytes
+    def __init__(self, index: Path) -> None:
+        content = _checked(index)
+        self.path = index
+        self.images = [StoredImage(**image) for image in content["images"]]
+        self.names = [image.name for image in self.images]
+        self.sizes = [(image.height, image.width) for image in self.images]
+        self.source_hash: str = content["source_hash"]
+        self.degradation: str | None = content["degradation"]
+        data = index.with_suffix(".u8")
+        expected = sum(image.n_bytes for image in self.images)
+        if not data.is_file() or data.stat().st_size != expected:
+            found = f"{data.stat().st_size:,}" if data.is_file() else "no"
+            raise ValueError(f"{data} holds {found} bytes of pixels, expected {expected:,}: {_mend(index)}")
+        self._map = np.memmap(data, np.uint8, "r")
+        self._views = [self._view(image) for image in self.images]
+        self._file = data.open("rb", buffering=0)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.images)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all pixels."""
+        return len(self._map)
 
     def require(self, side: int, purpose: str) -> None:
-        """Raises ValueError, naming file and size, where a photograph has a side shorter than ``side`` pixels."""
-        for path, (height, width) in zip(self._paths, self.sizes, strict=True):
+        """Raises ValueError, naming image and size, where an image has a side shorter than ``side`` pixels."""
+        for name, (height, width) in zip(self.names, self.sizes, strict=True):
             if min(height, width) < side:
-                raise ValueError(f"{path} is {width}x{height}, smaller than {purpose} of {side}x{side}")
+                raise ValueError(f"{name} is {width}x{height}, smaller than {purpose} of {side}x{side}")
 
     def read(self, number: int) -> Tensor:
-        """The whole photograph, uint8 (3, H, W)."""
-        if number in self._cache:
-            self._cache.move_to_end(number)
-            return self._cache[number]
-        pixels = image.read(self._paths[number])
-        if tuple(pixels.shape[1:]) != self.sizes[number]:
-            raise ValueError(f"{self._paths[number]} is not the size that its header said: it changed, or is damaged")
-        self._cache[number] = pixels
-        while len(self._cache) > 1 and sum(kept.numel() for kept in self._cache.values()) > self._cache_bytes:
-            self._cache.popitem(last=False)
-        return pixels
+        """A copy of a whole image, uint8 (3, H, W)."""
+        return torch.from_numpy(np.array(self._views[number]))
 
-    def crop(self, number: int, *, top: int, left: int, height: int, width: int) -> Tensor:
-        """A part of a photograph, uint8 (3, height, width), as a copy of its own."""
-        return self.read(number)[:, top : top + height, left : left + width].clone()
+    def copy_patch(self, out: Pixels, number: int, *, top: int, left: int) -> None:
+        """Copy the patch at (top, left) of image ``number`` into ``out``, (3, h, w): rows, and nothing else."""
+        np.copyto(out, self._views[number][:, top : top + out.shape[1], left : left + out.shape[2]])
+
+    def prefetch(self, number: int, *, top: int, height: int) -> None:
+        """Have the system read these rows ahead, where they are not in memory: a third of the time of page faults.
+
+        Asking for rows that are there costs a fifth of their copy, so one row of the band is probed first.
+        """
+        image = self.images[number]
+        band = image.offset + top * image.width
+        if not _WILLNEED or _in_memory(self._file.fileno(), band):
+            return
+        for channel in range(3):
+            start = band + channel * image.height * image.width
+            os.posix_fadvise(self._file.fileno(), start, height * image.width, os.POSIX_FADV_WILLNEED)
+
+    def on(self, device: torch.device) -> list[Tensor]:
+        """All images on a device, uint8 (3, H, W): views of one allocation."""
+        pixels = torch.empty(self.n_bytes, dtype=torch.uint8, device=device)
+        step = 2**26  # host memory that a copy to the device may take
+        for start in range(0, self.n_bytes, step):
+            pixels[start : start + step] = torch.from_numpy(np.array(self._map[start : start + step]))
+        return [
+            pixels[image.offset : image.offset + image.n_bytes].view(3, image.height, image.width)
+            for image in self.images
+        ]
+
+    def _view(self, image: StoredImage) -> Pixels:
+        pixels = self._map[image.offset : image.offset + image.n_bytes]
+        return np.asarray(pixels).reshape(3, image.height, image.width)
+
+    def __getstate__(self) -> Path:
+        """Another process opens the files again; pixels never travel."""
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        """See ``__getstate__``."""
+        PixelStore.__init__(self, path)
+
+
+def layout(sizes: Sequence[tuple[str, tuple[int, int]]]) -> list[StoredImage]:
+    """Names and (height, width) to images that lie one after the other."""
+
+    def placed() -> Iterator[StoredImage]:
+        offset = 0
+        for name, (height, width) in sizes:
+            image = StoredImage(name, height, width, offset)
+            yield image
+            offset += image.n_bytes
+
+    return list(placed())
+
+
+def index_of(images: Sequence[StoredImage], *, source_hash: str, degradation: str | None) -> dict[str, Any]:
+    """The content of ``NAME.json``."""
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "source_hash": source_hash,
+        "degradation": degradation,
+        "images": [image._asdict() for image in images],
+    }
+    return {**content, "sha256": _digest(content)}
+
+
+def _checked(index: Path) -> dict[str, Any]:
+    if not index.is_file():
+        raise ValueError(f"there is no packed set {index}: python -m zoomsr.prepare --help says how to make one")
+    try:
+        content = dict(json.loads(index.read_text()))
+    except ValueError as error:
+        raise ValueError(f"{index} is damaged ({error}): {_mend(index)}") from None
+    if content.get("format") != FORMAT or content.get("version") != VERSION:
+        found = f"{content.get('format')} {content.get('version')}"
+        raise ValueError(f"{index} is of format {found}, expected {FORMAT} {VERSION}: {_mend(index)}")
+    if content.pop("sha256", None) != _digest(content):
+        raise ValueError(f"{index} was altered: {_mend(index)}")
+    return content
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _mend(index: Path) -> str:
+    return f"python -m zoomsr.prepare clear {index.parent} removes it, and the next run packs it again"
+
+
+_WILLNEED = hasattr(os, "posix_fadvise")
+_NOWAIT = getattr(os, "RWF_NOWAIT", None)
+
+
+def _in_memory(file: int, offset: int) -> bool:
+    """Whether the byte could be read without waiting for the disk; False where the system cannot tell."""
+    if _NOWAIT is not None:
+        with contextlib.suppress(OSError):  # EAGAIN: not in memory; EOPNOTSUPP: this file system does not say
+            return os.preadv(file, [bytearray(1)], offset, _NOWAIT) == 1
+    return False

@@ -1,0 +1,189 @@
+"""Batches: the same patches whoever gathers them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from zoomsr.data.datamodule import PairsDataModule, _turned
+from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed, _RecycledBuffers
+from zoomsr.data.packing import Photo, open_pairs
+from zoomsr.data.pairs import PatchSampler, RandomPatches
+from zoomsr.data.sources import folder
+from zoomsr.degradations import Bicubic, GaussianNoise
+from zoomsr.image import to_float
+from zoomsr.resize import downscale
+
+
+@pytest.fixture
+def patches(odd_photos: list[Photo]) -> RandomPatches:
+    return RandomPatches(open_pairs(odd_photos, degradation=Bicubic(2)), patch=16, scale=2, per_image=10, seed=3)
+
+
+def _hashes(batch: dict[str, Any]) -> list[str]:
+    """One for each patch with all that belongs to it."""
+    rows = zip(*(batch[key] for key in ("hr", "lr", "turn", "seed", "index")), batch["name"], strict=True)
+    return [
+        hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in tensors) + name.encode()).hexdigest()
+        for *tensors, name in rows
+    ]
+
+
+def _epoch(patches: RandomPatches, *, threads: int = 1, rank: int = 0, world_size: int = 1) -> list[str]:
+    sampler = PatchSampler(len(patches), seed=3, rank=rank, world_size=world_size)
+    sampler.set_epoch(2)
+    loader = ThreadLoader(patches, sampler, batch_size=3, threads=threads)
+    return [patch for batch in loader for patch in _hashes(batch)]
+
+
+def test_any_number_of_threads_gathers_the_same_batches(patches: RandomPatches) -> None:
+    one = _epoch(patches)
+    assert len(set(one)) == 30
+    assert _epoch(patches, threads=2) == one
+    assert _epoch(patches, threads=5) == one
+
+
+def test_two_ranks_together_take_the_patches_of_one(patches: RandomPatches) -> None:
+    both = [_epoch(patches, rank=rank, world_size=2) for rank in range(2)]
+    assert len(both[0]) == len(both[1]) == 15
+    assert set(both[0] + both[1]) == set(_epoch(patches))
+
+
+def test_resident_pixels_give_the_same_batches(patches: RandomPatches) -> None:
+    sampler = PatchSampler(len(patches), seed=3)
+    sampler.set_epoch(2)
+    loader = ResidentLoader(patches, sampler, batch_size=3, device=torch.device("cpu"))
+    assert len(loader) == 10
+    assert [patch for batch in loader for patch in _hashes(batch)] == _epoch(patches)
+
+
+def test_an_incomplete_batch_is_dropped(patches: RandomPatches) -> None:
+    loader = ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=7)
+    batches = list(loader)
+    assert len(batches) == len(loader) == 4
+    assert {len(batch["hr"]) for batch in batches} == {7}
+
+
+def test_buffers_are_used_again_but_never_under_a_reader() -> None:
+    buffers = _RecycledBuffers()
+    first, _ = buffers.take((2, 3))
+    view = first[1:].flatten()
+    second, _ = buffers.take((2, 3))
+    assert first.data_ptr() != second.data_ptr()
+    address = first.data_ptr()
+    del first
+    assert buffers.take((2, 3))[0].data_ptr() not in (address, second.data_ptr())  # view still reads it
+    del view
+    assert buffers.take((2, 3))[0].data_ptr() == address
+    assert buffers.take((3, 3))[0].shape == (3, 3)
+
+
+def test_a_consumer_that_keeps_batches_finds_them_unchanged(patches: RandomPatches) -> None:
+    loader = ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2, threads=2)
+    kept = list(loader)
+    before = [_hashes(batch) for batch in kept]
+    list(loader)
+    assert [_hashes(batch) for batch in kept] == before
+
+
+def test_an_error_in_a_thread_reaches_the_caller(patches: RandomPatches, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("the disk is gone")
+
+    monkeypatch.setattr(patches, "fill", fail)
+    with pytest.raises(ValueError, match="the disk is gone"):
+        next(iter(ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2)))
+    with pytest.raises(ValueError, match=r"data\.threads 0"):
+        ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2, threads=0)
+
+
+def test_waiting_is_counted() -> None:
+    class Slow:
+        sampler = PatchSampler(2, seed=0)
+
+        def __len__(self) -> int:
+            return 2
+
+        def __iter__(self) -> Any:
+            for _ in range(2):
+                time.sleep(0.05)
+                yield {}
+
+    timed = Timed(Slow())
+    assert len(list(timed)) == len(timed) == 2
+    assert 0.1 <= timed.waited < 1
+
+
+def test_turns_are_the_eight_of_the_square() -> None:
+    picture = torch.arange(9).reshape(1, 3, 3)
+    turned = _turned(picture.expand(8, 1, 3, 3), torch.arange(8))
+    expected = [torch.rot90(side, k, (1, 2)) for side in (picture, picture.flip(2)) for k in range(4)]
+    assert {tuple(t.flatten().tolist()) for t in turned} == {tuple(e.flatten().tolist()) for e in expected}
+    assert torch.equal(turned[0], picture)
+
+
+def _data(photos: Path, **settings: Any) -> PairsDataModule:
+    settings = {"degradation": Bicubic(2), "patch": 16, "batch_size": 4, "patches_per_image": 4, **settings}
+    return PairsDataModule(source=folder(str(photos)), **settings)
+
+
+class _Training:
+    """As much of a trainer as the data module asks."""
+
+    training, global_rank, world_size = True, 0, 1
+
+    class strategy:  # noqa: N801
+        root_device = torch.device("cpu")
+
+
+@pytest.mark.parametrize("pack_lr", [True, False])
+def test_pairs_belong_together(photos: Path, pack_lr: bool) -> None:
+    data = _data(photos, pack_lr=pack_lr)
+    data.trainer = _Training()
+    for raw in data.train_dataloader():
+        batch = data.on_after_batch_transfer(raw, 0)
+        assert batch["lr"].shape == (4, 3, 8, 8)
+        remade = downscale(batch["hr"], 2)
+        inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # a patch knows nothing beyond its border
+        tolerance = 1.01 / 255 if pack_lr else 0  # rounded after each of two passes
+        torch.testing.assert_close(batch["lr"][inner], remade[inner], atol=tolerance, rtol=0)
+
+
+def test_noise_is_drawn_for_each_patch_whatever_its_batch(photos: Path) -> None:
+    lrs = []
+    for batch_size in (2, 4):
+        data = _data(photos, degradation=GaussianNoise(0.1), batch_size=batch_size)
+        data.trainer = _Training()
+        batches = [data.on_after_batch_transfer(raw, 0) for raw in data.train_dataloader()]
+        lrs.append(torch.cat([batch["lr"] for batch in batches])[:20])
+    torch.testing.assert_close(*lrs, atol=0, rtol=0)
+
+
+def test_held_out_lr_is_the_8_bit_file(photos: Path) -> None:
+    data = _data(photos)
+    batch = data.held_out(0)
+    levels = batch["lr"] * 255
+    torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+    expected = to_float(downscale((batch["hr"] * 255).round().to(torch.uint8), 2))
+    torch.testing.assert_close(batch["lr"], expected, atol=0, rtol=0)
+    assert batch["hr"].shape == (1, 3, 48, 64)
+
+
+def test_bad_settings_are_refused(photos: Path) -> None:
+    with pytest.raises(ValueError, match=r"5 patches, fewer than data\.batch_size 64"):
+        _data(photos, batch_size=64, patches_per_image=1)
+    with pytest.raises(ValueError, match=r"data\.resident=moon must be auto, device or host"):
+        _data(photos, resident="moon")
+
+
+def test_digest_follows_the_bytes(photos: Path) -> None:
+    before = _data(photos).digest
+    assert before == _data(photos).digest
+    (photos / "2.png").write_bytes((photos / "3.png").read_bytes())
+    assert _data(photos).digest != before

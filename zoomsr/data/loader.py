@@ -1,0 +1,200 @@
+"""Batches of uint8 patches: copied by threads into buffers that are used again, or cut on the accelerator itself.
+
+Why threads: a worker process shares a batch through fresh pages of memory, whose faults cost five times the copy; a
+thread copies into pages that are there already, and numpy lets go of the interpreter while it copies.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoomsr.data.pairs import Patches, PatchKey, PatchSampler, Place, RandomPatches
+from zoomsr.data.store import Pixels
+
+PatchBatch = dict[str, Any]
+"""hr and lr (without, where the device makes it) as uint8 (N, 3, H, W); turn, seed and index (N,); a list of names."""
+
+
+class ThreadLoader:
+    """Whole batches, gathered ahead of their use by threads; the last, incomplete one is dropped.
+
+    Args:
+        patches: what to fill batches from.
+        sampler: which patches, in which order.
+        batch_size: patches in a batch.
+        threads: that gather, at least 1. Patches do not depend on their number.
+        pinned: page-locked batches, for a copy to a CUDA device that does not wait.
+    """
+
+    def __init__(
+        self, patches: Patches, sampler: PatchSampler, *, batch_size: int, threads: int = 1, pinned: bool = False
+    ) -> None:
+        if threads < 1:
+            raise ValueError(f"data.threads {threads} must be at least 1")
+        self.sampler = sampler  # Lightning sets its epoch
+        self._patches = patches
+        self._batch_size = batch_size
+        self._threads = threads
+        self._buffers = _PinnedBuffers() if pinned else _RecycledBuffers()
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self._batch_size
+
+    def __iter__(self) -> Iterator[PatchBatch]:
+        batches = _batches(self._patches, self.sampler, self._batch_size)
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="patches") as pool:
+
+            def submit(n_batches: int) -> Iterator[Any]:
+                for places in islice(batches, n_batches):
+                    for place in places:
+                        self._patches.prefetch(place)
+                    yield pool.submit(self._gather, places)
+
+            ahead = deque(submit(self._threads + 1))
+            while ahead:
+                batch = ahead.popleft().result()
+                ahead.extend(submit(1))
+                yield batch
+
+    def _gather(self, places: list[Place]) -> PatchBatch:
+        side, lr_side = self._patches.patch, self._patches.lr_patch
+        hr, hr_pixels = self._buffers.take((len(places), 3, side, side))
+        batch = {"hr": hr, **_drawn(places)}
+        lr_pixels = None
+        if lr_side is not None:
+            batch["lr"], lr_pixels = self._buffers.take((len(places), 3, lr_side, lr_side))
+        for number, place in enumerate(places):
+            self._patches.fill(place, hr_pixels[number], None if lr_pixels is None else lr_pixels[number])
+        return batch
+
+
+class ResidentLoader:
+    """The same batches, cut from pixels that lie on the device as a whole: there is nothing to wait for.
+
+    Args:
+        patches: of packed photographs.
+        sampler: which patches, in which order.
+        batch_size: patches in a batch.
+        device: where the pixels go.
+    """
+
+    def __init__(self, patches: RandomPatches, sampler: PatchSampler, *, batch_size: int, device: torch.device) -> None:
+        self.sampler = sampler
+        self._patches = patches
+        self._batch_size = batch_size
+        self._hr = patches.pairs.hr.on(device)
+        self._lr = None if patches.pairs.lr is None else patches.pairs.lr.on(device)
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self._batch_size
+
+    def __iter__(self) -> Iterator[PatchBatch]:
+        side, scale = self._patches.patch, self._patches.scale
+        for places in _batches(self._patches, self.sampler, self._batch_size):
+            batch = {"hr": _cut(self._hr, places, side=side, divisor=1), **_drawn(places)}
+            if self._lr is not None:
+                batch["lr"] = _cut(self._lr, places, side=side // scale, divisor=scale)
+            yield batch
+
+
+class Loader(Protocol):
+    """What an epoch's batches come from."""
+
+    sampler: PatchSampler
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def __iter__(self) -> Iterator[PatchBatch]:
+        """One epoch."""
+        ...
+
+
+class Timed:
+    """A loader that counts the seconds for which its batches were waited for, in ``waited``."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self.sampler = loader.sampler
+        self.waited = 0.0
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[PatchBatch]:
+        batches = iter(self._loader)
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+
+class _RecycledBuffers:
+    """Memory that is used again once nobody looks at it."""
+
+    def __init__(self) -> None:
+        self._arrays: list[Pixels] = []
+        self._lock = threading.Lock()
+
+    def take(self, shape: tuple[int, ...]) -> tuple[Tensor, Pixels]:
+        """A buffer, as a tensor and as an array on the same memory."""
+        with self._lock:
+            for number, count in enumerate(_references(self._arrays)):
+                if count == _UNUSED and self._arrays[number].shape == shape:
+                    array = self._arrays[number]
+                    return torch.from_numpy(array), array
+            array = np.empty(shape, np.uint8)
+            self._arrays.append(array)
+            return torch.from_numpy(array), array
+
+
+def _references(arrays: list[Pixels]) -> list[int]:
+    """How many hold each array; every tensor on its memory does."""
+    return [sys.getrefcount(array) for array in arrays]
+
+
+_UNUSED = _references([np.empty(0, np.uint8)])[0]
+
+
+class _PinnedBuffers:
+    """Page-locked memory; torch keeps it for the next batch, and waits for copies that still read it."""
+
+    def take(self, shape: tuple[int, ...]) -> tuple[Tensor, Pixels]:
+        """See ``_RecycledBuffers.take``."""
+        tensor = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return tensor, tensor.numpy()
+
+
+def _batches(patches: Patches, keys: Iterable[PatchKey], batch_size: int) -> Iterator[list[Place]]:
+    keys = iter(keys)
+    while len(batch := [patches.place(key) for key in islice(keys, batch_size)]) == batch_size:
+        yield batch
+
+
+def _drawn(places: list[Place]) -> PatchBatch:
+    numbers = torch.tensor([(place.turn, place.seed, place.number) for place in places])
+    turn, seed, index = numbers.unbind(1)
+    return {"turn": turn, "seed": seed, "index": index, "name": [place.name for place in places]}
+
+
+def _cut(images: list[Tensor], places: list[Place], *, side: int, divisor: int) -> Tensor:
+    def patch(place: Place) -> Tensor:
+        top, left = place.top // divisor, place.left // divisor
+        return images[place.image][:, top : top + side, left : left + side]
+
+    return torch.stack([patch(place) for place in places])

@@ -1,0 +1,236 @@
+"""From files to packed stores: once, whole or not at all, by all cores, in constant memory."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from zoomsr import image
+from zoomsr.data.store import PixelStore, StoredImage, index_of, layout
+from zoomsr.degradations import Degradation
+from zoomsr.image import crop_to_multiple
+from zoomsr.runs import write_json
+from zoomsr.screen import progress_bar, say
+
+HR_INDEX = "hr.json"
+
+
+class Photo(NamedTuple):
+    """A photograph: the name that tables and figures show, and its file."""
+
+    name: str
+    path: Path
+
+
+class Pairs(NamedTuple):
+    """The packed images, and what a fixed degradation makes of them, or None where lr is made on the device."""
+
+    hr: PixelStore
+    lr: PixelStore | None
+
+
+def open_pairs(photos: Sequence[Photo], *, folder: Path | None = None, degradation: Degradation | None = None) -> Pairs:
+    """The packed pixels of photographs; what is not packed yet is packed first.
+
+    Args:
+        photos: the photographs. Their files are not touched where ``folder`` holds their pixels already.
+        folder: where the stores lie; None for a place in the cache that follows from the files' content.
+        degradation: whose lr to pack too; None for hr alone.
+
+    Raises:
+        ValueError: an image is damaged, a store is, or the disk is full or cannot be written.
+    """
+    folder = _in_cache(photos) if folder is None else folder
+    hr = _ensure(folder / HR_INDEX, lambda: pack_photos(photos, folder / HR_INDEX))
+    if degradation is None or (index := lr_index(folder, degradation)) is None:
+        return Pairs(hr, None)
+    return Pairs(hr, _ensure(index, lambda: pack_lr(hr, degradation, index)))
+
+
+def lr_index(folder: Path, degradation: Degradation) -> Path | None:
+    """Where a degradation's lr lies; None where it cannot be packed: drawn anew each time, or without a stable repr."""
+    key = repr(degradation)
+    if degradation.stochastic or " at 0x" in key:
+        return None
+    return folder / f"lr_{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
+
+
+def pack_photos(photos: Sequence[Photo], index: Path, *, degradation: Degradation | None = None) -> None:
+    """Pack files as they are: hr, or the published lr of a degradation.
+
+    Raises:
+        ValueError: see ``open_pairs``.
+    """
+    images = layout([(photo.name, image.size(photo.path)) for photo in photos])
+    _write(
+        index,
+        images,
+        lambda number: image.read(photos[number].path),
+        source_hash=content_hash(photos),
+        degradation=None if degradation is None else repr(degradation),
+    )
+
+
+def pack_lr(hr: PixelStore, degradation: Degradation, index: Path) -> None:
+    """Pack the 8-bit lr that a fixed degradation makes of packed hr images.
+
+    Raises:
+        ValueError: see ``open_pairs``.
+    """
+    scale = degradation.scale
+    images = layout([(name, (h // scale, w // scale)) for name, (h, w) in zip(hr.names, hr.sizes, strict=True)])
+    _write(
+        index,
+        images,
+        lambda number: degradation.down(crop_to_multiple(hr.read(number), scale)),
+        source_hash=hr.source_hash,
+        degradation=repr(degradation),
+    )
+
+
+def content_hash(photos: Sequence[Photo]) -> str:
+    """sha256 over the names of the files and the sha256 of each: what ``data.hash`` of a run rests on."""
+    total = hashlib.sha256()
+    with ThreadPoolExecutor(_n_cores()) as pool:
+        for photo, digest in zip(photos, pool.map(_file_hash, photos), strict=True):
+            total.update(f"{photo.name}\n{digest}\n".encode())
+    return total.hexdigest()
+
+
+def cache_folder() -> Path:
+    """``ZOOMSR_CACHE``, or ``zoomsr`` in the user's cache directory."""
+    named = os.environ.get("ZOOMSR_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoomsr"
+
+
+def _in_cache(photos: Sequence[Photo]) -> Path:
+    """Keyed by content: files are hashed when they are new; after that their sizes and times say which they are."""
+    cache = cache_folder()
+    looks = [(photo.name, str(photo.path.resolve()), *_stat(photo.path)) for photo in photos]
+    seen = cache / "seen" / hashlib.sha256(repr(looks).encode()).hexdigest()
+    if seen.is_file():
+        return cache / "packed" / seen.read_text()
+    key = content_hash(photos)[:16]
+    with _explained(cache):
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        partial = seen.with_name(f"{seen.name}.{os.getpid()}")
+        partial.write_text(key)
+        partial.replace(seen)
+    return cache / "packed" / key
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _ensure(index: Path, build: Callable[[], None]) -> PixelStore:
+    if not index.is_file():
+        with _explained(index.parent):
+            index.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(index.parent):
+                if not index.is_file():
+                    build()
+    return PixelStore(index)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say({"waiting": f"another process is packing into {folder}"})
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(
+    index: Path,
+    images: list[StoredImage],
+    load: Callable[[int], Tensor],
+    *,
+    source_hash: str,
+    degradation: str | None,
+) -> None:
+    """The index comes last: a store without one does not exist."""
+    total = sum(stored.n_bytes for stored in images)
+    with _explained(index.parent):
+        index.parent.mkdir(parents=True, exist_ok=True)
+        what = "photographs" if degradation is None else f"lr by {degradation}"
+        say({"packing": f"{len(images)} {what}, {total / 1e9:.2f} GB, into {index.parent}"})
+        free = shutil.disk_usage(index.parent).free
+        if free < total:
+            raise ValueError(f"{index.parent} has {free / 1e9:.2f} GB free, and {total / 1e9:.2f} GB are needed")
+        partial = index.with_suffix(".part")
+        try:
+            with partial.open("wb", buffering=0) as file:
+                _write_all(file.fileno(), images, load)
+                os.fsync(file.fileno())
+            partial.replace(index.with_suffix(".u8"))
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        write_json(index, index_of(images, source_hash=source_hash, degradation=degradation))
+
+
+def _write_all(file: int, images: list[StoredImage], load: Callable[[int], Tensor]) -> None:
+    """Decoders release the interpreter, so threads use all cores; what is in memory is one image for each."""
+
+    def write_one(number: int) -> None:
+        stored, pixels = images[number], load(number)
+        if tuple(pixels.shape) != (3, stored.height, stored.width):
+            raise ValueError(f"{stored.name} is not the size that its header said: it changed, or is damaged")
+        rest, offset = memoryview(pixels.contiguous().numpy().reshape(-1).data), stored.offset
+        while rest:
+            n_written = os.pwrite(file, rest, offset)
+            rest, offset = rest[n_written:], offset + n_written
+
+    with progress_bar() as progress, ThreadPoolExecutor(_n_cores()) as pool:
+        task = progress.add_task("packing", total=len(images))
+        try:
+            for done in as_completed([pool.submit(write_one, number) for number in range(len(images))]):
+                done.result()
+                progress.advance(task)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What the disk refuses, in words that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ValueError(f"the disk of {folder} is full; what was half-written is removed, so run again") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            advice = "ZOOMSR_CACHE=FOLDER names another place for packed pixels"
+            raise ValueError(f"{error.filename or folder} cannot be written: {advice}") from error
+        raise
+
+
+def _file_hash(photo: Photo) -> str:
+    digest = hashlib.sha256()
+    with photo.path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
