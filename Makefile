@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types format bench-metrics wheel clean
+.PHONY: help demo test test-slow lint types format bench-metrics bench-data wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -32,6 +32,9 @@ format: $(READY) ## let ruff format the code
 
 bench-metrics: $(READY) ## time PSNR and SSIM beside other libraries
 	$(BIN)/python experiments/benchmarks/metrics.py
+
+bench-data: $(READY) ## pairs per second from packed pixels beside the usual ways; PHOTOS=FOLDER for your own
+	$(BIN)/python experiments/loading/bench.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr.data.datamodule import PairsDataModule, _turned
+from zoomsr.data.datamodule import PairsDataModule, turned
 from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed, _RecycledBuffers
 from zoomsr.data.packing import Photo, open_pairs
 from zoomsr.data.pairs import PatchSampler, RandomPatches
@@ -122,10 +122,10 @@ def test_waiting_is_counted() -> None:
 
 def test_turns_are_the_eight_of_the_square() -> None:
     picture = torch.arange(9).reshape(1, 3, 3)
-    turned = _turned(picture.expand(8, 1, 3, 3), torch.arange(8))
+    eight = turned(picture.expand(8, 1, 3, 3), torch.arange(8))
     expected = [torch.rot90(side, k, (1, 2)) for side in (picture, picture.flip(2)) for k in range(4)]
-    assert {tuple(t.flatten().tolist()) for t in turned} == {tuple(e.flatten().tolist()) for e in expected}
-    assert torch.equal(turned[0], picture)
+    assert {tuple(t.flatten().tolist()) for t in eight} == {tuple(e.flatten().tolist()) for e in expected}
+    assert torch.equal(eight[0], picture)
 
 
 def _data(photos: Path, **settings: Any) -> PairsDataModule:

@@ -136,7 +136,7 @@ def _log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
 
 def _summary(config: DictConfig, data: PairsDataModule, module: ZoomModule, trainer: Trainer) -> dict[str, str]:
     choices = HydraConfig.get().runtime.choices
-    hint = "" if data.source.name == "div2k" else "  (DIV2K instead: data=div2k data.root=FOLDER)"
+    hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
     size = f"{parameters:,} parameters, x{scale_of(module.net)}"
     return {

@@ -93,8 +93,8 @@ class Results(Callback):
 
 
 def epoch_metrics(trainer: Trainer) -> dict[str, float]:
-    """What the module logged in this epoch, in a fixed order: train/, val/, optim/."""
-    order = {"train": 0, "val": 1, "optim": 2}
+    """What the module logged in this epoch, in a fixed order: train/, val/, optim/, data/."""
+    order = {"train": 0, "val": 1, "optim": 2, "data": 3}
     values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.split("/")[0] in order}
     return dict(sorted(values.items(), key=lambda item: order[item[0].split("/")[0]]))
 

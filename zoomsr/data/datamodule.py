@@ -112,19 +112,17 @@ class PairsDataModule(LightningDataModule):
         return self._measuring(self._test, 1)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Uint8 to the device; pinned memory needs no waiting."""
-        return {
-            key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-            for key, value in batch.items()
-        }
+        """Pixels go to the device as uint8; pinned memory needs no waiting. What was drawn stays on the host."""
+        on_device = ("hr", "lr", "index")
+        return {key: value.to(device, non_blocking=True) if key in on_device else value for key, value in batch.items()}
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
         """uint8 patches on the device to float pairs: turned, and degraded where lr is not there yet."""
         if self.trainer is None or not self.trainer.training:
             return self._measured(batch)
-        hr = to_float(_turned(batch["hr"], batch["turn"]))
+        hr = to_float(turned(batch["hr"], batch["turn"]))
         packed = batch.get("lr")
-        lr = self._degraded(hr, batch["seed"]) if packed is None else to_float(_turned(packed, batch["turn"]))
+        lr = self._degraded(hr, batch["seed"]) if packed is None else to_float(turned(packed, batch["turn"]))
         return Batch(lr=lr, hr=hr, name=batch["name"], index=batch["index"])
 
     def held_out(self, index: int) -> Batch:
@@ -172,9 +170,15 @@ class PairsDataModule(LightningDataModule):
         return self.trainer.world_size if self.trainer is not None else 1
 
 
-def _turned(images: Tensor, turns: Tensor) -> Tensor:
-    """Give each square image of (N, C, H, H) its turn: bit 0 mirrors, bit 1 flips, bit 2 transposes."""
-    mirror, flip, transpose = ((turns >> bit & 1).bool().view(-1, 1, 1, 1) for bit in range(3))
-    images = torch.where(mirror, images.flip(-1), images)
-    images = torch.where(flip, images.flip(-2), images)
-    return torch.where(transpose, images.transpose(-2, -1), images)
+def turned(images: Tensor, turns: Tensor) -> Tensor:
+    """Give each square image of (N, C, H, H) its turn: bit 0 mirrors, bit 1 flips, bit 2 transposes.
+
+    ``turns`` stays on the host, so that no image is moved twice and no device is waited for.
+    """
+    return torch.stack([_turned(one, turn) for one, turn in zip(images, turns.tolist(), strict=True)])
+
+
+def _turned(image: Tensor, turn: int) -> Tensor:
+    flips = [dim for bit, dim in ((1, -1), (2, -2)) if turn & bit]
+    image = image.flip(flips) if flips else image
+    return image.transpose(-2, -1) if turn & 4 else image

@@ -1,0 +1,231 @@
+"""Pairs per second, from the disk to a batch in hand: ``make bench-data``, or with ``PHOTOS=FOLDER`` on your own."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.progress import track
+from rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
+
+from zoomsr import image
+from zoomsr.data.datamodule import turned as turn
+from zoomsr.data.loader import ThreadLoader
+from zoomsr.data.packing import Photo, open_pairs
+from zoomsr.data.pairs import PatchKey, PatchSampler, RandomPatches
+from zoomsr.data.sources import sample
+from zoomsr.data.store import PixelStore, index_of, layout
+from zoomsr.degradations import Bicubic
+from zoomsr.runs import versions, write_json
+
+HERE = Path(__file__).parent
+BATCH = 16
+
+
+def main(
+    photos: Annotated[Path | None, typer.Option(help="photographs of about 2040 px; default: the sample's")] = None,
+) -> None:
+    """Measure everything in one run and write results.json and the README's table."""
+    with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
+        folder = Path(name)
+        hr, lr = write_photographs(folder, photos)
+        results = {"machine": machine(), "photographs": len(hr), **building(folder, hr, lr), **loading(folder, hr, lr)}
+        results |= {"cold": cold(folder), "open 800 images (ms)": opening(folder), "versions": versions()}
+    write_json(HERE / "results.json", results)
+    write_table(results)
+
+
+def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], list[Path]]:
+    """16 pictures of 2040 px, hr and lr as PNG; the sample's are enlarged to that size."""
+    source = sorted(photos.iterdir()) if photos else [photo.path for photo in sample().train + sample().val]
+    hr, lr = [], []
+    for number, path in zip(range(16), cycle(source), strict=False):
+        picture = Image.open(path).convert("RGB")
+        if not photos:
+            picture = picture.resize((2040, 1356), Image.Resampling.LANCZOS)
+        pixels = image.crop_to_multiple(torch.from_numpy(np.array(picture)).permute(2, 0, 1), 2)
+        small = Bicubic(2).down(pixels)
+        for kind, paths, content in (("HR", hr, pixels), ("LR", lr, small)):
+            (folder / kind).mkdir(exist_ok=True)
+            paths.append(folder / kind / f"{number:04d}.png")
+            Image.fromarray(content.permute(1, 2, 0).numpy()).save(paths[-1])
+    return hr, lr
+
+
+def building(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Any]:
+    """Seconds and bytes to get ready, and the decoder's own speed."""
+    photos = [Photo(path.stem, path) for path in hr]
+    decode = seconds(lambda: [np.asarray(Image.open(path).convert("RGB")) for path in hr])
+    pack_hr = seconds(lambda: open_pairs(photos, folder=folder / "packed"))
+    pack_lr = seconds(lambda: open_pairs(photos, folder=folder / "packed", degradation=Bicubic(2)))
+    cut = seconds(lambda: cut_sub_images(hr, lr, folder / "sub"))
+    fill = seconds(lambda: fill_lmdb(folder / "sub", folder / "lmdb"))
+    n_cores = len(os.sched_getaffinity(0))
+    return {
+        "packing hr, share of the decoder's speed times cores": decode / n_cores / pack_hr,
+        "store: seconds": pack_hr + pack_lr,
+        "store: bytes": size_of(folder / "packed"),
+        "sub-images and LMDB: seconds": cut + fill,
+        "sub-images and LMDB: bytes": size_of(folder / "sub") + size_of(folder / "lmdb"),
+    }
+
+
+def loading(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Any]:
+    """Pairs per second of every way, in turns: what a training loop has in hand."""
+    pairs = open_pairs([Photo(path.stem, path) for path in hr], folder=folder / "packed", degradation=Bicubic(2))
+    patches = RandomPatches(pairs, patch=SIDE, scale=2, per_image=10_000, seed=0)
+    sub_images = SubImages(folder / "lmdb")
+    ways: dict[str, tuple[Iterator[Any], int]] = {
+        "whole PNG by Pillow": (batches(WholePng(hr, lr), batch_size=2, workers=0), 1),
+        "sub-images in LMDB, a worker process": (batches(sub_images, batch_size=BATCH, workers=1), 4),
+        "copy of the rows, the machine's limit": (row_copies(patches), 60),
+        "store: uint8 batch": (gathered(patches), 60),
+        "store: turned": ((turned(batch) for batch in gathered(patches)), 20),
+        "store: turned, as float": ((as_float(batch) for batch in gathered(patches)), 10),
+    }
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in track(range(7), description="loading"):
+        for way, (stream, count) in ways.items():
+            n_pairs = len(next(stream)["hr"])
+            elapsed = seconds(lambda stream=stream, count=count: [next(stream) for _ in range(count)][:0])
+            rates[way].append(n_pairs * count / elapsed)
+    return {"pairs per second": {way: statistics.median(values) for way, values in rates.items()}}
+
+
+def gathered(patches: RandomPatches) -> Iterator[dict[str, Any]]:
+    """The product's own loader."""
+    sampler = PatchSampler(len(patches), seed=0)
+    yield from ThreadLoader(patches, sampler, batch_size=BATCH)
+
+
+def row_copies(patches: RandomPatches) -> Iterator[dict[str, Any]]:
+    """The same rows into one buffer, with all places drawn beforehand: what no loader can beat on one core."""
+    places = [patches.place(PatchKey(0, number)) for number in range(4096)]
+    hr = np.empty((BATCH, 3, SIDE, SIDE), np.uint8)
+    lr = np.empty((BATCH, 3, SIDE // 2, SIDE // 2), np.uint8)
+    for start in cycle(range(0, len(places), BATCH)):
+        for number, place in enumerate(places[start : start + BATCH]):
+            patches.fill(place, hr[number], lr[number])
+        yield {"hr": hr}
+
+
+def turned(batch: dict[str, Any]) -> dict[str, Any]:
+    """Dihedral augmentation, on the device: here the CPU."""
+    return {"hr": turn(batch["hr"], batch["turn"]), "lr": turn(batch["lr"], batch["turn"])}
+
+
+def as_float(batch: dict[str, Any]) -> dict[str, Any]:
+    """All that happens before the net."""
+    return {key: image.to_float(pixels) for key, pixels in turned(batch).items()}
+
+
+def cold(folder: Path) -> dict[str, float]:
+    """Pairs from the disk itself: bytes read over the bytes of their rows, and ms each with and without prefetching."""
+    index = folder / "packed" / "hr.json"
+    out = np.empty((3, SIDE, SIDE), np.uint8)
+    draw = np.random.default_rng(0)
+    times: dict[bool, list[float]] = {True: [], False: []}
+    n_read = n_rows = 0
+    for trial in range(24):
+        forget(index.with_suffix(".u8"))
+        store = PixelStore(index)
+        number = int(draw.integers(len(store)))
+        height, width = store.sizes[number]
+        top, left = (int(draw.integers(side - SIDE)) for side in (height, width))
+        before, start = disk_bytes(), time.perf_counter()
+        if trial % 2:
+            store.prefetch(number, top=top, height=SIDE)
+        store.copy_patch(out, number, top=top, left=left)
+        times[bool(trial % 2)].append(time.perf_counter() - start)
+        if trial % 2:
+            n_read, n_rows = n_read + disk_bytes() - before, n_rows + 3 * SIDE * width
+    return {
+        "bytes read over bytes of the rows": n_read / n_rows,
+        "ms a patch, prefetched": statistics.median(times[True]) * 1e3,
+        "ms a patch, by page faults": statistics.median(times[False]) * 1e3,
+    }
+
+
+def forget(path: Path) -> None:
+    """Have the system drop the file from memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def disk_bytes() -> int:
+    """What this process has had read from the disk."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["read_bytes"])
+
+
+def opening(folder: Path) -> float:
+    """Ms to open a store of 800 images of 2040x1356 (a sparse file)."""
+    path = folder / "big.json"
+    images = layout([(f"{number:04d}", (1356, 2040)) for number in range(800)])
+    path.write_text(json.dumps(index_of(images, source_hash="", degradation=None)))
+    with path.with_suffix(".u8").open("wb") as file:
+        file.truncate(sum(stored.n_bytes for stored in images))
+    return statistics.median(seconds(lambda: PixelStore(path)) for _ in range(9)) * 1e3
+
+
+def seconds(task: Callable[[], object]) -> float:
+    """Wall time."""
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def size_of(folder: Path) -> int:
+    """Bytes on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def machine() -> str:
+    """Processor and cores."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    (name, *_) = (line.split(": ")[1] for line in lines if line.startswith("model name"))
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+
+
+def write_table(results: dict[str, Any]) -> None:
+    """Put the table between the README's marks."""
+    rates: dict[str, float] = results["pairs per second"]
+    naive, limit = next(iter(rates.values())), rates["copy of the rows, the machine's limit"]
+    rows = [f"| {way} | {rate:,.0f} | {rate / naive:,.0f} | {rate / limit:.2f} |" for way, rate in rates.items()]
+    store, usual = (results[f"{name}: seconds"] for name in ("store", "sub-images and LMDB"))
+    space, usual_space = (results[f"{name}: bytes"] for name in ("store", "sub-images and LMDB"))
+    packing = results["packing hr, share of the decoder's speed times cores"]
+    lines = [
+        f"*{results['photographs']} photographs, patch {SIDE}, {results['machine']}; written by `bench.py`.*",
+        "",
+        "| a batch in hand | pairs/s | times whole PNG | of the row copy |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        f"Packing hr runs at {packing:.2f} of the decoder's own speed times the cores. Hr and lr are packed in "
+        f"{store / usual:.2f} of the time of sub-images plus LMDB, and take {space / usual_space:.2f} of their disk. "
+        f"A store of 800 images opens in {results['open 800 images (ms)']:.1f} ms. From a cold disk a patch reads "
+        f"{results['cold']['bytes read over bytes of the rows']:.2f} times the bytes of its rows and takes "
+        f"{results['cold']['ms a patch, prefetched']:.1f} ms, by page faults alone "
+        f"{results['cold']['ms a patch, by page faults']:.1f} ms.",
+    ]
+    readme = HERE / "README.md"
+    before, rest = readme.read_text().split("<!-- table -->")
+    _, after = rest.split("<!-- end -->")
+    readme.write_text(f"{before}<!-- table -->\n" + "\n".join(lines) + f"\n<!-- end -->{after}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
