@@ -52,7 +52,7 @@ def test_what_is_drawn_anew_is_not_packed(odd_photos: list[Photo], tmp_path: Pat
 
 def test_the_second_time_nothing_is_packed(odd_photos: list[Photo], capsys: pytest.CaptureFixture[str]) -> None:
     first = open_pairs(odd_photos, degradation=Bicubic(2))
-    assert "3 photographs, 0.00 GB, into" in " ".join(capsys.readouterr().out.split())
+    assert "3 photographs, 19.1 kB, into" in " ".join(capsys.readouterr().out.split())
     again = open_pairs(odd_photos, degradation=Bicubic(2))
     assert capsys.readouterr().out == ""
     assert again.hr.path == first.hr.path
@@ -97,7 +97,7 @@ def test_full_disk_is_said_before_it_starts_and_while_it_packs(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5, 5))
-        with pytest.raises(ValueError, match=r"has 0\.00 GB free, and 0\.00 GB are needed"):
+        with pytest.raises(ValueError, match=r"has 5 bytes free, and 19\.1 kB are needed"):
             open_pairs(odd_photos, folder=tmp_path / "set")
 
     def full(*_: object) -> int:
@@ -168,7 +168,7 @@ def test_two_at_once_pack_once(
         pack(odd_photos, tmp_path / "set" / "hr.json")
     second.join()
     assert packed == []
-    assert "another process is packing" in " ".join(capsys.readouterr().out.split())
+    assert "another process is at work" in " ".join(capsys.readouterr().out.split())
     assert len(PixelStore(tmp_path / "set" / "hr.json")) == 3
 
 

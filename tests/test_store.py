@@ -61,7 +61,7 @@ def test_opening_reads_no_pixel_and_memory_stays_flat(odd_photos: list[Photo], t
     pack_photos(odd_photos[:1], tmp_path / "big" / "hr.json")
     path = tmp_path / "big" / "hr.json"
     images = layout([(str(number), (1356, 2040)) for number in range(1000)])
-    path.write_text(json.dumps(index_of(images, source_hash="", degradation=None)))
+    path.write_text(json.dumps(index_of(images, source_hash="", degradation=None, scale=1)))
     os.truncate(path.with_suffix(".u8"), sum(stored.n_bytes for stored in images))
     before = _resident()
     store = PixelStore(path)

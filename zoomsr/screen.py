@@ -51,9 +51,9 @@ def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def progress_bar() -> Progress:
-    """A bar that counts things, and vanishes when all are done."""
+    """A bar that counts things, and vanishes when all are done; a log file has none."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=CONSOLE, transient=True)
+    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 
 def say(lines: Mapping[str, str]) -> None:

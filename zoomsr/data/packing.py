@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+from rich.filesize import decimal
 from torch import Tensor
 
 from zoomsr import image
@@ -77,7 +79,7 @@ def pack_photos(photos: Sequence[Photo], index: Path, *, degradation: Degradatio
         images,
         lambda number: image.read(photos[number].path),
         source_hash=content_hash(photos),
-        degradation=None if degradation is None else repr(degradation),
+        degradation=degradation,
     )
 
 
@@ -94,7 +96,7 @@ def pack_lr(hr: PixelStore, degradation: Degradation, index: Path) -> None:
         images,
         lambda number: degradation.down(crop_to_multiple(hr.read(number), scale)),
         source_hash=hr.source_hash,
-        degradation=repr(degradation),
+        degradation=degradation,
     )
 
 
@@ -138,19 +140,20 @@ def _ensure(index: Path, build: Callable[[], None]) -> PixelStore:
     if not index.is_file():
         with _explained(index.parent):
             index.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(index.parent):
+            with locked(index.parent):
                 if not index.is_file():
                     build()
     return PixelStore(index)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; says so before it waits for one."""
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say({"waiting": f"another process is packing into {folder}"})
+        say({"waiting": f"another process is at work in {folder}"})
         lock.acquire()
     try:
         yield
@@ -164,45 +167,49 @@ def _write(
     load: Callable[[int], Tensor],
     *,
     source_hash: str,
-    degradation: str | None,
+    degradation: Degradation | None,
 ) -> None:
     """The index comes last: a store without one does not exist."""
     total = sum(stored.n_bytes for stored in images)
     with _explained(index.parent):
         index.parent.mkdir(parents=True, exist_ok=True)
-        what = "photographs" if degradation is None else f"lr by {degradation}"
-        say({"packing": f"{len(images)} {what}, {total / 1e9:.2f} GB, into {index.parent}"})
+        what = "photographs" if degradation is None else f"lr by {degradation!r}"
+        say({"packing": f"{len(images)} {what}, {decimal(total)}, into {index.parent}"})
         free = shutil.disk_usage(index.parent).free
         if free < total:
-            raise ValueError(f"{index.parent} has {free / 1e9:.2f} GB free, and {total / 1e9:.2f} GB are needed")
+            raise ValueError(f"{index.parent} has {decimal(free)} free, and {decimal(total)} are needed")
         partial = index.with_suffix(".part")
         try:
             with partial.open("wb", buffering=0) as file:
-                _write_all(file.fileno(), images, load)
+                images = _write_all(file.fileno(), images, load)
                 os.fsync(file.fileno())
             partial.replace(index.with_suffix(".u8"))
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        write_json(index, index_of(images, source_hash=source_hash, degradation=degradation))
+        made_by, scale = (None, 1) if degradation is None else (repr(degradation), degradation.scale)
+        write_json(index, index_of(images, source_hash=source_hash, degradation=made_by, scale=scale))
 
 
-def _write_all(file: int, images: list[StoredImage], load: Callable[[int], Tensor]) -> None:
+def _write_all(file: int, images: list[StoredImage], load: Callable[[int], Tensor]) -> list[StoredImage]:
     """Decoders release the interpreter, so threads use all cores; what is in memory is one image for each."""
 
-    def write_one(number: int) -> None:
+    def write_one(number: int) -> StoredImage:
         stored, pixels = images[number], load(number)
         if tuple(pixels.shape) != (3, stored.height, stored.width):
             raise ValueError(f"{stored.name} is not the size that its header said: it changed, or is damaged")
         rest, offset = memoryview(pixels.contiguous().numpy().reshape(-1).data), stored.offset
+        checked = stored._replace(crc32=zlib.crc32(rest))
         while rest:
             n_written = os.pwrite(file, rest, offset)
             rest, offset = rest[n_written:], offset + n_written
+        return checked
 
     with progress_bar() as progress, ThreadPoolExecutor(_n_cores()) as pool:
         task = progress.add_task("packing", total=len(images))
+        jobs = [pool.submit(write_one, number) for number in range(len(images))]
         try:
-            for number, done in enumerate(as_completed([pool.submit(write_one, n) for n in range(len(images))])):
+            for number, done in enumerate(as_completed(jobs)):
                 done.result()
                 progress.advance(task)
                 if number % 8 == 0:
@@ -210,6 +217,7 @@ def _write_all(file: int, images: list[StoredImage], load: Callable[[int], Tenso
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return [job.result() for job in jobs]
 
 
 @contextmanager

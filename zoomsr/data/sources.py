@@ -89,15 +89,18 @@ class Photographs:
         self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
     ) -> RandomPatches:
         """See ``Source.patches``; the photographs are packed first, where they are not yet."""
-        pairs = open_pairs(self.train, folder=self._folder(TRAIN), degradation=degradation if pack_lr else None)
+        pairs = self.pairs(TRAIN, degradation if pack_lr else None)
         return RandomPatches(pairs, patch=patch, scale=degradation.scale, per_image=per_image, seed=seed)
 
     def held_out(self, degradation: Degradation) -> Pairs:
         """See ``Source.held_out``."""
-        return open_pairs(self.val, folder=self._folder(VAL), degradation=degradation)
+        return self.pairs(VAL, degradation)
 
-    def _folder(self, split: str) -> Path | None:
-        return None if self.packed is None else self.packed / split
+    def pairs(self, split: str, degradation: Degradation | None) -> Pairs:
+        """The packed photographs of a split, ``train`` or ``val``; see ``zoomsr.data.packing.open_pairs``."""
+        photos = {TRAIN: self.train, VAL: self.val}[split]
+        folder = None if self.packed is None else self.packed / split
+        return open_pairs(photos, folder=folder, degradation=degradation)
 
 
 # scikit-image's wheel (data/README.txt there) and matplotlib's; see the table of sources and licences in the README.

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +30,13 @@ VERSION = 1
 
 
 class StoredImage(NamedTuple):
-    """Where an image is: ``offset`` is its first byte."""
+    """Where an image is: ``offset`` is its first byte, ``crc32`` the check sum of its pixels."""
 
     name: str
     height: int
     width: int
     offset: int
+    crc32: int = 0
 
     @property
     def n_bytes(self) -> int:
@@ -50,6 +52,7 @@ class PixelStore:
         sizes: their (height, width).
         source_hash: of what was packed, see ``zoomsr.data.packing.content_hash``.
         degradation: what made these images from hr, or None for hr itself.
+        scale: by which they are smaller than hr.
 
     Args:
         index: the path of ``NAME.json``; ``NAME.u8`` lies beside it.
@@ -66,6 +69,7 @@ class PixelStore:
         self.sizes = [(image.height, image.width) for image in self.images]
         self.source_hash: str = content["source_hash"]
         self.degradation: str | None = content["degradation"]
+        self.scale: int = content["scale"]
         data = index.with_suffix(".u8")
         expected = sum(image.n_bytes for image in self.images)
         if not data.is_file() or data.stat().st_size != expected:
@@ -92,6 +96,10 @@ class PixelStore:
     def read(self, number: int) -> Tensor:
         """A copy of a whole image, uint8 (3, H, W)."""
         return torch.from_numpy(np.array(self._views[number]))
+
+    def is_intact(self, number: int) -> bool:
+        """Whether the pixels of an image are those that were packed."""
+        return zlib.crc32(self._views[number].data) == self.images[number].crc32
 
     def copy_patch(self, out: Pixels, number: int, *, top: int, left: int) -> None:
         """Copy the patch at (top, left) of image ``number`` into ``out``, (3, h, w): rows, and nothing else."""
@@ -147,13 +155,14 @@ def layout(sizes: Sequence[tuple[str, tuple[int, int]]]) -> list[StoredImage]:
     return list(placed())
 
 
-def index_of(images: Sequence[StoredImage], *, source_hash: str, degradation: str | None) -> dict[str, Any]:
+def index_of(images: Sequence[StoredImage], *, source_hash: str, degradation: str | None, scale: int) -> dict[str, Any]:
     """The content of ``NAME.json``."""
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "source_hash": source_hash,
         "degradation": degradation,
+        "scale": scale,
         "images": [image._asdict() for image in images],
     }
     return {**content, "sha256": _digest(content)}
