@@ -27,7 +27,8 @@ ONLY = {
     "omegaconf": {"config", "training", "train", "evaluation", "evaluate", "callbacks/sweep"},
     "lightning": {"module", "data/datamodule", "callbacks", "training"},
     "matplotlib": {"figures"},
-    "typer": {"__main__"},
+    "typer": {"__main__", "prepare"},
+    "httpx": {"data/download"},
 }
 NEVER = {"torchvision", "cv2"}
 

@@ -7,8 +7,13 @@ import sys
 
 import typer
 
+from zoomsr.prepare import app as prepare
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Digital zoom: train, compare and use super-resolution nets."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Digital zoom: train, compare and use super-resolution nets.",
 )
 
 # Hydra reads these commands' arguments itself, --help included.
@@ -25,6 +30,9 @@ def train(context: typer.Context) -> None:
 def evaluate(context: typer.Context) -> None:
     """Measure nets: zoomsr evaluate data_dir=Set5 ckpt=FILE (--help says more)."""
     _run("zoomsr.evaluate", context)
+
+
+app.add_typer(prepare, name="prepare")
 
 
 def _run(module: str, context: typer.Context) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.console import Console
+from rich.filesize import decimal as decimal
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 CONSOLE = Console()
@@ -54,6 +63,20 @@ def progress_bar() -> Progress:
     """A bar that counts things, and vanishes when all are done; a log file has none."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
+def download_bar() -> Progress:
+    """A bar that counts bytes, with the rate and the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
+def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, bool]]]) -> Table:
+    """What was checked where, what was found, and whether it is fine."""
+    table = Table("", "check", "found", "", title=title, title_justify="left")
+    for place, (check, found, fine) in findings:
+        table.add_row(escape(place), check, escape(found), "fine" if fine else "[bold red]wrong[/]")
+    return table
 
 
 def say(lines: Mapping[str, str]) -> None:

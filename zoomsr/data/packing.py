@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
-from rich.filesize import decimal
 from torch import Tensor
 
 from zoomsr import image
@@ -22,7 +21,7 @@ from zoomsr.data.store import PixelStore, StoredImage, index_of, layout
 from zoomsr.degradations import Degradation
 from zoomsr.image import crop_to_multiple
 from zoomsr.runs import write_json
-from zoomsr.screen import progress_bar, say
+from zoomsr.screen import decimal, progress_bar, say
 
 HR_INDEX = "hr.json"
 

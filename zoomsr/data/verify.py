@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoomsr.data.packing import Pairs
+from zoomsr.data.packed import stores
+from zoomsr.data.packing import HR_INDEX, Pairs
 from zoomsr.data.store import PixelStore
 from zoomsr.image import crop_to_multiple, luma, to_float
 from zoomsr.resize import downscale
@@ -28,6 +30,30 @@ class Finding(NamedTuple):
     check: str
     found: str
     fine: bool
+
+
+def verify_folders(places: Sequence[Path], *, advance: Callable[[], object]) -> list[tuple[str, Finding]]:
+    """Check packed sets, and siblings ``train`` and ``val`` against each other.
+
+    Args:
+        places: folders of packed photographs.
+        advance: called for each image and store, for a progress bar.
+
+    Returns:
+        Folder and finding.
+    """
+    findings: list[tuple[str, Finding]] = []
+    for place in places:
+        try:
+            for pairs in stores(place):
+                findings += [(_label(place), finding) for finding in check_pairs(pairs, advance=advance)]
+        except ValueError as error:
+            findings.append((_label(place), Finding("store", str(error), fine=False)))
+    for place in places:
+        if place.name == "train" and (val := place.with_name("val")) in places:
+            both = (PixelStore(folder / HR_INDEX) for folder in (place, val))
+            findings.append((_label(place.parent), check_separation(*both)))
+    return findings
 
 
 def check_pairs(pairs: Pairs, *, advance: Callable[[], object]) -> list[Finding]:
@@ -84,6 +110,11 @@ def shift(lr: Tensor, reference: Tensor) -> tuple[float, float]:
     weak = 1e-9 * torch.eye(2, dtype=torch.float64)  # an empty sky has no gradient, and no shift to be seen
     solved = torch.linalg.solve(gradient @ gradient.T + weak, -gradient @ difference)
     return float(solved[0]), float(solved[1])
+
+
+def _label(place: Path) -> str:
+    """Enough of the path to know it by."""
+    return "/".join(place.parts[-2:])
 
 
 def _aligned(hr: PixelStore, lr: PixelStore) -> Finding:

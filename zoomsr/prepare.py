@@ -1,0 +1,131 @@
+"""``python -m zoomsr.prepare``: get, check and pack data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zoomsr.errors import one_line_errors
+
+if TYPE_CHECKING:
+    from zoomsr.data.sources import Photographs
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Get, check and pack data sets."
+)
+
+Scale = Annotated[int, typer.Option(help="of lr", min=2, max=4)]
+Packed = Annotated[Path | None, typer.Argument(help="a packed set; default: all of the cache")]
+
+
+@app.command()
+def div2k(
+    root: Annotated[Path, typer.Option(help="gets the zips, the photographs and packed/")] = Path("data/DIV2K"),
+    scale: Scale = 2,
+    only: Annotated[
+        str | None, typer.Option(help="hr: fetch no lr, our bicubic makes the same pixels from hr; 1 GB less")
+    ] = None,
+    offline: Annotated[Path | None, typer.Option(help="a folder with the zips, or with what is in them")] = None,
+    mirror: Annotated[list[str] | None, typer.Option(help="address of a folder with the zips; may be repeated")] = None,
+) -> None:
+    """Fetch DIV2K, check it, unpack and pack it. Run again after an interruption: it does what is missing."""
+    with one_line_errors():
+        from zoomsr.data.div2k import Preparation
+        from zoomsr.data.download import DIV2K_MIRROR
+        from zoomsr.data.packing import locked
+
+        if only not in (None, "hr"):
+            raise ValueError(f"--only {only}: hr is the one choice")
+        root.mkdir(parents=True, exist_ok=True)
+        preparation = Preparation(
+            root=root, scale=scale, hr_only=only == "hr", offline=offline, mirrors=mirror or [DIV2K_MIRROR]
+        )
+        with locked(root):
+            photographs = preparation.run()
+        _pack(photographs, scale)
+        _say_next(f"python -m zoomsr.prepare verify {root}", f"python -m zoomsr.train data=div2k data.root={root}")
+
+
+@app.command()
+def folder(
+    path: Annotated[Path, typer.Argument(help="images at any depth")],
+    val_root: Annotated[Path | None, typer.Option(help="a folder of held-out images; default: a tenth of PATH")] = None,
+    scale: Scale = 2,
+) -> None:
+    """Pack a folder of images into the cache, as data=folder does when it first meets it."""
+    with one_line_errors():
+        from zoomsr.data.sources import folder as images
+
+        _pack(images(str(path), val_root=None if val_root is None else str(val_root)), scale)
+        _say_next(f"python -m zoomsr.train data=folder data.root={path}")
+
+
+@app.command()
+def sample(scale: Scale = 2) -> None:
+    """Pack the ten photographs of data=sample into the cache."""
+    with one_line_errors():
+        from zoomsr.data.sources import sample as photographs
+
+        _pack(photographs(), scale)
+        _say_next("python -m zoomsr.train data=sample")
+
+
+@app.command()
+def verify(path: Packed = None) -> None:
+    """Check packed pixels: intact, lr and hr of the same names, sizes and alignment, nothing held out is trained on."""
+    with one_line_errors():
+        from zoomsr.data.packed import folders
+        from zoomsr.data.verify import verify_folders
+        from zoomsr.screen import CONSOLE, findings_table, progress_bar
+
+        with progress_bar() as progress:
+            task = progress.add_task("checking")
+            findings = verify_folders(folders(path), advance=lambda: progress.advance(task))
+        CONSOLE.print(findings_table("Packed photographs", findings))
+        if not all(finding.fine for _, finding in findings):
+            raise typer.Exit(1)
+
+
+@app.command()
+def cache() -> None:
+    """List what is packed in the cache."""
+    with one_line_errors():
+        from zoomsr.data.packed import contents, folders, size
+        from zoomsr.data.packing import cache_folder
+        from zoomsr.screen import decimal, say
+
+        for place in folders(None):
+            say({decimal(size(place)): f"{place}: {contents(place)}"})
+        say({"all": f"{decimal(sum(map(size, folders(None))))} in {cache_folder()} (ZOOMSR_CACHE moves it)"})
+
+
+@app.command()
+def clear(path: Packed = None) -> None:
+    """Remove packed pixels; photographs stay."""
+    with one_line_errors():
+        from zoomsr.data.packed import remove
+        from zoomsr.screen import decimal, say
+
+        say({"removed": decimal(remove(path))})
+
+
+def _pack(photographs: Photographs, scale: int) -> None:
+    from zoomsr.data.sources import TRAIN, VAL
+    from zoomsr.degradations import Bicubic
+    from zoomsr.screen import say
+
+    for split in (TRAIN, VAL):
+        pairs = photographs.pairs(split, Bicubic(scale))
+        say({split: f"{len(pairs.hr)} photographs, packed in {pairs.hr.path.parent}"})
+
+
+def _say_next(*commands: str) -> None:
+    from zoomsr.screen import say
+
+    say({"next": "; then ".join(commands)})
+
+
+if __name__ == "__main__":
+    app()
