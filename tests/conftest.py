@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from zoomsr.data.packing import Photo
 from zoomsr.runs import Run
@@ -96,6 +97,25 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
         main()
         results: dict[str, Any] = json.loads((tmp_path / "out" / "metrics.json").read_text())
         return results
+
+    return run
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs the command; returns what it printed, one line, or its error."""
+    from zoomsr.prepare import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")  # of rich's tables
+
+    def run(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        result = CliRunner().invoke(app, list(arguments))
+        captured = capsys.readouterr()
+        text = " ".join((result.output + captured.out + captured.err).split())
+        assert result.exit_code == code, text
+        return text
 
     return run
 

@@ -9,26 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import photograph
 from PIL import Image
-from typer.testing import CliRunner
-
-from zoomsr.prepare import app
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs the command; returns what it printed, one line, or its error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "250")  # of rich's tables
-
-    def run(*arguments: str, code: int = 0) -> str:
-        capsys.readouterr()
-        result = CliRunner().invoke(app, list(arguments))
-        captured = capsys.readouterr()
-        text = " ".join((result.output + captured.out + captured.err).split())
-        assert result.exit_code == code, text
-        return text
-
-    return run
 
 
 def test_a_folder_is_packed_once_listed_verified_and_cleared(prepare: Callable[..., str], photos: Path) -> None:

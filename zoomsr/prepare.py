@@ -32,8 +32,8 @@ def div2k(
 ) -> None:
     """Fetch DIV2K, check it, unpack and pack it. Run again after an interruption: it does what is missing."""
     with one_line_errors():
+        from zoomsr.data.archives import DIV2K_MIRROR
         from zoomsr.data.div2k import Preparation
-        from zoomsr.data.download import DIV2K_MIRROR
         from zoomsr.data.packing import locked
 
         if only not in (None, "hr"):

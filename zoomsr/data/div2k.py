@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoomsr.data.download import DIV2K, Archive, check, fetch, unpack
+from zoomsr.data.archives import DIV2K, Archive, check
+from zoomsr.data.download import fetch
 from zoomsr.data.packing import HR_INDEX, Photo, lr_index, open_pairs, pack_photos
 from zoomsr.data.sources import TRAIN, VAL, Photographs, div2k
+from zoomsr.data.unpacking import unpack
 from zoomsr.degradations import Bicubic
 from zoomsr.screen import decimal, download_bar, progress_bar, say
 
@@ -41,20 +43,19 @@ class Preparation:
         for split in (TRAIN, VAL):
             packed = self.root / "packed" / split
             if not (packed / HR_INDEX).is_file():
-                open_pairs(self._photos(split, "hr"), folder=packed)
+                open_pairs(self._photos(split, scale=1), folder=packed)
             index = lr_index(packed, degradation)
             if not self.hr_only and index is not None and not index.is_file():
-                pack_photos(self._photos(split, f"x{self.scale}"), index, degradation=degradation)
+                pack_photos(self._photos(split, scale=self.scale), index, degradation=degradation)
             open_pairs((), folder=packed, degradation=degradation)
         return div2k(str(self.root))
 
-    def _photos(self, split: str, kind: str) -> list[Photo]:
+    def _photos(self, split: str, *, scale: int) -> list[Photo]:
         """The files of one archive, brought where they are not there yet, under the names of their hr."""
-        archive = DIV2K[split, kind]
+        archive = DIV2K[split, scale]
         folder = self._folder(archive)
-        suffix = "" if kind == "hr" else kind
         paths = [folder / member for member in archive.members]
-        return [Photo(path.stem.removesuffix(suffix), path) for path in paths]
+        return [Photo(path.stem.removesuffix(f"x{scale}"), path) for path in paths]
 
     def _folder(self, archive: Archive) -> Path:
         """Where the archive's members lie."""

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from zoomsr import image
+from zoomsr.data.archives import sha256_of
 from zoomsr.data.store import PixelStore, StoredImage, index_of, layout
 from zoomsr.degradations import Degradation
 from zoomsr.image import crop_to_multiple
@@ -103,7 +104,7 @@ def content_hash(photos: Sequence[Photo]) -> str:
     """sha256 over the names of the files and the sha256 of each: what ``data.hash`` of a run rests on."""
     total = hashlib.sha256()
     with ThreadPoolExecutor(_n_cores()) as pool:
-        for photo, digest in zip(photos, pool.map(_file_hash, photos), strict=True):
+        for photo, digest in zip(photos, pool.map(sha256_of, [photo.path for photo in photos]), strict=True):
             total.update(f"{photo.name}\n{digest}\n".encode())
     return total.hexdigest()
 
@@ -231,14 +232,6 @@ def _explained(folder: Path) -> Iterator[None]:
             advice = "ZOOMSR_CACHE=FOLDER names another place for packed pixels"
             raise ValueError(f"{error.filename or folder} cannot be written: {advice}") from error
         raise
-
-
-def _file_hash(photo: Photo) -> str:
-    digest = hashlib.sha256()
-    with photo.path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _n_cores() -> int:
