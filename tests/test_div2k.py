@@ -32,7 +32,7 @@ Prepare = Callable[..., str]
 
 
 def _png(number: int, *, scale: int) -> bytes:
-    hr = torch.from_numpy(photograph(16, 20, seed=number)).permute(2, 0, 1)
+    hr = torch.from_numpy(photograph(20, 24, seed=number)).permute(2, 0, 1)
     pixels = hr if scale == 1 else downscale(hr, scale)
     file = io.BytesIO()
     Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file, "PNG")

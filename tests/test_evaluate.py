@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from zoomsr import image
+from zoomsr.data.archives import sha256_of
 from zoomsr.metrics import CLASSIC, METRICS, MODERN, measure
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
@@ -79,10 +82,16 @@ def test_several_folders_and_several_checkpoints(evaluate: Evaluate, folder: Pat
     first, second = train(), train("model.kernels=[9,1,5]", "trainer.max_epochs=1")
     flat = folder / "HR"
     files = ",".join(f"{run.path}/checkpoints/best.ckpt" for run in (first, second))
-    sets = evaluate(f"data_dir=[{folder},{flat}]", f"ckpt=[{files}]")["sets"]
+    results = evaluate(f"data_dir=[{folder},{flat}]", f"ckpt=[{files}]")
+    sets = results["sets"]
+    for run in (first, second):
+        net = results["nets"][f"srcnn {run.path.name}/best"]
+        assert net["config"]["kernels"] == ([9, 5, 5] if run is first else [9, 1, 5])
+        assert net["weights"]["sha256"] == sha256_of(run.path / "checkpoints" / "best.ckpt")
+    assert results["data"]["lr_from_files"] == {"Two": True, "HR": False}
     assert list(sets) == ["Two", "HR"]
     for by_net in sets.values():
-        assert list(by_net) == ["bicubic", "srcnn", f"srcnn {second.path.name}/best"]
+        assert list(by_net) == ["bicubic", f"srcnn {first.path.name}/best", f"srcnn {second.path.name}/best"]
     # LR files and LR made here are the same pictures.
     for net, by_protocol in sets["Two"].items():
         assert by_protocol == sets["HR"][net]
@@ -129,6 +138,11 @@ def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> N
         (["data_dir=nowhere"], r"there is no folder nowhere: expected nowhere/HR/\*\.png with or without"),
         (["data_dir=Two/LRx2/empty"], "there is no folder"),
         (["data_dir=Two", "model=vdsr"], "model=vdsr needs its weights: ckpt=FILE"),
+        (["data_dir=Two", "scale=2.5"], "scale=2.5 must be a whole number from 1"),
+        (["data_dir=Two", "device=meta"], "device=meta cannot be used here"),
+        (["data_dir=Two", "degradation=gaussian_noise"], "gaussian_noise shrinks by 1, not by 2"),
+        (["data_dir=[Two,Two]"], r"data_dir holds folders that cannot be told apart"),
+        (["data_dir=Two", "model=vdsr", "ckpt=[bad.safetensors,bad.pt]"], "bad.safetensors is damaged"),
         (["data_dir=Two", "ckpt=none.pt", "model=vdsr"], r"there is no file none\.pt"),
         (["data_dir=Two", "device=tpu9"], "device=tpu9 cannot be used here"),
         (["data_dir=Two", "model=vdsr", "ckpt=bad.pt"], "bad.pt is damaged|bad.pt holds more than"),
@@ -139,6 +153,7 @@ def test_a_mistake_is_one_clear_line(
     evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (folder.parent / "bad.pt").write_bytes(b"not a pickle")
+    (folder.parent / "bad.safetensors").write_bytes(b"\x10" + bytes(20))
     with pytest.raises(SystemExit) as stop:
         evaluate(*arguments)
     assert stop.value.code == 1
@@ -158,6 +173,69 @@ def test_mismatched_folders_are_refused(evaluate: Evaluate, folder: Path, capsys
     assert "does not match HR: 2 HR and 1 LR files, colour is in one only" in capsys.readouterr().err
 
 
+def test_folders_of_one_name_are_told_apart(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "more" / "Two")
+    sets = evaluate(f"data_dir=[{folder},{tmp_path}/more/Two]")["sets"]
+    assert list(sets) == [f"{tmp_path.name}/Two", "more/Two"]
+
+
+def test_published_lr_is_for_bicubic_alone(evaluate: Evaluate, folder: Path) -> None:
+    results = evaluate(f"data_dir={folder}", "degradation=box")
+    assert results["data"]["lr_from_files"] == {"Two": False}
+    assert results["degradation"] == "Box(scale=2)"
+    bicubic = evaluate(f"data_dir={folder}")["sets"]["Two"]["bicubic"]
+    for protocol, scores in results["sets"]["Two"]["bicubic"].items():
+        assert scores["mean"]["psnr_y"] != bicubic[protocol]["mean"]["psnr_y"]
+
+
+def test_jpeg_files_can_be_measured_under_both_protocols(evaluate: Evaluate, folder: Path) -> None:
+    scores = evaluate(f"data_dir={folder}", "degradation=chain")["sets"]["Two"]["bicubic"]
+    clean = evaluate(f"data_dir={folder}")["sets"]["Two"]["bicubic"]
+    for protocol in ("modern", "classic"):
+        assert 0 < clean[protocol]["mean"]["psnr_y"] - scores[protocol]["mean"]["psnr_y"] < 8
+
+
+def test_weights_of_another_scale_are_refused(
+    evaluate: Evaluate, folder: Path, train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("scale=3", "data.patch=33", "trainer.max_epochs=1")
+    arguments = [f"data_dir={folder}", f"ckpt={run.path}/checkpoints/best.ckpt", "model=srcnn", "model.widths=[8,4]"]
+    with pytest.raises(SystemExit):
+        evaluate(*arguments)
+    assert "best.ckpt holds SRCNN(scale=3" in capsys.readouterr().err
+
+
+def test_pictures_of_one_name_are_refused(
+    evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "flat").mkdir()
+    for suffix in ("png", "jpg"):
+        Image.fromarray(photograph(32, 32)).save(tmp_path / "flat" / f"a.{suffix}")
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={tmp_path}/flat")
+    assert "have one name: rename or remove one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [
+        {"_target_": "pathlib.Path.touch", "self": "owned"},
+        {"_target_": "zoomsr.models.srcnn.torch.hub.os.mkdir", "path": "owned"},
+        ["${oc.env:HOME}"],
+        {"_args_": [1]},
+    ],
+)
+def test_nothing_inside_a_nets_arguments_runs_either(
+    evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, widths: Any
+) -> None:
+    config = {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": widths}
+    save_file({"a": torch.ones(1)}, tmp_path / "evil.safetensors", {"model": json.dumps(config)})
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={folder}", f"ckpt={tmp_path}/evil.safetensors")
+    assert "which is no net of zoomsr" in capsys.readouterr().err
+    assert not (tmp_path / "owned").exists()
+
+
 def test_a_checkpoint_cannot_choose_what_code_runs(
     evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -165,5 +243,5 @@ def test_a_checkpoint_cannot_choose_what_code_runs(
     torch.save({"state_dict": {"net.a": torch.ones(1)}, "hyper_parameters": {"model": model}}, tmp_path / "evil.ckpt")
     with pytest.raises(SystemExit):
         evaluate(f"data_dir={folder}", f"ckpt={tmp_path}/evil.ckpt")
-    assert "holds a os.mkdir, which is not part of zoomsr" in capsys.readouterr().err
+    assert "holds a os.mkdir, which is no net of zoomsr" in capsys.readouterr().err
     assert not (tmp_path / "owned").exists()

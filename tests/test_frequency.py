@@ -47,3 +47,8 @@ def test_an_empty_picture_is_zero_decibels_and_no_error_the_floor() -> None:
     centred = HR - HR.mean()
     torch.testing.assert_close(band_errors(torch.zeros_like(HR), centred), torch.zeros(4, dtype=torch.float64))
     assert band_errors(HR, HR).tolist() == [ERROR_FLOOR] * 4
+
+
+def test_what_is_no_number_stays_none() -> None:
+    hr = torch.rand(1, 32, 32)
+    assert band_errors(hr * torch.nan, hr).isnan().all()

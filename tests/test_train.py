@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, TINY_NET
+from conftest import TINY, TINY_NET, photograph
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -105,7 +106,9 @@ def test_checkpoint_of_another_net_is_refused_and_both_are_named(
         train(f"ckpt={first.path}/checkpoints/last.ckpt", "model.widths=[8,6]", "model.kernels=[9,1,5]")
     assert stop.value.code == 1
     message = capsys.readouterr().err
-    assert re.search(r"error: .*last\.ckpt holds SRCNN\(.*widths=\[8, 4\].*\), which does not fit", message)
+    assert re.search(
+        r"error: .*last\.ckpt holds SRCNN\(.*widths=\[8, 4\].*\), and kernels=\[9, 1, 5\] was asked for", message
+    )
 
 
 def test_bf16_and_every_loss_train_on_a_cpu(train: Train) -> None:
@@ -245,3 +248,62 @@ def test_two_cpu_ranks_measure_what_one_does(photos: Path, tmp_path: Path) -> No
         subprocess.run([sys.executable, "-m", "zoomsr.train", *arguments], check=True, timeout=120)
         results.append(json.loads((run_dir / "metrics.json").read_text())["sets"])
     assert results[0] == results[1]
+
+
+def test_last_checkpoint_is_of_the_last_epoch_whatever_was_best(train: Train) -> None:
+    run = train("trainer.max_epochs=3", "monitor=val/psnr_y", "monitor_mode=min", "scheduler=constant")
+    best, last = (torch.load(run.path / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    scores = {int(row["epoch"]): row["val/psnr_y"] for row in run.epochs}
+    assert last["epoch"] + 1 == 3
+    assert run.results is not None
+    assert best["epoch"] + 1 == run.results["best_epoch"] == min(scores, key=scores.__getitem__)
+
+
+def test_validation_that_did_not_happen_is_not_in_the_table(train: Train) -> None:
+    run = train("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2")
+    assert ["val/psnr_y" in row for row in run.epochs] == [False, True, False]
+    assert (run.path / "metrics.csv").read_text().splitlines()[3].startswith("3,")
+
+
+def test_a_training_that_diverges_says_so(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train("optimizer=sgd", "optimizer.lr=1e20", "loss=mse", "trainer.max_epochs=3")
+    assert re.search(r"error: the training diverged in epoch \d: lower optimizer\.lr", capsys.readouterr().err)
+
+
+def test_a_failed_command_removes_nothing_of_others(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "run0" / "metrics.json"
+    theirs.parent.mkdir()
+    theirs.write_text("{}")
+    os.utime(theirs, (time.time() + 60, time.time() + 60))
+    with pytest.raises(SystemExit):
+        train("data.patch=4000", f"hydra.run.dir={tmp_path}/run0")
+    assert theirs.is_file()
+
+
+def test_held_out_pictures_are_checked_before_anything_is_trained(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "held").mkdir()
+    Image.fromarray(photograph(12, 12)).save(tmp_path / "held" / "stamp.png")
+    with pytest.raises(SystemExit):
+        train(f"data.val_root={tmp_path}/held")
+    assert "stamp.png is 12x12, smaller than what can be measured" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train("trainer.max_epochs=-1")
+    assert "a schedule needs an end" in capsys.readouterr().err
+
+
+def test_unet_on_luma_trains(train: Train) -> None:
+    run = train("model.width=4", "model.depth=1", "model.channels=1", "trainer.max_epochs=1", net=["model=unet"])
+    assert run.means()["unet"]["psnr_y"] > 15
+
+
+def test_a_denoiser_trains_on_noise(train: Train) -> None:
+    longer = ["data.patches_per_image=32", "trainer.max_epochs=3", "model.width=8", "model.batch_norm=false"]
+    run = train("degradation=gaussian_noise", "optimizer.lr=3e-3", *longer, net=["model=ircnn_denoiser"])
+    noisy, clean = (run.means()[net]["psnr_rgb"] for net in ("bicubic", "ircnn_denoiser"))
+    assert noisy == pytest.approx(20.4, abs=1)  # 25 of 255
+    assert clean > noisy

@@ -13,7 +13,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Digital zoom: train, compare and use super-resolution nets.",
+    help="Digital zoom: get photographs, train nets, measure them.",
 )
 
 # Hydra reads these commands' arguments itself, --help included.

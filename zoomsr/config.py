@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,6 +29,9 @@ CONF_DIR = next(
     (folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "train.yaml").is_file()),
     _PACKAGE / "conf",
 )
+
+
+_NOTES = (".hydra", "tensorboard")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -70,10 +74,11 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
 
 
 def _discard_unused_run(began: float) -> None:
-    """Take back the run directory of a run that failed before its first checkpoint, unless older files are in it."""
+    """Take back what a run that failed at once has left: Hydra's notes and an empty log, and nothing of anyone else."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     files = [path for path in run_dir.rglob("*") if path.is_file()]
-    if all(path.stat().st_mtime >= began and path.suffix != ".ckpt" for path in files):
+    ours = all(path.suffix == ".log" or path.relative_to(run_dir).parts[0] in _NOTES for path in files)
+    if ours and all(path.stat().st_mtime >= began for path in files):
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
@@ -84,8 +89,11 @@ def _explain(error: ConfigCompositionException, config_name: str) -> str:
     if unknown is None:
         return message
     key = unknown.group(1)
+    chosen = [
+        text for text in sys.argv[1:] if re.fullmatch(r"\w+=\w+", text) and (CONF_DIR / text.split("=")[0]).is_dir()
+    ]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        known = [name for name in _keys(compose(config_name)) if name.count(".") == key.count(".")]
+        known = [name for name in _keys(compose(config_name, chosen)) if name.count(".") == key.count(".")]
     near = difflib.get_close_matches(key, known, n=3)
     hint = f"; the nearest: {', '.join(near)}" if near else "; --cfg job shows every name"
     return f"no setting is called {key!r}{hint} (+{key}=... would add it)"

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoomsr.image import quantize, to_float
+from zoomsr.image import jpeg, quantize, to_float
 from zoomsr.resize import downscale, resize
 
 
@@ -78,7 +78,9 @@ class Box:
 
 @dataclass
 class BlurBicubic:
-    """A Gaussian blur, then bicubic to 1/scale: the blurred setting of IRCNN (Zhang et al., CVPR 2017).
+    """A Gaussian blur, then bicubic to 1/scale; with the blur of IRCNN's second setting (Zhang et al., CVPR 2017).
+
+    The article's own code takes every scale-th pixel of the blurred picture, without a second filter.
 
     Args:
         scale: super-resolution factor.
@@ -143,9 +145,10 @@ class GaussianNoise:
 
 @dataclass
 class Jpeg:
-    """JPEG compression at a fixed quality, differentiable, on the device.
+    """JPEG compression at a fixed quality: floats differentiable and on the device, uint8 by libjpeg as in a file.
 
-    Shin & Song, "JPEG-resistant Adversarial Images", NeurIPS workshop 2017, as implemented in kornia.
+    The two differ where libjpeg halves the chroma grid in its own way. Shin & Song, "JPEG-resistant Adversarial
+    Images", NeurIPS workshop 2017, as implemented in kornia.
 
     Args:
         quality: 1 (coarse) to 100.
@@ -160,14 +163,15 @@ class Jpeg:
             raise ValueError(f"JPEG quality {self.quality} must lie between 1 and 100")
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """See ``Degradation.down``; RGB only."""
+        """See ``Degradation.down``; a grey image is compressed as one."""
+        images = hr.reshape(-1, *hr.shape[-3:])
         if hr.dtype == torch.uint8:
-            return quantize(self.down(to_float(hr)))
+            return torch.stack([jpeg(one, quality=round(self.quality)) for one in images]).reshape(hr.shape)
         from kornia.enhance import jpeg_codec_differentiable  # two seconds to import
 
         quality = torch.tensor([float(self.quality)], device=hr.device, dtype=hr.dtype)
-        images = hr.reshape(-1, *hr.shape[-3:])
-        return jpeg_codec_differentiable(images, quality.expand(len(images))).reshape(hr.shape)
+        coded = jpeg_codec_differentiable(images.expand(-1, 3, -1, -1), quality.expand(len(images)))
+        return coded[:, : hr.shape[-3]].reshape(hr.shape)
 
     def up(self, lr: Tensor) -> Tensor:
         """The grid is the same."""
@@ -175,7 +179,7 @@ class Jpeg:
 
 
 class Chain:
-    """Several degradations, one after the other; rounded once, at the end.
+    """Several degradations, one after the other; 8-bit pictures stay 8-bit in between, as files do.
 
     Args:
         steps: in the order in which hr meets them.
@@ -193,8 +197,6 @@ class Chain:
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``."""
-        if hr.dtype == torch.uint8:
-            return quantize(self.down(to_float(hr), generator))
         for step in self._steps:
             hr = step.down(hr, generator)
         return hr

@@ -6,7 +6,7 @@ import csv
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from zoomsr.config import instantiate, plain
+from zoomsr.data.archives import sha256_of
 from zoomsr.data.benchmarks import Benchmark
+from zoomsr.degradations import Bicubic as BicubicDown
+from zoomsr.degradations import Degradation
 from zoomsr.metrics import METRICS, PROTOCOLS, mean_score
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
@@ -29,65 +32,126 @@ IMAGES_CSV = "images.csv"
 
 def run(config: DictConfig) -> None:
     """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV."""
+    if not isinstance(config.scale, int) or config.scale < 1:
+        raise ValueError(f"scale={config.scale} must be a whole number from 1")
     device = _device(config.device)
-    benchmarks = [Benchmark.find(Path(folder), scale=config.scale) for folder in _as_list(config.data_dir)]
-    nets = {name: net.to(device).eval() for name, net in _nets(config).items()}
-    degradation = instantiate(config.degradation)
+    degradation: Degradation = instantiate(config.degradation)
+    if degradation.scale != config.scale:
+        raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
+    benchmarks = _benchmarks(config, degradation)
+    nets = _nets(config)
     scores: dict[str, Scores] = {}
     with progress_bar() as progress:
-        task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks))
-        for benchmark in benchmarks:
-            scores[benchmark.name] = evaluate(
-                nets, benchmark, degradation=degradation, device=device, advance=lambda: progress.advance(task)
+        task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
+        for name, benchmark in benchmarks.items():
+            scores[name] = evaluate(
+                {label: measured.net.to(device).eval() for label, measured in nets.items()},
+                benchmark,
+                degradation=degradation,
+                device=device,
+                advance=lambda: progress.advance(task),
             )
     run_dir = Path(config.run_dir)
-    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, scores))
+    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, scores, degradation))
     _write_images(run_dir / IMAGES_CSV, scores)
-    _print(scores, nets)
+    _print(scores, {label: measured.net for label, measured in nets.items()})
     say({"results": short(run_dir / METRICS_JSON), "pictures": short(run_dir / IMAGES_CSV)})
 
 
-def _nets(config: DictConfig) -> dict[str, nn.Module]:
+class Measured(NamedTuple):
+    """A net, how it was made, and the file its weights came from."""
+
+    net: nn.Module
+    config: dict[str, Any]
+    weights: Weights | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``metrics.json``."""
+        parameters = sum(parameter.numel() for parameter in self.net.parameters())
+        path = None if self.weights is None else self.weights.path
+        file = None if path is None else {"path": str(path), "sha256": sha256_of(path)}
+        return {"params": parameters, "config": self.config, "weights": file}
+
+
+def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Benchmark]:
+    """Folders by name, those of the same name with their parent's."""
+    paths = [Path(folder) for folder in _as_list(config.data_dir)]
+    labels = [path.name for path in paths]
+    if len(set(labels)) < len(labels):
+        labels = ["/".join(path.resolve().parts[-2:]) for path in paths]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"data_dir holds folders that cannot be told apart: {', '.join(labels)}")
+    # Published lr is MATLAB's bicubic: another degradation makes its own.
+    published = repr(degradation) == repr(BicubicDown(config.scale))
+    found = (Benchmark.find(path, scale=config.scale, published_lr=published) for path in paths)
+    return dict(zip(labels, found, strict=True))
+
+
+def _nets(config: DictConfig) -> dict[str, Measured]:
     """Bicubic, then the configured net or the nets of the checkpoints."""
-    nets: dict[str, nn.Module] = {"bicubic": Bicubic(config.scale)}
-    given = config.get("model")
-    name = HydraConfig.get().runtime.choices.get("model")
+    nets = {"bicubic": Measured(Bicubic(config.scale), {}, None)}
+    name = _choice("model")
     paths = [Path(path) for path in _as_list(config.ckpt)]
     if not paths and name not in (None, "bicubic"):
         raise ValueError(f"model={name} needs its weights: ckpt=FILE")
     for path in paths:
-        weights = Weights.read(path)
-        net = instantiate(given if given is not None else OmegaConf.create(weights.own_config()))
-        if scale_of(net) != config.scale:
-            raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={config.scale}")
-        weights.load_into(net)
-        label = name or type(net).__name__.lower()
-        label = label if label not in nets else f"{label} {path.parent.parent.name}/{path.stem}"
-        nets[label] = net
-    return {name: SelfEnsemble(net) for name, net in nets.items()} if config.self_ensemble else nets
+        measured = _opened(config, path)
+        label = name or type(measured.net).__name__.lower()
+        label = label if len(paths) == 1 else f"{label} {_of_run(path)}"
+        if label in nets:
+            raise ValueError(f"ckpt holds {label} twice: {', '.join(map(str, paths))}")
+        nets[label] = measured
+    if config.self_ensemble:
+        return {label: measured._replace(net=SelfEnsemble(measured.net)) for label, measured in nets.items()}
+    return nets
+
+
+def _opened(config: DictConfig, path: Path) -> Measured:
+    weights = Weights.read(path)
+    given = config.get("model")
+    made = weights.own_config() if given is None else plain(given)
+    weights.require(made)
+    net: nn.Module = instantiate(OmegaConf.create(made))
+    if scale_of(net) != config.scale:
+        raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={config.scale}")
+    weights.load_into(net)
+    return Measured(net, made, weights)
+
+
+def _of_run(path: Path) -> str:
+    """runs/NAME/checkpoints/best.ckpt is NAME/best, any other file is its own name in its folder."""
+    folder = path.resolve().parent
+    return f"{(folder.parent if folder.name == 'checkpoints' else folder).name}/{path.stem}"
+
+
+def _choice(group: str) -> str | None:
+    choice: str | None = HydraConfig.get().runtime.choices.get(group)
+    return choice
 
 
 def _summary(
-    config: DictConfig, nets: dict[str, nn.Module], benchmarks: list[Benchmark], scores: dict[str, Scores]
+    config: DictConfig,
+    nets: dict[str, Measured],
+    benchmarks: dict[str, Benchmark],
+    scores: dict[str, Scores],
+    degradation: Degradation,
 ) -> dict[str, Any]:
     """The shape that a run's metrics.json has, with one entry per folder, net and protocol."""
-    digests = {benchmark.name: benchmark.digest() for benchmark in benchmarks}
-    *_, (name, net) = nets.items()
+    digests = {name: benchmark.digest() for name, benchmark in benchmarks.items()}
+    *_, (name, measured) = nets.items()
     return {
         "protocols": {protocol.name: asdict(protocol) for protocol in PROTOCOLS},
         "data": {
             "name": ", ".join(digests),
             "hash": hashlib.sha256("".join(digests.values()).encode()).hexdigest(),
             "n_train": 0,
-            "n_val": sum(len(benchmark.files) for benchmark in benchmarks),
+            "n_val": sum(len(benchmark.files) for benchmark in benchmarks.values()),
+            "lr_from_files": {name: benchmark.has_lr for name, benchmark in benchmarks.items()},
         },
-        "net": {
-            "name": name,
-            "params": sum(parameter.numel() for parameter in net.parameters()),
-            "config": plain(config.model) if "model" in config else {},
-        },
-        "degradation": plain(config.degradation),
-        "checkpoints": _as_list(config.ckpt),
+        "net": {"name": name, **measured.as_dict()},
+        "nets": {label: one.as_dict() for label, one in nets.items()},
+        "degradation": repr(degradation),
+        "scale": config.scale,
         "self_ensemble": config.self_ensemble,
         "sets": {
             folder: {
@@ -107,7 +171,8 @@ def _summary(
 
 
 def _write_images(path: Path, scores: dict[str, Scores]) -> None:
-    with path.open("w", newline="") as file:
+    partial = path.with_suffix(".part")
+    with partial.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["set", "net", "protocol", "image", *METRICS])
         for folder, by_net in scores.items():
@@ -115,6 +180,7 @@ def _write_images(path: Path, scores: dict[str, Scores]) -> None:
                 for protocol, images in by_protocol.items():
                     for image, score in images.items():
                         writer.writerow([folder, net, protocol, image, *score.as_dict().values()])
+    partial.replace(path)
 
 
 def _print(scores: dict[str, Scores], nets: dict[str, nn.Module]) -> None:
@@ -133,8 +199,9 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+        torch.ones(1, device=name).tolist()  # "meta" would hold no pixels
+        return torch.device(name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
 
 

@@ -31,8 +31,8 @@ def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
     ring = _rings(hr.shape[-2], hr.shape[-1], n_bands, hr.device)
     error = _energy(sr - hr, ring, n_bands)
     truth = _energy(hr - hr.mean((-2, -1), keepdim=True), ring, n_bands)
-    decibels = 10 * torch.log10(error / truth)
-    return decibels.nan_to_num(nan=ERROR_FLOOR).clamp(ERROR_FLOOR, -ERROR_FLOOR)
+    decibels = 10 * torch.log10(error / truth).clamp(ERROR_FLOOR / 10, -ERROR_FLOOR / 10)
+    return torch.where(error == 0, ERROR_FLOOR, decibels)  # 0 / 0 too; what is no number stays none
 
 
 def _rings(height: int, width: int, n_bands: int, device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ pixel store and on the wire to the device, and nowhere else.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def read(path: Path) -> Tensor:
     """Read any picture as uint8 RGB (3, H, W), upright.
 
     Grey and palette become RGB, alpha is dropped (colours stay as they are stored), 16 bit becomes 8 bit by
-    rounding, CMYK is converted, the EXIF orientation is applied.
+    rounding (colour: Pillow drops the lower byte), CMYK is converted, the EXIF orientation is applied.
 
     Raises:
         ValueError: not an image, truncated, or of a pixel type without a fixed range; the message names the file.
@@ -78,6 +79,15 @@ def write(path: Path, image: Tensor) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def jpeg(pixels: Tensor, *, quality: int) -> Tensor:
+    """What a JPEG file keeps of uint8 (3, H, W) or (1, H, W), by libjpeg with its usual halved chroma."""
+    stacked = pixels.permute(1, 2, 0).cpu().numpy()
+    file = io.BytesIO()
+    Image.fromarray(stacked if stacked.shape[2] == 3 else stacked[:, :, 0]).save(file, "JPEG", quality=quality)
+    decoded = np.array(Image.open(file)).reshape(stacked.shape)
+    return torch.from_numpy(decoded).permute(2, 0, 1).contiguous().to(pixels.device)
 
 
 def quantize(image: Tensor) -> Tensor:
@@ -116,6 +126,8 @@ def _open(path: Path) -> Image.Image:
         return Image.open(path)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that Pillow can read") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large: {error}") from error
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -101,7 +102,10 @@ class ZoomModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
         optimizer = self._optimizer(self.net.parameters())
-        schedule = self._schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ValueError("a schedule needs an end: set trainer.max_epochs or trainer.max_steps")
+        schedule = self._schedule(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -110,6 +114,9 @@ class ZoomModule(LightningModule):
 
     def _log_means(self, split: Split, scores: dict[int, ImageScore]) -> None:
         means = mean_score(list(scores.values())).as_dict()
+        if not all(map(math.isfinite, means.values())):
+            advice = "lower optimizer.lr, or set trainer.gradient_clip_val"
+            raise ValueError(f"the training diverged in epoch {self.current_epoch + 1}: {advice}")
         # Not to the logger, which would take the global step: the Curves callback writes them at step = epoch. Not
         # synchronised, because every rank holds the same means already.
         self.log_dict({f"{split}/{name}": value for name, value in means.items()}, logger=False, sync_dist=False)

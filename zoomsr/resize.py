@@ -36,8 +36,8 @@ def mirror(position: Tensor, n: int) -> Tensor:
 def resize(image: Tensor, size: tuple[int, int], *, border: Border = replicate) -> Tensor:
     """Resize to ``size`` = (height, width) as MATLAB's ``imresize(image, size)``.
 
-    uint8 is rounded and saturated after each of the two passes, as MATLAB does: the published LR images of Set5,
-    Set14, B100 and Urban100 come out bit for bit. Floats are never rounded or clipped, and are differentiable.
+    uint8 is rounded and saturated after each of the two passes, as MATLAB does: the published LR images of Set5 and
+    Set14 come out bit for bit. Floats are never rounded or clipped, and are differentiable.
 
     Args:
         image: (..., H, W), uint8 or float, on any device. Half types are computed in float32.

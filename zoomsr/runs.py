@@ -90,7 +90,8 @@ def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        # Epochs are whole numbers, also when they come back from a file.
+        writer.writerows({**row, "epoch": int(row["epoch"])} if "epoch" in row else row for row in rows)
     partial.replace(path)
 
 

@@ -42,7 +42,9 @@ def run(config: DictConfig) -> float | None:
             f"model={net_name} {scales}: a denoiser goes with degradation=gaussian_noise, and no other net"
         )
     if config.ckpt is not None:
-        Weights.read(Path(config.ckpt)).load_into(module.net)  # refuses another net before anything starts
+        weights = Weights.read(Path(config.ckpt))  # another net is refused before anything starts
+        weights.require(plain(config.model))
+        weights.load_into(module.net)
     trainer = _trainer(config, Results(run_dir, net_name=net_name, net_config=plain(config.model)))
     _refuse_parallel_sweep(trainer)
     if trainer.is_global_zero:
@@ -107,7 +109,7 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, ckpt: s
     try:
         trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
     except SystemExit:  # Lightning turns Ctrl-C into this
-        last = Path(_checkpoint(trainer).last_model_path)
+        last = Path(_checkpoint(trainer).dirpath or "") / "last.ckpt"
         kept = f"kept {short(last)}; the same command with ckpt={short(last)} goes on"
         say({"stopped": kept if last.is_file() else "before an epoch was finished: nothing to go on from"})
         raise
@@ -152,13 +154,9 @@ def _report(run_dir: Path) -> None:
     best = finished.results["best_epoch"] if finished.results else 0
     title = f"Held-out photographs, protocol modern, weights of epoch {best}"
     CONSOLE.print(score_table(title, finished.means()))
-    say(
-        {
-            "picture": short(run_dir / COMPARISON),
-            "results": short(run_dir / METRICS_JSON),
-            "curves": f"tensorboard --logdir {short(run_dir / 'tensorboard')}",
-        }
-    )
+    places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
+    kept = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
+    say({label: f"tensorboard --logdir {path}" if label == "curves" else path for label, path in kept.items()})
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         say({"next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets"})
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+_TARGET = "_target_"
 _NET = "net."  # the LightningModule's name for the net
 _MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
 
@@ -44,14 +47,13 @@ class Weights:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         data = _open(path)
-        if all(isinstance(value, Tensor) for value in data.values()) and data:
+        if data and _all_tensors(data):
             return Weights(path, data, None)
-        state = data.get("state_dict", {})
-        tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
-        config = dict(data.get("hyper_parameters", {})).get(_MODEL)
-        if not tensors or not isinstance(config, dict):
+        state, hyper_parameters = data.get("state_dict"), data.get("hyper_parameters")
+        if not isinstance(state, dict) or not isinstance(hyper_parameters, dict) or not _all_tensors(state):
             raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
-        return Weights(path, tensors, config)
+        tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
+        return Weights(path, tensors, _vetted(path, hyper_parameters.get(_MODEL)))
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
@@ -61,17 +63,28 @@ class Weights:
         partial.replace(path)
 
     def own_config(self) -> dict[str, Any]:
-        """How to make the net, when the file says so and the class is one of ours.
+        """How to make the net, when the file says so.
 
         Raises:
-            ValueError: it does not say, or names a class elsewhere: a file must not choose what code runs.
+            ValueError: it does not say, or names anything but a class of ours: a file must not choose what code runs.
         """
         if self.config is None:
             raise ValueError(f"{self.path} does not say which net it holds: add model=NAME")
-        target = str(self.config.get("_target_"))
-        if not target.startswith("zoomsr.models."):
-            raise ValueError(f"{self.path} holds a {target}, which is not part of zoomsr: add model=NAME")
+        for target in _targets(self.config):
+            if not _is_ours(target):
+                raise ValueError(f"{self.path} holds a {target}, which is no net of zoomsr: add model=NAME")
         return self.config
+
+    def require(self, config: Mapping[str, Any]) -> None:
+        """Hold the net that is wanted against the one in the file, where the file says.
+
+        Raises:
+            ValueError: they differ; the first difference is named.
+        """
+        for key in sorted({*config, *(self.config or config)}):
+            theirs, ours = (self.config or config).get(key), config.get(key)
+            if theirs != ours:
+                raise ValueError(f"{self.path} holds {self.describe()}, and {key}={ours} was asked for")
 
     def load_into(self, net: nn.Module) -> None:
         """Copy the tensors into a net: by name, or in layer order where the file names its layers otherwise.
@@ -91,8 +104,8 @@ class Weights:
         """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""
         if self.config is None:
             return f"a net of {_shape_of(self.tensors)}"
-        arguments = ", ".join(f"{key}={value}" for key, value in self.config.items() if key != "_target_")
-        return f"{str(self.config.get('_target_', '?')).rsplit('.', 1)[-1]}({arguments})"
+        arguments = ", ".join(f"{key}={value}" for key, value in self.config.items() if key != _TARGET)
+        return f"{str(self.config.get(_TARGET, '?')).rsplit('.', 1)[-1]}({arguments})"
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -100,8 +113,8 @@ def _read_safetensors(path: Path) -> Weights:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        return Weights(path, tensors, json.loads(header[_MODEL]) if _MODEL in header else None)
-    except (SafetensorError, json.JSONDecodeError) as error:
+        return Weights(path, tensors, _vetted(path, json.loads(header[_MODEL])) if _MODEL in header else None)
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
@@ -110,11 +123,50 @@ def _open(path: Path) -> dict[str, Any]:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} holds more than tensors and plain data, and could run code: not opened") from error
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a damaged file makes torch and pickle raise whatever they stumble over
+        raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     if not isinstance(data, dict):
         raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
     return data
+
+
+def _all_tensors(data: Mapping[str, Any]) -> bool:
+    return all(isinstance(key, str) and isinstance(value, Tensor) for key, value in data.items())
+
+
+def _vetted(path: Path, config: Any) -> dict[str, Any]:
+    if not isinstance(config, dict) or not isinstance(config.get(_TARGET), str):
+        raise ValueError(f"{path} is damaged: it does not say how its net was made")
+    return config
+
+
+def _targets(value: Any) -> Iterator[str]:
+    """All that Hydra would call or resolve, however deep."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if key == _TARGET:
+                yield str(child)
+            elif str(key).startswith("_"):
+                yield f"{key}={child}"  # _args_, _partial_ and their like: no net is made so
+            else:
+                yield from _targets(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _targets(child)
+    elif isinstance(value, str) and "${" in value:
+        yield value
+
+
+def _is_ours(target: str) -> bool:
+    """A class of a net or a degradation, named by the module that defines it: no way leads from there to others."""
+    module, _, name = target.rpartition(".")
+    if not re.fullmatch(r"zoomsr\.(models\.\w+|degradations)", module):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return False
+    return isinstance(found, type) and found.__module__ == module
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> str:

@@ -229,8 +229,8 @@ def write_table(results: dict[str, Any]) -> None:
         "|---|---|---|---|",
         *rows,
         "",
-        f"Packing hr runs at {packing[1]:.2f} of the speed of decoding alone on all cores ({packing[0]:.2f} of one core's "
-        "times their number). Hr and lr are packed in "
+        f"Packing hr runs at {packing[1]:.2f} of the speed of decoding alone on all cores ({packing[0]:.2f} of one "
+        "core's times their number). Hr and lr are packed in "
         f"{store / usual:.2f} of the time of sub-images plus LMDB, and take {space / usual_space:.2f} of their disk. "
         f"A store of 800 images opens in {results['open 800 images (ms)']:.1f} ms. From a cold disk a patch reads "
         f"{results['cold']['bytes read over bytes of the rows']:.2f} times the bytes of its rows and takes "

@@ -55,7 +55,9 @@ class Pictures(Callback):
         if trainer.is_global_zero:
             self._choose(trainer)
             rows = [area.enlarged(pl_module, self._net_name, marked=True) for area in self._areas]
-            comparison(rows).savefig(self._path, dpi=110)
+            partial = self._path.with_name(f".{self._path.name}")
+            comparison(rows).savefig(partial, dpi=110, format="png")
+            partial.replace(self._path)
 
     def _choose(self, trainer: Trainer) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
@@ -28,7 +29,6 @@ class Results(Callback):
         self._run_dir = run_dir
         self._net_name = net_name
         self._net_config = net_config
-        self._best: tuple[int, float] | None = None
         self._epoch_start = 0.0
         self._seconds = 0.0
 
@@ -41,8 +41,6 @@ class Results(Callback):
         epoch, metrics = trainer.current_epoch + 1, epoch_metrics(trainer)
         seconds = time.perf_counter() - self._epoch_start
         self._seconds += seconds
-        if "val/psnr_y" in metrics and (self._best is None or metrics["val/psnr_y"] > self._best[1]):
-            self._best = (epoch, metrics["val/psnr_y"])
         if trainer.is_global_zero:
             path = self._run_dir / METRICS_CSV
             rows = [row for row in read_rows(path) if row["epoch"] < epoch]
@@ -54,13 +52,11 @@ class Results(Callback):
             write_json(self._run_dir / METRICS_JSON, self._summary(trainer, pl_module))
 
     def state_dict(self) -> dict[str, Any]:
-        """Best epoch and time so far, so that a resumed run counts on."""
-        return {"best": self._best, "seconds": self._seconds}
+        """Time so far, so that a resumed run counts on."""
+        return {"seconds": self._seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See ``state_dict``."""
-        best = state_dict["best"]
-        self._best = None if best is None else (int(best[0]), float(best[1]))
         self._seconds = float(state_dict["seconds"])
 
     def _summary(self, trainer: Trainer, module: ZoomModule) -> dict[str, Any]:
@@ -80,7 +76,9 @@ class Results(Callback):
                 "params": sum(parameter.numel() for parameter in module.net.parameters()),
                 "config": self._net_config,
             },
-            "best_epoch": self._best[0] if self._best else 0,
+            "degradation": repr(data.degradation),
+            "scale": data.degradation.scale,
+            "best_epoch": _tested_epoch(trainer),
             "epochs": trainer.current_epoch,
             "seconds": round(self._seconds, 1),
             "sets": {
@@ -92,9 +90,17 @@ class Results(Callback):
         }
 
 
+def _tested_epoch(trainer: Trainer) -> int:
+    """Of the weights that were tested, counted from 1; 0 where nothing was trained."""
+    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    return int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1 if path else 0
+
+
 def epoch_metrics(trainer: Trainer) -> dict[str, float]:
     """What the module logged in this epoch, in a fixed order: train/, val/, optim/, data/."""
     order = {"train": 0, "val": 1, "optim": 2, "data": 3}
+    if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1):
+        del order["val"]  # not measured in this epoch: Lightning still holds the last one's
     values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.split("/")[0] in order}
     return dict(sorted(values.items(), key=lambda item: order[item[0].split("/")[0]]))
 

@@ -44,8 +44,13 @@ class Benchmark:
     files: tuple[tuple[Path, Path | None], ...]
 
     @staticmethod
-    def find(folder: Path, *, scale: int) -> Benchmark:
+    def find(folder: Path, *, scale: int, published_lr: bool = True) -> Benchmark:
         """Look into a folder: HR/ with or without LRx2/ (for scale 2), or images directly.
+
+        Args:
+            folder: where to look.
+            scale: of the lr files.
+            published_lr: False leaves lr files alone: lr is to be made otherwise.
 
         Raises:
             ValueError: no such folder, no images, or LR files that do not match those of HR.
@@ -57,7 +62,7 @@ class Benchmark:
         if not hr:
             raise ValueError(f"{folder} holds no images: {layout}")
         lr_folder = folder / f"LRx{scale}"
-        if not lr_folder.is_dir():
+        if not published_lr or not lr_folder.is_dir():
             return Benchmark(folder.name, scale, tuple((path, None) for path in hr.values()))
         lr = {stem.removesuffix(f"x{scale}"): path for stem, path in _by_stem(lr_folder).items()}
         if lr.keys() != hr.keys():
@@ -65,6 +70,11 @@ class Benchmark:
             counts = f"{len(hr)} HR and {len(lr)} LR files"
             raise ValueError(f"{lr_folder} does not match HR: {counts}, {odd[0]} is in one only; {layout}")
         return Benchmark(folder.name, scale, tuple((path, lr[stem]) for stem, path in hr.items()))
+
+    @property
+    def has_lr(self) -> bool:
+        """Whether lr comes from files."""
+        return self.files[0][1] is not None
 
     def read(self, number: int) -> Picture:
         """Decode one picture.
@@ -93,4 +103,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    return {path.stem: path for path in paths}
+    by_stem = {path.stem: path for path in paths}
+    for path in paths:
+        if by_stem[path.stem] != path:
+            raise ValueError(f"{path} and {by_stem[path.stem].name} have one name: rename or remove one")
+    return by_stem

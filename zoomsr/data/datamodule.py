@@ -15,6 +15,7 @@ from zoomsr.data.pairs import FixedPatches, PatchSampler, RandomPatches
 from zoomsr.data.sources import Source
 from zoomsr.degradations import Degradation
 from zoomsr.image import to_float
+from zoomsr.metrics import SSIM_WINDOW
 
 Residence = Literal["auto", "device", "host"]
 
@@ -83,6 +84,7 @@ class PairsDataModule(LightningDataModule):
                 "raise data.patches_per_image"
             )
         held_out = source.held_out(degradation)
+        held_out.hr.require(SSIM_WINDOW + 3 * scale, "what can be measured, a held-out picture")
         self.digest = hashlib.sha256((self._train.source_hash + held_out.hr.source_hash).encode()).hexdigest()
         self._val = FixedPatches(held_out, patch=val_patch, scale=scale)
         self._test = FixedPatches(held_out, patch=None, scale=scale)

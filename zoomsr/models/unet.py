@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoomsr.image import luma
+from zoomsr.models.luminance import enhance
 from zoomsr.resize import Upscale
 
 
@@ -25,7 +27,7 @@ class UNet(nn.Module):
 
     Args:
         scale: enlargement factor.
-        channels: channels of the picture.
+        channels: 3 for RGB, 1 for luma with bicubic chroma.
         width: feature maps at level 0; each level down doubles them.
         depth: number of poolings.
         batch_norm: normalise after each 3x3 convolution.
@@ -57,13 +59,19 @@ class UNet(nn.Module):
         self.extra_up = nn.ConvTranspose2d(width, width, scale, stride=scale)
         self.refine = _conv(width, width, batch_norm)
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
-        self.upscale = Upscale(scale) if residual else None
+        self.upscale = Upscale(scale)
+        self.residual = residual
         _initialise(self)
         if residual:
             nn.init.normal_(self.tail.weight, std=1e-3)  # near bicubic; with zeros it stays there for hundreds of steps
 
     def forward(self, lr: Tensor) -> Tensor:
-        """(N, channels, H, W), any H and W, to (N, channels, scale H, scale W)."""
+        """(N, 3, H, W) to (N, 3, scale H, scale W), any H and W; (N, 1, H, W) is Y where ``channels`` is 1."""
+        if lr.shape[1] == self.channels:
+            return self._enlarged(lr)
+        return enhance(self.upscale(lr), lambda _: self._enlarged(luma(lr)), channels=self.channels)
+
+    def _enlarged(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
         features = self.refine(self.extra_up(self._unet(F.pad(lr, (0, right, 0, bottom), mode="replicate"))))
@@ -71,7 +79,7 @@ class UNet(nn.Module):
             sr: Tensor = self.tail(features.to(self.tail.weight.dtype))[
                 ..., : height * self.scale, : width * self.scale
             ]
-            return sr if self.upscale is None else sr + self.upscale(lr)
+            return sr + self.upscale(lr) if self.residual else sr
 
     def _unet(self, features: Tensor) -> Tensor:
         skips: list[Tensor] = []
