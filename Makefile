@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types format bench-metrics bench-data wheel clean
+.PHONY: help demo test test-slow test-streaming lint types format bench-metrics bench-data wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -18,6 +18,12 @@ test: $(READY) ## the tests, without the slow ones (under 5 minutes on 2 cores)
 
 test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
+
+test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"
+	# Without its torchvision: one that does not fit this torch breaks every import of torchmetrics.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps litdata
+	$(BIN)/python -m pytest -q tests/test_streaming.py
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -56,9 +56,9 @@ def folder(
 ) -> None:
     """Pack a folder of images into the cache, as data=folder does when it first meets it."""
     with one_line_errors():
-        from zoomsr.data.sources import folder as images
+        from zoomsr.data.sources import folder as photographs
 
-        _pack(images(str(path), val_root=None if val_root is None else str(val_root)), scale)
+        _pack(photographs(str(path), val_root=None if val_root is None else str(val_root)), scale)
         _say_next(f"python -m zoomsr.train data=folder data.root={path}")
 
 
@@ -70,6 +70,20 @@ def sample(scale: Scale = 2) -> None:
 
         _pack(photographs(), scale)
         _say_next("python -m zoomsr.train data=sample")
+
+
+@app.command()
+def stream(
+    path: Annotated[Path, typer.Argument(help="images at any depth")],
+    output: Annotated[Path, typer.Argument(help="a new folder, to be copied to where it is streamed from")],
+) -> None:
+    """Write images as chunks for data=streaming (needs the extra zoomsr[streaming])."""
+    with one_line_errors():
+        from zoomsr.data.sources import images
+        from zoomsr.data.streaming import write_stream
+
+        write_stream(images(path), output)
+        _say_next(f"python -m zoomsr.train data=streaming data.url={output}")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
-from zoomsr.data.pairs import FixedPatches, PatchSampler, RandomPatches
+from zoomsr.data.pairs import FixedPatches, RandomPatches
 from zoomsr.data.sources import Source
 from zoomsr.degradations import Degradation
 from zoomsr.image import to_float
@@ -92,11 +92,10 @@ class PairsDataModule(LightningDataModule):
         self._val_batch_size = batch_size if val_patch else 1
         self._threads = threads
         self._resident = resident
-        self._seed = seed
 
     def train_dataloader(self) -> Timed:
         """Whole batches of random patches; the last, incomplete one is dropped."""
-        sampler = PatchSampler(len(self._train), seed=self._seed, rank=self._rank, world_size=self._world_size)
+        sampler = self._train.sampler(rank=self._rank, world_size=self._world_size)
         device = self._device
         if isinstance(self._train, RandomPatches) and self._is_resident(self._train, device):
             return Timed(ResidentLoader(self._train, sampler, batch_size=self._batch_size, device=device))

@@ -55,6 +55,10 @@ class Patches(Protocol):
         """Patches in an epoch."""
         ...
 
+    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
+        """A rank's share of each epoch."""
+        ...
+
     def place(self, key: PatchKey) -> Place:
         """Draw the patch; no pixel is read."""
         ...
@@ -92,10 +96,15 @@ class RandomPatches:
         self.pairs = pairs
         self.scale = scale
         self._per_image = per_image
+        self._seed = seed
         self._draws = Draws(seed, len(self))
 
     def __len__(self) -> int:
         return len(self.pairs.hr) * self._per_image
+
+    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
+        """See ``Patches.sampler``."""
+        return PatchSampler(len(self), seed=self._seed, rank=rank, world_size=world_size)
 
     def place(self, key: PatchKey) -> Place:
         """See ``Patches.place``."""
@@ -180,10 +189,12 @@ class PatchSampler(Sampler[PatchKey]):
     def __len__(self) -> int:
         return self._length // self._world_size
 
+    def draw(self) -> np.random.Generator:
+        """The epoch's chance; apart from the streams of ``Draws``, whose third word is 0."""
+        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self._epoch]))
+
     def __iter__(self) -> Iterator[PatchKey]:
-        # Apart from the streams of Draws, whose third word is 0.
-        draw = np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self._epoch]))
-        order = draw.permutation(self._length)
+        order = self.draw().permutation(self._length)
         share = order[self._rank :: self._world_size][: len(self)]
         return (PatchKey(self._epoch, int(index)) for index in share)
 

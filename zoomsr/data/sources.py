@@ -164,9 +164,9 @@ def folder(root: str | None, *, val_root: str | None = None, val_fraction: float
     """
     if root is None:
         raise ValueError("data=folder needs data.root=FOLDER, a folder with images at any depth")
-    photos = _images(Path(root))
+    photos = images(Path(root))
     if val_root is not None:
-        return Photographs(Path(root).name, photos, _images(Path(val_root)))
+        return Photographs(Path(root).name, photos, images(Path(val_root)))
     if not 0 < val_fraction < 1:
         raise ValueError(f"data.val_fraction {val_fraction} must lie between 0 and 1")
     if len(photos) < 2:
@@ -199,7 +199,12 @@ def _numbered(directory: Path, numbers: range, *, packed: Path) -> tuple[Photo, 
     return photos
 
 
-def _images(root: Path) -> tuple[Photo, ...]:
+def images(root: Path) -> tuple[Photo, ...]:
+    """All images below a folder, at any depth, by name.
+
+    Raises:
+        ValueError: no such folder, or none in it.
+    """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: give a folder with images at any depth")
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoomsr.data.dead_leaves import dead_leaves
 from zoomsr.data.packing import Pairs, Photo, open_pairs
-from zoomsr.data.pairs import Draws, PatchKey, Place
+from zoomsr.data.pairs import Draws, PatchKey, PatchSampler, Place
 from zoomsr.data.sources import sample
 from zoomsr.data.store import Pixels
 from zoomsr.degradations import Degradation
@@ -71,6 +71,10 @@ class PaintedPatches:
 
     def __len__(self) -> int:
         return self._length
+
+    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
+        """A rank's share of each epoch."""
+        return PatchSampler(self._length, seed=self._seed, rank=rank, world_size=world_size)
 
     def place(self, key: PatchKey) -> Place:
         """``image`` is the epoch, so that the picture follows from the place."""
