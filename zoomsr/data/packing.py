@@ -80,6 +80,7 @@ def pack_photos(photos: Sequence[Photo], index: Path, *, degradation: Degradatio
         lambda number: image.read(photos[number].path),
         source_hash=content_hash(photos),
         degradation=degradation,
+        threads=_n_cores(),
     )
 
 
@@ -97,6 +98,7 @@ def pack_lr(hr: PixelStore, degradation: Degradation, index: Path) -> None:
         lambda number: degradation.down(crop_to_multiple(hr.read(number), scale)),
         source_hash=hr.source_hash,
         degradation=degradation,
+        threads=1,  # torch itself uses all cores, and a float picture is large
     )
 
 
@@ -168,6 +170,7 @@ def _write(
     *,
     source_hash: str,
     degradation: Degradation | None,
+    threads: int,
 ) -> None:
     """The index comes last: a store without one does not exist."""
     total = sum(stored.n_bytes for stored in images)
@@ -181,7 +184,7 @@ def _write(
         partial = index.with_suffix(".part")
         try:
             with partial.open("wb", buffering=0) as file:
-                images = _write_all(file.fileno(), images, load)
+                images = _write_all(file.fileno(), images, load, threads=threads)
                 os.fsync(file.fileno())
             partial.replace(index.with_suffix(".u8"))
         except BaseException:
@@ -191,7 +194,9 @@ def _write(
         write_json(index, index_of(images, source_hash=source_hash, degradation=made_by, scale=scale))
 
 
-def _write_all(file: int, images: list[StoredImage], load: Callable[[int], Tensor]) -> list[StoredImage]:
+def _write_all(
+    file: int, images: list[StoredImage], load: Callable[[int], Tensor], *, threads: int
+) -> list[StoredImage]:
     """Decoders release the interpreter, so threads use all cores; what is in memory is one image for each."""
 
     def write_one(number: int) -> StoredImage:
@@ -205,7 +210,7 @@ def _write_all(file: int, images: list[StoredImage], load: Callable[[int], Tenso
             rest, offset = rest[n_written:], offset + n_written
         return checked
 
-    with progress_bar() as progress, ThreadPoolExecutor(_n_cores()) as pool:
+    with progress_bar() as progress, ThreadPoolExecutor(threads) as pool:
         task = progress.add_task("packing", total=len(images))
         jobs = [pool.submit(write_one, number) for number in range(len(images))]
         try:

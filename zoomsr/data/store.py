@@ -75,6 +75,7 @@ class PixelStore:
         if not data.is_file() or data.stat().st_size != expected:
             found = f"{data.stat().st_size:,}" if data.is_file() else "no"
             raise ValueError(f"{data} holds {found} bytes of pixels, expected {expected:,}: {_mend(index)}")
+        self._data = data
         self._map = np.memmap(data, np.uint8, "r")
         self._views = [self._view(image) for image in self.images]
         self._file = data.open("rb", buffering=0)
@@ -95,7 +96,10 @@ class PixelStore:
 
     def read(self, number: int) -> Tensor:
         """A copy of a whole image, uint8 (3, H, W)."""
-        return torch.from_numpy(np.array(self._views[number]))
+        stored = self.images[number]
+        # By a read, because every page of a map that is touched counts as this process's memory.
+        pixels = np.fromfile(self._data, np.uint8, stored.n_bytes, offset=stored.offset)
+        return torch.from_numpy(pixels.reshape(3, stored.height, stored.width))
 
     def is_intact(self, number: int) -> bool:
         """Whether the pixels of an image are those that were packed."""
@@ -123,7 +127,7 @@ class PixelStore:
         pixels = torch.empty(self.n_bytes, dtype=torch.uint8, device=device)
         step = 2**26  # host memory that a copy to the device may take
         for start in range(0, self.n_bytes, step):
-            pixels[start : start + step] = torch.from_numpy(np.array(self._map[start : start + step]))
+            pixels[start : start + step] = torch.from_numpy(np.fromfile(self._data, np.uint8, step, offset=start))
         return [
             pixels[image.offset : image.offset + image.n_bytes].view(3, image.height, image.width)
             for image in self.images
