@@ -307,3 +307,24 @@ def test_a_denoiser_trains_on_noise(train: Train) -> None:
     noisy, clean = (run.means()[net]["psnr_rgb"] for net in ("bicubic", "ircnn_denoiser"))
     assert noisy == pytest.approx(20.4, abs=1)  # 25 of 255
     assert clean > noisy
+
+
+def test_waiting_for_data_is_logged_and_said_once(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("callbacks.loader_wait.limit=0")
+    assert all(0 < row["data/wait"] < 1 for row in run.epochs)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("went by without a batch: data.threads=2 (or more)") == 1
+
+
+def test_pixels_on_the_device_train_the_same_net(train: Train) -> None:
+    host, device = (train(f"data.resident={where}") for where in ("host", "device"))
+    for one, other in zip(host.epochs, device.epochs, strict=True):
+        assert {key: one[key] for key in one if key.startswith(("train/", "val/"))} == {
+            key: other[key] for key in other if key.startswith(("train/", "val/"))
+        }
+
+
+def test_lr_made_on_the_device_trains_too(train: Train) -> None:
+    packed, made = (train(f"data.pack_lr={flag}", "trainer.max_epochs=1") for flag in ("true", "false"))
+    assert made.epochs[0]["train/psnr_y"] == pytest.approx(packed.epochs[0]["train/psnr_y"], abs=0.5)
+    assert made.epochs[0]["train/psnr_y"] != packed.epochs[0]["train/psnr_y"]
