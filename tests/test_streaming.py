@@ -95,6 +95,8 @@ def test_mistakes_are_one_clear_line(
 ) -> None:
     with pytest.raises(ValueError, match=r"nowhere holds no stream: python -m zoomsr\.prepare stream PHOTOS nowhere"):
         Stream("nowhere").describe()
+    with pytest.raises(ValueError, match=r"needs data\.url=URL"):
+        Stream(None).describe()
     with pytest.raises(ValueError, match="stream is not empty: give a new folder"):
         write_stream(odd_photos, stream)
     large = Stream(str(stream)).patches(patch=36, degradation=Bicubic(2), pack_lr=True, per_image=1, seed=0)

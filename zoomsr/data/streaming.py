@@ -62,7 +62,7 @@ class Stream:
         storage_options: for the cloud, such as ``{"endpoint_url": ...}``.
     """
 
-    url: str
+    url: str | None
     val_root: str | None = None
     cache_bytes: int = 50 * 2**30
     storage_options: dict[str, Any] | None = None
@@ -96,6 +96,8 @@ class Stream:
 
     def _open(self) -> Any:
         dataset = _litdata("litdata").StreamingDataset
+        if self.url is None:
+            raise ValueError("data=streaming needs data.url=URL: a folder, s3://... or gs://...")
         if "://" not in self.url and not (Path(self.url) / "index.json").is_file():
             raise ValueError(
                 f"{self.url} holds no stream: python -m zoomsr.prepare stream PHOTOS {self.url} writes one"
@@ -118,7 +120,7 @@ class StreamedPatches:
 
     lr_patch = None
 
-    def __init__(self, dataset: Any, *, url: str, patch: int, scale: int, per_image: int, seed: int) -> None:
+    def __init__(self, dataset: Any, *, url: str | None, patch: int, scale: int, per_image: int, seed: int) -> None:
         if patch % scale:
             raise ValueError(f"data.patch {patch} must be a multiple of the scale {scale}")
         self.patch = patch
