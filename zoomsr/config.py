@@ -31,7 +31,7 @@ CONF_DIR = next(
 )
 
 
-_NOTES = (".hydra", "tensorboard")
+_NOTES = (".hydra", "tensorboard", "settings.yaml")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -71,6 +71,12 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
         except ConfigCompositionException as error:
             raise ValueError(_explain(error, config_name)) from None
+
+
+def sweep_directory() -> Path | None:
+    """The sweep's directory; None when the command is no sweep."""
+    hydra_config = HydraConfig.get()
+    return Path(hydra_config.sweep.dir).absolute() if hydra_config.mode == RunMode.MULTIRUN else None
 
 
 def _discard_unused_run(began: float) -> None:

@@ -182,6 +182,16 @@ class ImageScores(Metric):
             self.values.append(measure(one_sr, one_hr, protocol=self.protocol, border=self.border)[None])
         self.index.append(index)
 
+    def state(self) -> dict[str, list[Tensor]]:
+        """What was collected on this rank since the last ``collect``, for a checkpoint."""
+        return {"index": list(self.index), "values": list(self.values)}
+
+    def resume(self, state: dict[str, list[Tensor]]) -> None:
+        """Put back what ``state`` gave."""
+        self.index = [part.to(self.device) for part in state["index"]]
+        self.values = [part.to(self.device) for part in state["values"]]
+        self._update_count = len(self.index)  # else torchmetrics warns that nothing was collected
+
     def compute(self) -> tuple[Tensor, Tensor]:
         """Image numbers (n,) in rising order, each once, and their scores (n, 9) in the order of ``METRICS``."""
         index, first = _first_of_each(dim_zero_cat(self.index))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -23,8 +24,8 @@ Split = Literal["train", "val", "test"]
 class ZoomModule(LightningModule):
     """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
 
-    Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``; per step:
-    ``train/loss`` and ``optim/learning_rate``. After a test, ``test_scores`` holds the per-image scores of ``net`` and
+    Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``, the losses, the
+    learning rate, and ``val/mae_gap``, the held-out MAE minus the training MAE, which grows when a net overfits. After a test, ``test_scores`` holds the per-image scores of ``net`` and
     ``bicubic``.
 
     Args:
@@ -35,6 +36,8 @@ class ZoomModule(LightningModule):
         protocol: how val and test are measured; train is measured on its patches the same way.
         train_metrics_every: training metrics use each n-th batch, because SSIM costs as much as a small net's step.
     """
+
+    _losses: Tensor
 
     def __init__(
         self,
@@ -51,6 +54,9 @@ class ZoomModule(LightningModule):
         self.loss = loss
         self.protocol = protocol
         self.test_scores: dict[str, dict[int, ImageScore]] = {}
+        self._train_mae: float | None = None
+        self.register_buffer("_losses", torch.zeros(()), persistent=False)  # of the epoch, summed on the device
+        self._n_losses = 0
         self._optimizer = optimizer
         self._schedule = schedule
         self._train_metrics_every = train_metrics_every
@@ -68,8 +74,8 @@ class ZoomModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         sr, loss = self._step(batch)
-        self.log("train/loss", loss, on_step=True, on_epoch=False)
-        self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
+        self._losses += loss.detach()
+        self._n_losses += 1
         if batch_idx % self._train_metrics_every == 0:
             _update(self._train_metric, sr, batch)
         return loss
@@ -77,7 +83,10 @@ class ZoomModule(LightningModule):
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
         if self.trainer.is_last_batch:
-            self._log_means("train", self._train_metric.collect())
+            self._train_mae = self._log_means("train", self._train_metric.collect()).mae
+            self.log("train/loss", self._losses / self._n_losses, logger=False, sync_dist=True)
+            self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
+            self._losses, self._n_losses = torch.zeros_like(self._losses), 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure held-out patches."""
@@ -87,7 +96,9 @@ class ZoomModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over images."""
-        self._log_means("val", self._val_metric.collect())
+        mean = self._log_means("val", self._val_metric.collect())
+        if self._train_mae is not None and not self.trainer.sanity_checking:
+            self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure whole held-out photographs, enlarged by the net and by bicubic."""
@@ -112,14 +123,25 @@ class ZoomModule(LightningModule):
         sr = self(batch["lr"])
         return sr, self.loss(sr, batch["hr"])
 
-    def _log_means(self, split: Split, scores: dict[int, ImageScore]) -> None:
-        means = mean_score(list(scores.values())).as_dict()
+    def epoch_so_far(self) -> dict[str, Any]:
+        """This rank's losses and scores of an unfinished epoch, for a checkpoint."""
+        return {"losses": self._losses, "n_losses": self._n_losses, "scores": self._train_metric.state()}
+
+    def resume_epoch(self, state: dict[str, Any]) -> None:
+        """Put back what ``epoch_so_far`` gave."""
+        self._losses, self._n_losses = state["losses"].to(self.device), state["n_losses"]
+        self._train_metric.resume(state["scores"])
+
+    def _log_means(self, split: Split, scores: dict[int, ImageScore]) -> ImageScore:
+        mean = mean_score(list(scores.values()))
+        means = mean.as_dict()
         if not all(map(math.isfinite, means.values())):
             advice = "lower optimizer.lr, or set trainer.gradient_clip_val"
             raise ValueError(f"the training diverged in epoch {self.current_epoch + 1}: {advice}")
         # Not to the logger, which would take the global step: the Curves callback writes them at step = epoch. Not
         # synchronised, because every rank holds the same means already.
         self.log_dict({f"{split}/{name}": value for name, value in means.items()}, logger=False, sync_dist=False)
+        return mean
 
 
 def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:

@@ -97,6 +97,11 @@ def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
     partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
+    partial.write_text(text)
     partial.replace(path)

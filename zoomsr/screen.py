@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -43,6 +43,32 @@ def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
             for key, (_, form) in _COLUMNS.items()
         ]
         table.add_row(name, *cells)
+    return table
+
+
+def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int) -> Table:
+    """The best and the last epoch of a training side by side: a gap that grows is overfitting.
+
+    Args:
+        rows: of metrics.csv.
+        best: the epoch whose weights were kept, counted from 1.
+    """
+    title = "MAE on training patches and held-out photographs"
+    table = Table("", "epoch", "training", "held out", "gap", "PSNR Y (dB)", title=title, title_justify="left")
+    by_epoch = {int(row["epoch"]): row for row in rows}
+    for label, epoch in (("best", best), ("last", max(by_epoch))):
+        row = by_epoch.get(epoch, {})
+        columns = (("train/mae", ".4f"), ("val/mae", ".4f"), ("val/mae_gap", "+.4f"), ("val/psnr_y", ".2f"))
+        table.add_row(label, str(epoch), *(f"{row[name]:{form}}" if name in row else "" for name, form in columns))
+    return table
+
+
+def layer_table(found: Mapping[str, float]) -> Table:
+    """The largest magnitude out of each layer; what is no number stands out."""
+    table = Table("layer", "largest magnitude", title_justify="left")
+    for name, size in found.items():
+        cell = f"{size:.4g}"
+        table.add_row(escape(name), cell if abs(size) < float("inf") else f"[bold red]{cell}[/]")
     return table
 
 

@@ -2,22 +2,94 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from zoomsr.config import start
-
-
-def train(config: DictConfig) -> float | None:
-    """One run; returns the monitored metric, for sweeps."""
-    # Heavy imports wait until Hydra has read the command line, so that --help and a typing error answer at once.
-    from zoomsr.training import run
-
-    return run(config)
+from zoomsr.commandline import LAST, completed
+from zoomsr.config import instantiate, plain, start, sweep_directory
+from zoomsr.errors import one_line_errors
+from zoomsr.jobs import Job, differences
+from zoomsr.screen import say
 
 
 def main() -> None:
-    """The command."""
-    start(train, config_name="train")
+    """The command: one run, or every job of a sweep once Hydra has resolved the settings of all of them."""
+    with one_line_errors():
+        resumes_sweep = any(text.startswith("sweep_resume=") for text in sys.argv[1:])
+        sys.argv[1:] = completed(sys.argv[1:])
+        sweep = _Sweep(resumes=resumes_sweep)
+        start(partial(_task, sweep), config_name="train")
+        sweep.finish()
+
+
+def _task(sweep: _Sweep, config: DictConfig) -> None:
+    if config.get("hparams_search") is not None:
+        instantiate(config.hparams_search).run(instantiate(config.launcher))
+    elif sweep_directory() is not None:
+        sweep.add(config)
+    elif config.replay is not None:
+        from zoomsr.replay import replay
+
+        replay(Path(config.replay))
+    else:
+        _run(config)
+
+
+def _run(config: DictConfig) -> None:
+    settings, launcher = plain(config), instantiate(config.launcher)
+    job = Job(Path(config.run_dir))
+    ranks = _started_ranks()
+    if ranks == 1 or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0":
+        for line in differences(job.settings(), settings) if config.ckpt == LAST and job.exists else ():
+            say({"changed": line})
+        job = Job.freeze(settings)
+    if ranks > 1 or launcher.runs_here:
+        # Heavy imports wait until Hydra has read the command line, so that --help and a typing error answer at once.
+        from zoomsr.training import train
+
+        train(settings)
+    elif code := launcher.run([job])[0]:
+        sys.exit(code)
+
+
+def _started_ranks() -> int:
+    """How many ranks torchrun or srun has started, of which this process is one."""
+    ranks = max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
+        raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
+    return ranks
+
+
+class _Sweep:
+    """The jobs of a sweep, which run as fresh processes when all of them are known."""
+
+    def __init__(self, *, resumes: bool) -> None:
+        self._resumes = resumes
+        self._jobs: list[Job] = []
+        self._config: DictConfig | None = None
+        self._folder: Path | None = None
+
+    def add(self, config: DictConfig) -> None:
+        """Freeze a job's settings; a finished one is left as it is."""
+        job = Job(Path(config.run_dir))
+        if not self._resumes and job.exists:
+            folder = job.path.parent
+            raise ValueError(f"{folder} holds a sweep already: sweep_resume={folder} goes on with it")
+        if not job.is_finished:
+            job = Job.freeze(plain(config) | ({} if config.ckpt else {"ckpt": LAST}))
+        self._jobs.append(job)
+        self._config, self._folder = config, sweep_directory()
+
+    def finish(self) -> None:
+        """Run what is missing and print the table."""
+        if self._config is not None and self._folder is not None:
+            from zoomsr.sweep import finish
+
+            finish(self._jobs, instantiate(self._config.launcher), sweep_dir=self._folder)
 
 
 if __name__ == "__main__":

@@ -1,63 +1,64 @@
-"""The recipe of one training run, from a config to a run's directory."""
+"""The recipe of one training run, from its settings to its directory."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
-from omegaconf import DictConfig
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf
 
-from zoomsr.callbacks.pictures import COMPARISON
+from zoomsr.callbacks.exact_resume import ExactResume
+from zoomsr.callbacks.last_checkpoint import Stopped
+from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
+from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
+from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
-from zoomsr.runs import METRICS_JSON, Run
-from zoomsr.screen import CONSOLE, say, score_table, short
+from zoomsr.screen import say, short
+from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights
 
 
-def run(config: DictConfig) -> float | None:
-    """Fit, test the best weights, write the run, and say what came out.
+def train(settings: Mapping[str, Any]) -> None:
+    """Fit, test the best weights, write the run, and say what came out; on every rank of a run.
 
-    Returns:
-        The best value of the monitored metric; for a net without parameters, the tested PSNR on Y.
+    Args:
+        settings: conf/train.yaml, resolved, as plain data.
     """
     _quieten_lightning()
-    run_dir, net_name = Path(config.run_dir), HydraConfig.get().runtime.choices["model"]
+    config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
     data: PairsDataModule = instantiate(config.data.module)
     module = build_module(config)
-    if scale_of(module.net) != data.degradation.scale:
-        scales = f"enlarges by {scale_of(module.net)}, but degradation shrinks by {data.degradation.scale}"
-        raise ValueError(
-            f"model={net_name} {scales}: a denoiser goes with degradation=gaussian_noise, and no other net"
-        )
-    if config.ckpt is not None:
-        weights = Weights.read(Path(config.ckpt))  # another net is refused before anything starts
-        weights.require(plain(config.model))
-        weights.load_into(module.net)
-    trainer = _trainer(config, Results(run_dir, net_name=net_name, net_config=plain(config.model)))
-    _refuse_parallel_sweep(trainer)
+    _require_one_scale(config, data, module)
+    start = _starting_point(config, module)
+    results = Results(
+        Path(config.run_dir),
+        net_name=config.choices.model,
+        net_config=plain(config.model),
+        settings_hash=settings_hash(settings),
+    )
+    trainer = _trainer(config, results)
     if trainer.is_global_zero:
-        say(_summary(config, data, module, trainer))
+        say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
-        _fit(trainer, module, data, ckpt=config.ckpt)
-    best = _checkpoint(trainer).best_model_path or None
+        _fit(trainer, module, data, start=start, config=config)
+    best = _best(trainer).best_model_path or None
     trainer.test(module, data, ckpt_path=best, verbose=False, weights_only=True)
     if trainer.is_global_zero:
-        _log_hyperparameters(trainer, config)
-        _report(run_dir)
-    best_score = _checkpoint(trainer).best_model_score
-    return float(trainer.callback_metrics["test/psnr_y"] if best_score is None else best_score)
+        log_hyperparameters(trainer, config)
+        say_result(Path(config.run_dir))
 
 
 def build_module(config: DictConfig) -> ZoomModule:
@@ -73,7 +74,8 @@ def build_module(config: DictConfig) -> ZoomModule:
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.scheduler),
     )
-    module.save_hyperparameters({"model": plain(config.model), "seed": config.seed}, logger=False)
+    hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
+    module.save_hyperparameters(hyper_parameters, logger=False)
     return module
 
 
@@ -86,83 +88,82 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A few hundred patches come from memory: workers would cost more than they bring.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    # A run that goes on finds its own checkpoints.
+    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+    # An epoch may be shorter than the interval of the per-step curves; the curves by epoch are there all the same.
+    warnings.filterwarnings("ignore", message=r"The number of training batches .* smaller than the logging interval")
+
+
+def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomModule) -> None:
+    if scale_of(module.net) != data.degradation.scale:
+        scales = f"enlarges by {scale_of(module.net)}, but degradation shrinks by {data.degradation.scale}"
+        advice = "a denoiser goes with degradation=gaussian_noise, and no other net"
+        raise ValueError(f"model={config.choices.model} {scales}: {advice}")
+
+
+def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
+    """The checkpoint to go on from; weights alone are loaded here. Another net is refused before anything starts."""
+    if config.ckpt_mode not in ("resume", "weights"):
+        raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
+    if config.ckpt is None:
+        return None
+    path = newest_intact(Path(config.run_dir) / "checkpoints") if config.ckpt == LAST else Path(config.ckpt)
+    if path is None:
+        return None  # a job of a sweep, or of a cluster, that starts for the first time
+    weights = Weights.read(path)
+    weights.require(plain(config.model))
+    if config.ckpt_mode == "weights":
+        weights.load_into(module.net)
+        return None
+    return str(path)
 
 
 def _trainer(config: DictConfig, results: Results) -> Trainer:
-    callbacks = [results, *(instantiate(node) for node in config.callbacks.values() if node is not None)]
+    callbacks: list[Callback] = [results, ExactResume()]
+    if config.ema is not None:
+        # Buffers are copied, not averaged: the mean of equal resampling weights is not quite equal to them.
+        callbacks.append(EMAWeightAveraging(decay=config.ema, use_buffers=False))
+    callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
-        trainer: Trainer = instantiate(config.trainer)(callbacks=callbacks, logger=loggers)
+        trainer: Trainer = instantiate(config.trainer)(
+            callbacks=callbacks, logger=loggers, plugins=[AtomicCheckpoints()]
+        )
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
         raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
     return trainer
 
 
-def _refuse_parallel_sweep(trainer: Trainer) -> None:
-    """Lightning's further ranks would start the whole sweep again, each with settings of its own."""
-    if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ValueError(f"a sweep job cannot use {trainer.world_size} devices yet: set trainer.devices=1")
-
-
-def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, ckpt: str | None) -> None:
+def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None, config: DictConfig) -> None:
     try:
-        trainer.fit(module, data, ckpt_path=ckpt, weights_only=True)
-    except SystemExit:  # Lightning turns Ctrl-C into this
-        last = Path(_checkpoint(trainer).dirpath or "") / "last.ckpt"
-        kept = f"kept {short(last)}; the same command with ckpt={short(last)} goes on"
-        say({"stopped": kept if last.is_file() else "before an epoch was finished: nothing to go on from"})
-        raise
+        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+    except Stopped as stop:
+        if trainer.is_global_zero:
+            run = short(stop.path.parent.parent)
+            say({"stopped": f"saved in {short(stop.path)}; python -m zoomsr.train ckpt={run} goes on"})
+        # A further rank that ended with an error would make Lightning kill the first one.
+        sys.exit(128 + stop.signal if trainer.is_global_zero else 0)
+    except Pruned:
+        sys.exit(PRUNED if trainer.is_global_zero else 0)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(_less_memory(config, error)) from None
 
 
-def _checkpoint(trainer: Trainer) -> ModelCheckpoint:
+def _less_memory(config: DictConfig, error: BaseException) -> str:
+    data = config.data
+    settings = [
+        f"data.batch_size={max(1, data.batch_size // 2)} (now {data.batch_size}) "
+        f"with trainer.accumulate_grad_batches={2 * config.trainer.accumulate_grad_batches} trains the same",
+        f"data.patch={data.patch // 2} (now {data.patch}) takes a quarter",
+        f"trainer.precision=bf16-mixed (now {config.trainer.precision}) about half",
+        "data.resident=host leaves the pixels in main memory",
+    ]
+    return f"the device's memory is full: {'; '.join(settings)} ({str(error).split('.')[0]})"
+
+
+def _best(trainer: Trainer) -> ModelCheckpoint:
     callback = trainer.checkpoint_callback
     if not isinstance(callback, ModelCheckpoint):
         raise ValueError("callbacks lacks a ModelCheckpoint: the best weights could not be tested")
     return callback
-
-
-def _log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
-    """One row in TensorBoard's hyper-parameters tab: every setting that a table could be sorted by, and the result."""
-    groups = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
-    settings: dict[str, Any] = {group: HydraConfig.get().runtime.choices[group] for group in groups}
-    settings |= {f"{group}.{key}": value for group in groups for key, value in plain(config[group]).items()}
-    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trainer.current_epoch}
-    scalars = {
-        key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))
-    }
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-    for logger in trainer.loggers:
-        logger.log_hyperparams(scalars, metrics)
-
-
-def _summary(config: DictConfig, data: PairsDataModule, module: ZoomModule, trainer: Trainer) -> dict[str, str]:
-    choices = HydraConfig.get().runtime.choices
-    hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
-    parameters = sum(parameter.numel() for parameter in module.net.parameters())
-    size = f"{parameters:,} parameters, x{scale_of(module.net)}"
-    return {
-        "data": f"{data.source.name}: {data.source.describe()}{hint}",
-        "net": f"{choices['model']}: {size}, lr made by {choices['degradation']}",
-        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
-        "run": short(Path(config.run_dir)),
-    }
-
-
-def _report(run_dir: Path) -> None:
-    finished = Run.read(run_dir)
-    best = finished.results["best_epoch"] if finished.results else 0
-    title = f"Held-out photographs, protocol modern, weights of epoch {best}"
-    CONSOLE.print(score_table(title, finished.means()))
-    places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
-    kept = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
-    say({label: f"tensorboard --logdir {path}" if label == "curves" else path for label, path in kept.items()})
-    if HydraConfig.get().mode != RunMode.MULTIRUN:
-        say({"next": "python -m zoomsr.train -m model=bicubic,srcnn,vdsr,unet compares the nets"})
-
-
-def _device_name(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({torch.get_num_threads()} threads)"

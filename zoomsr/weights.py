@@ -6,6 +6,8 @@ import importlib
 import json
 import pickle
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +48,7 @@ class Weights:
             raise ValueError(f"there is no file {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
-        data = _open(path)
+        data = open_plain(path)
         if data and _all_tensors(data):
             return Weights(path, data, None)
         state, hyper_parameters = data.get("state_dict"), data.get("hyper_parameters")
@@ -118,7 +120,23 @@ def _read_safetensors(path: Path) -> Weights:
         raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
-def _open(path: Path) -> dict[str, Any]:
+def is_intact(path: Path) -> bool:
+    """Whether every record of a torch file has its check sum, which torch itself does not look at."""
+    try:
+        with zipfile.ZipFile(path) as records:
+            return records.testzip() is None
+    except (zipfile.BadZipFile, OSError, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        return False
+
+
+def open_plain(path: Path) -> dict[str, Any]:
+    """A torch file of tensors and plain data; nothing in it is run.
+
+    Raises:
+        ValueError: damaged, asks to run code, or no dictionary.
+    """
+    if zipfile.is_zipfile(path) and not is_intact(path):
+        raise ValueError(f"{path} is damaged: a check sum does not fit")
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
@@ -21,7 +23,7 @@ _CHARTS = {
 class Curves(Callback):
     """Writes each epoch's metrics at step = epoch, counted from 1, and lays out the custom-scalar charts.
 
-    Lightning itself would log epoch metrics at the global step.
+    Lightning itself would log epoch metrics at the global step, and a step's metrics only after its checkpoint.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -31,6 +33,16 @@ class Curves(Callback):
             bands = [f"val/{name}" for name in METRICS if name.startswith("error_band_")]
             spectrum = {"Error over truth (dB), bands of rising frequency": ["Multiline", bands]}
             writer.add_custom_scalars({"Training and held-out, by epoch": both, "Held-out, by frequency": spectrum})
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the loss and the learning rate of every n-th step, before a checkpoint could be saved without them."""
+        step = trainer.global_step
+        if trainer.loggers and step % trainer.log_every_n_steps == 0 and outputs is not None:
+            learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+            for logger in trainer.loggers:
+                logger.log_metrics({"train/loss": float(outputs["loss"]), "optim/learning_rate": learning_rate}, step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's points."""

@@ -27,6 +27,10 @@ class LoaderWait(Callback):
         self._start = 0.0
         self._waited = 0.0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks, also where a resume begins within an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clocks."""
         self._start = time.perf_counter()

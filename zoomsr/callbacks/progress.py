@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
 
 from zoomsr.callbacks.results import epoch_metrics
 
@@ -22,8 +22,8 @@ class EpochLines(ProgressBar):
     def disable(self) -> None:
         """Nothing to switch off: there is no bar (Lightning calls this on ranks above 0)."""
 
-    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
-        """Start the epoch's clock."""
+    def on_train_start(self, trainer: Trainer, *args: Any) -> None:
+        """Start the clock, also where a resume begins within an epoch."""
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -35,9 +35,21 @@ class EpochLines(ProgressBar):
                 for name, form in (("train/mae", ".4f"), ("val/mae", ".4f"), ("val/psnr_y", ".2f"))
                 if name in metrics
             ]
-            seconds = time.perf_counter() - self._start
+            now = time.perf_counter()
+            seconds, self._start = now - self._start, now
             epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            print("  ".join([epoch, *shown, f"{seconds:.0f} s"]), flush=True)
+            print("  ".join([epoch, *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
+
+
+def _best(trainer: Trainer) -> list[str]:
+    """The word, where no epoch before was better; the checkpoint of the best is only written after this line."""
+    keeper = trainer.checkpoint_callback
+    score = trainer.callback_metrics.get(getattr(keeper, "monitor", None) or "")
+    if not isinstance(keeper, ModelCheckpoint) or score is None:
+        return []
+    best = keeper.best_model_score
+    is_better = best is None or (score < best if keeper.mode == "min" else score > best)
+    return ["best"] if bool(is_better) else []
 
 
 def progress_bar() -> ProgressBar:

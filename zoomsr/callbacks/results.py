@@ -15,6 +15,8 @@ from zoomsr.metrics import ImageScore, mean_score
 from zoomsr.module import ZoomModule
 from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows, versions, write_json, write_rows
 
+_SECONDS = "zoomsr_seconds"
+
 
 class Results(Callback):
     """Writes ``metrics.csv`` after every epoch and ``metrics.json`` after the test.
@@ -23,23 +25,39 @@ class Results(Callback):
         run_dir: the run's directory.
         net_name: the net's row in tables.
         net_config: how the net was made; kept as data, never read.
+        settings_hash: of all settings, which every rank must share.
     """
 
-    def __init__(self, run_dir: Path, *, net_name: str, net_config: dict[str, Any]) -> None:
+    def __init__(self, run_dir: Path, *, net_name: str, net_config: dict[str, Any], settings_hash: str) -> None:
         self._run_dir = run_dir
+        self._settings_hash = settings_hash
+        self._ranks: list[str] = []
         self._net_name = net_name
         self._net_config = net_config
         self._epoch_start = 0.0
         self._seconds = 0.0
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hold the ranks' settings against each other.
+
+        Raises:
+            ValueError: ranks that were started with different settings.
+        """
+        self._ranks = [self._settings_hash] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(self._ranks, self._settings_hash)
+        if len(set(self._ranks)) > 1:
+            raise ValueError(f"the {trainer.world_size} ranks were started with different settings")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, also where a resume begins within an epoch."""
         self._epoch_start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append the epoch's row; rows of epochs that a resume repeats are replaced."""
         epoch, metrics = trainer.current_epoch + 1, epoch_metrics(trainer)
-        seconds = time.perf_counter() - self._epoch_start
+        now = time.perf_counter()
+        seconds, self._epoch_start = now - self._epoch_start, now
         self._seconds += seconds
         if trainer.is_global_zero:
             path = self._run_dir / METRICS_CSV
@@ -51,13 +69,14 @@ class Results(Callback):
         if trainer.is_global_zero and isinstance(pl_module, ZoomModule):
             write_json(self._run_dir / METRICS_JSON, self._summary(trainer, pl_module))
 
-    def state_dict(self) -> dict[str, Any]:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Time so far, so that a resumed run counts on."""
-        return {"seconds": self._seconds}
+        checkpoint[_SECONDS] = self._seconds + time.perf_counter() - self._epoch_start
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See ``state_dict``."""
-        self._seconds = float(state_dict["seconds"])
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Not before the test, which loads the checkpoint of the best epoch."""
+        if trainer.training:
+            self._seconds = float(checkpoint.get(_SECONDS, 0))
 
     def _summary(self, trainer: Trainer, module: ZoomModule) -> dict[str, Any]:
         data: PairsDataModule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
@@ -80,6 +99,7 @@ class Results(Callback):
             "scale": data.degradation.scale,
             "best_epoch": _tested_epoch(trainer),
             "epochs": trainer.current_epoch,
+            "ranks": self._ranks,
             "seconds": round(self._seconds, 1),
             "sets": {
                 f"{data.source.name} held-out": {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
-from zoomsr.data.pairs import FixedPatches, RandomPatches
+from zoomsr.data.pairs import FixedPatches, PatchKey, Place, RandomPatches
 from zoomsr.data.sources import Source
 from zoomsr.degradations import Degradation
 from zoomsr.image import to_float
@@ -125,6 +125,10 @@ class PairsDataModule(LightningDataModule):
         packed = batch.get("lr")
         lr = self._degraded(hr, batch["seed"]) if packed is None else to_float(turned(packed, batch["turn"]))
         return Batch(lr=lr, hr=hr, name=batch["name"], index=batch["index"])
+
+    def place(self, epoch: int, number: int) -> Place:
+        """Where a training patch lies: ``number`` is its index in the batches of that epoch, counted from 0."""
+        return self._train.place(PatchKey(epoch, number))
 
     def held_out(self, index: int) -> Batch:
         """One whole held-out photograph as a batch of one, on the CPU."""

@@ -44,15 +44,15 @@ class ThreadLoader:
             raise ValueError(f"data.threads {threads} must be at least 1")
         self.sampler = sampler  # Lightning sets its epoch
         self._patches = patches
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._threads = threads
         self._buffers = _PinnedBuffers() if pinned else _RecycledBuffers()
 
     def __len__(self) -> int:
-        return len(self.sampler) // self._batch_size
+        return len(self.sampler) // self.batch_size
 
     def __iter__(self) -> Iterator[PatchBatch]:
-        batches = _batches(self._patches, self.sampler, self._batch_size)
+        batches = _batches(self._patches, self.sampler, self.batch_size)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="patches") as pool:
 
             def submit(n_batches: int) -> Iterator[Any]:
@@ -92,16 +92,16 @@ class ResidentLoader:
     def __init__(self, patches: RandomPatches, sampler: PatchSampler, *, batch_size: int, device: torch.device) -> None:
         self.sampler = sampler
         self._patches = patches
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._hr = patches.pairs.hr.on(device)
         self._lr = None if patches.pairs.lr is None else patches.pairs.lr.on(device)
 
     def __len__(self) -> int:
-        return len(self.sampler) // self._batch_size
+        return len(self.sampler) // self.batch_size
 
     def __iter__(self) -> Iterator[PatchBatch]:
         side, scale = self._patches.patch, self._patches.scale
-        for places in _batches(self._patches, self.sampler, self._batch_size):
+        for places in _batches(self._patches, self.sampler, self.batch_size):
             batch = {"hr": _cut(self._hr, places, side=side, divisor=1), **_drawn(places)}
             if self._lr is not None:
                 batch["lr"] = _cut(self._lr, places, side=side // scale, divisor=scale)
@@ -112,6 +112,7 @@ class Loader(Protocol):
     """What an epoch's batches come from."""
 
     sampler: PatchSampler
+    batch_size: int
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -123,17 +124,22 @@ class Loader(Protocol):
 
 
 class Timed:
-    """A loader that counts the seconds for which its batches were waited for, in ``waited``."""
+    """A loader that counts the seconds for which its batches were waited for, in ``waited``, and knows where it is.
+
+    ``state_dict`` and ``load_state_dict`` are how the trainer goes on within an epoch, with the next batch.
+    """
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
         self.sampler = loader.sampler
         self.waited = 0.0
+        self._batches = 0
 
     def __len__(self) -> int:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[PatchBatch]:
+        self._batches = self.sampler.first // self._loader.batch_size
         batches = iter(self._loader)
         while True:
             start = time.perf_counter()
@@ -141,7 +147,16 @@ class Timed:
             self.waited += time.perf_counter() - start
             if batch is None:
                 return
+            self._batches += 1
             yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, and how many of its patches this rank has been given."""
+        return {"epoch": self.sampler.epoch, "patches": self._batches * self._loader.batch_size}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on after them; another epoch starts from its beginning."""
+        self.sampler.start_at(state_dict["epoch"], state_dict["patches"])
 
 
 class _RecycledBuffers:

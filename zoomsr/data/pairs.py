@@ -180,23 +180,33 @@ class PatchSampler(Sampler[PatchKey]):
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
-        self._epoch = 0
+        self.epoch = 0
+        self._first = {0: 0}
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
-        self._epoch = epoch
+        self.epoch = epoch
+
+    def start_at(self, epoch: int, first: int) -> None:
+        """Leave out the first keys of an epoch, of which a resumed run has seen the patches."""
+        self._first = {epoch: first}
+
+    @property
+    def first(self) -> int:
+        """Keys that the epoch's iteration leaves out."""
+        return self._first.get(self.epoch, 0)
 
     def __len__(self) -> int:
         return self._length // self._world_size
 
     def draw(self) -> np.random.Generator:
         """The epoch's chance; apart from the streams of ``Draws``, whose third word is 0."""
-        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self._epoch]))
+        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self.epoch]))
 
     def __iter__(self) -> Iterator[PatchKey]:
         order = self.draw().permutation(self._length)
-        share = order[self._rank :: self._world_size][: len(self)]
-        return (PatchKey(self._epoch, int(index)) for index in share)
+        share = order[self._rank :: self._world_size][self.first : len(self)]
+        return (PatchKey(self.epoch, int(index)) for index in share)
 
 
 class Draws:

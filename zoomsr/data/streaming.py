@@ -182,12 +182,15 @@ class _WindowSampler(PatchSampler):
         self._images = range(rank * part, (rank + 1) * part)
 
     def __iter__(self) -> Iterator[PatchKey]:
+        return islice(self._keys(), self.first, None)
+
+    def _keys(self) -> Iterator[PatchKey]:
         draw = self.draw()
         for window in draw.permutation(-(-len(self._images) // WINDOW)):
             images = np.array(self._images[window * WINDOW : (window + 1) * WINDOW])
             patches = images[:, None] + self._n_images * np.arange(self._per_image)
             for number in draw.permutation(patches.flatten()):
-                yield PatchKey(self._epoch, int(number))
+                yield PatchKey(self.epoch, int(number))
 
 
 def _litdata(module: str) -> ModuleType:

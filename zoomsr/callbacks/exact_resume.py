@@ -1,0 +1,106 @@
+"""What Lightning's checkpoints lack for a resume that gives the same bits: chance, half an epoch's scores, curves."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils._pytree import tree_map
+
+from zoomsr.callbacks.curves import tensorboard
+from zoomsr.data.loader import Timed
+from zoomsr.module import ZoomModule
+from zoomsr.screen import say
+
+_KEY = "zoomsr"
+
+
+class ExactResume(Callback):
+    """Adds to every checkpoint the random states of each rank, its part of the epoch so far, and how long the curves are.
+
+    The position in the epoch is the loader's own (``Timed.state_dict``); Lightning would restore it too, but not where
+    a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept, although our
+    data draws from none of them: a net may.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """All ranks meet here; the first one's checkpoint is written."""
+        own = {"random": _random_states(trainer.strategy.root_device)}
+        if isinstance(pl_module, ZoomModule):
+            own["epoch"] = pl_module.epoch_so_far()
+        ranks: list[Any] = [own] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(ranks, tree_map(_to_cpu, own))
+        loader = trainer.train_dataloader
+        position = loader.state_dict() if isinstance(loader, Timed) else {}
+        checkpoint[_KEY] = {"ranks": ranks, "loader": position, "events": _event_sizes(trainer)}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut the curves back to where the checkpoint stands, before anything is added to them."""
+        self._loaded = checkpoint.get(_KEY)
+        if self._loaded is not None and trainer.training and trainer.is_global_zero:
+            _cut_back(trainer, self._loaded["events"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Just before the first step."""
+        if self._loaded is None:
+            return
+        ranks, position, self._loaded = self._loaded["ranks"], self._loaded["loader"], None
+        if position and isinstance(trainer.train_dataloader, Timed):
+            trainer.train_dataloader.load_state_dict(position)
+        if len(ranks) != trainer.world_size:
+            say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it goes on, but not bit for bit"})
+            return
+        own = ranks[trainer.global_rank]
+        _set_random_states(own["random"], trainer.strategy.root_device)
+        if isinstance(pl_module, ZoomModule):
+            pl_module.resume_epoch(own["epoch"])
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    states = {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    kind, keys, *rest = states["numpy"]
+    random.setstate(states["python"])
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states["torch"].cpu())
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+
+
+def _to_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, torch.Tensor) else value
+
+
+def _event_sizes(trainer: Trainer) -> dict[str, int]:
+    """TensorBoard's files and their lengths, all that was written being on the disk."""
+    writer = tensorboard(trainer)
+    if writer is None:
+        return {}
+    writer.flush()
+    return {path.name: path.stat().st_size for path in Path(writer.log_dir).glob("events.out.*")}
+
+
+def _cut_back(trainer: Trainer, sizes: dict[str, int]) -> None:
+    for logger in trainer.loggers:
+        for path in Path(logger.log_dir or "").glob("events.out.*") if logger.log_dir else ():
+            if path.name not in sizes:
+                path.unlink()
+            elif path.stat().st_size > sizes[path.name]:
+                os.truncate(path, sizes[path.name])

@@ -1,0 +1,162 @@
+"""A loss or a gradient that is no number stops the run at that step, with all that is needed to see why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from zoomsr.data.datamodule import Batch, PairsDataModule
+from zoomsr.diagnosis import diagnose, first_wrong
+from zoomsr.module import ZoomModule
+from zoomsr.screen import short
+
+OnNonfinite = Literal["stop", "skip"]
+
+
+class _Step(NamedTuple):
+    """What one optimizer step rests on: its batches and losses, and where it was."""
+
+    batches: list[Batch]
+    losses: list[Tensor]
+    epoch: int
+    number: int
+
+
+class Guard(Callback):
+    """Looks at every loss and at the norm of the gradients before the optimizer takes its step.
+
+    Gradients are the same on all ranks, so all ranks stop, or skip, at the same step. On an accelerator the answer is
+    read one step late, so that the device is never waited for: the weights then have taken the bad step, and the last
+    checkpoint is what is good. ``skip`` has to wait.
+
+    Args:
+        run_dir: where the batch is kept for ``replay=``.
+        on_nonfinite: ``skip`` leaves the step out, and counts it in ``train/skipped``.
+    """
+
+    def __init__(self, run_dir: str, *, on_nonfinite: OnNonfinite = "stop") -> None:
+        if on_nonfinite not in ("stop", "skip"):
+            raise ValueError(f"callbacks.guard.on_nonfinite={on_nonfinite} must be stop or skip")
+        self._run_dir = Path(run_dir)
+        self._skips = on_nonfinite == "skip"
+        self._skipped = 0
+        self._batches: list[Batch] = []
+        self._losses: list[Tensor] = []
+        self._earlier: tuple[_Answer, _Step] | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Keep the batch until its step is known to be good."""
+        self._batches.append(batch)
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Keep its loss."""
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Judge the step.
+
+        Raises:
+            ValueError: what went wrong and where, in one line.
+        """
+        step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1)
+        self._batches, self._losses = [], []
+        answer = _Answer(_is_finite(step.losses, optimizer, scaled=_has_scaler(trainer)))
+        if self._skips:
+            if not answer.read():
+                optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is left alone
+                self._skipped += 1
+        elif answer.is_here:
+            self._judge(answer, step, trainer, pl_module)
+        else:
+            self._judge_earlier(trainer, pl_module)
+            self._earlier = answer, step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge the epoch's last step, and log what was left out."""
+        self._judge_earlier(trainer, pl_module)
+        if self._skips:
+            pl_module.log("train/skipped", float(self._skipped), logger=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count, so that a resumed run counts on."""
+        return {"skipped": self._skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See ``state_dict``."""
+        self._skipped = state_dict["skipped"]
+
+    def _judge_earlier(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._earlier is not None:
+            answer, step = self._earlier
+            self._earlier = None
+            self._judge(answer, step, trainer, module)
+
+    def _judge(self, answer: _Answer, step: _Step, trainer: Trainer, module: LightningModule) -> None:
+        if answer.read() or not isinstance(module, ZoomModule):
+            return
+        number = next((n for n, loss in enumerate(step.losses) if not torch.isfinite(loss)), len(step.losses) - 1)
+        batch, loss = step.batches[number], step.losses[number]
+        with trainer.precision_plugin.forward_context():
+            found = diagnose(module.net, module.loss, lr=batch["lr"], hr=batch["hr"])
+        file = self._keep(batch, step, module) if trainer.is_global_zero else self._run_dir
+        place = first_wrong(found)
+        cause = f"the first value that is no number comes out of {place}" if place else "it arises in the gradients"
+        raise ValueError(
+            f"{type(module.loss).__name__} is {float(loss):g} at step {step.number} in epoch {step.epoch + 1}: {cause}; "
+            f"patches: {_patches(trainer, batch, step.epoch)}; kept: python -m zoomsr.train replay={short(file)} "
+            "shows every layer; lower optimizer.lr, set trainer.gradient_clip_val=0.5, "
+            "or leave such batches out with callbacks.guard.on_nonfinite=skip"
+        )
+
+    def _keep(self, batch: Batch, step: _Step, module: ZoomModule) -> Path:
+        path = self._run_dir / f"replay_step{step.number}.pt"
+        kept = {key: value.cpu() if isinstance(value, Tensor) else value for key, value in batch.items()}
+        weights = {key: value.detach().cpu() for key, value in module.net.state_dict().items()}
+        torch.save({"batch": kept, "net": weights, "hyper_parameters": dict(module.hparams)}, path)
+        return path
+
+
+class _Answer:
+    """A yes or no of the device, fetched without waiting for it."""
+
+    def __init__(self, flag: Tensor) -> None:
+        self.is_here = flag.device.type == "cpu"
+        self._flag = flag
+        if flag.device.type == "cuda":
+            self._flag = torch.empty_like(flag, device="cpu", pin_memory=True).copy_(flag, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def read(self) -> bool:
+        """Wait for it where it is still on its way."""
+        if not self.is_here and self._flag.device.type == "cpu":
+            self._copied.synchronize()
+        return bool(self._flag)
+
+
+def _is_finite(losses: list[Tensor], optimizer: Optimizer, *, scaled: bool) -> Tensor:
+    """A bool on the device: float16 alone may have infinite gradients, which its scaler handles."""
+    values = list(losses)
+    if not scaled:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        values.append(torch.nn.utils.get_total_norm(gradients))
+    return torch.isfinite(torch.stack(values)).all()
+
+
+def _has_scaler(trainer: Trainer) -> bool:
+    return getattr(trainer.precision_plugin, "scaler", None) is not None
+
+
+def _patches(trainer: Trainer, batch: Batch, epoch: int, *, shown: int = 4) -> str:
+    """``lena.png at (48, 96) turned 3`` for the first of them."""
+    data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
+    if not isinstance(data, PairsDataModule):
+        return ", ".join(batch["name"][:shown])
+    places = [data.place(epoch, number) for number in batch["index"].tolist()]
+    named = [f"{place.name} at ({place.left}, {place.top}) turned {place.turn}" for place in places[:shown]]
+    return ", ".join(named) + (f" and {len(places) - shown} more" if len(places) > shown else "")

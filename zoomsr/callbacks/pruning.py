@@ -1,0 +1,52 @@
+"""A search's trial reports each epoch, and ends early where others were better by then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Pruned(Exception):
+    """The search has given this trial up."""
+
+
+class Pruning(Callback):
+    """Reports the monitored metric of every epoch to an Optuna study; the first rank alone speaks with its storage.
+
+    Args:
+        storage: the study's URL.
+        study: its name.
+        trial: this job's number in it.
+        monitor: what is reported.
+    """
+
+    def __init__(self, storage: str, *, study: str, trial: int, monitor: str) -> None:
+        self._storage = storage
+        self._study = study
+        self._number = trial
+        self._monitor = monitor
+        self._trial: Any = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report, ask, and stop on all ranks alike.
+
+        Raises:
+            Pruned: the pruner says so.
+        """
+        gives_up = False
+        if trainer.is_global_zero:
+            trial = self._own_trial()
+            trial.report(float(trainer.callback_metrics[self._monitor]), trainer.current_epoch + 1)
+            gives_up = trial.should_prune()
+        if trainer.strategy.broadcast(gives_up):
+            raise Pruned(f"trial {self._number} in epoch {trainer.current_epoch + 1}")
+
+    def _own_trial(self) -> Any:
+        if self._trial is None:
+            import optuna  # an extra, which only searches need
+
+            study = optuna.load_study(study_name=self._study, storage=self._storage)
+            (frozen,) = (trial for trial in study.trials if trial.number == self._number)
+            self._trial = optuna.Trial(study, frozen._trial_id)
+        return self._trial

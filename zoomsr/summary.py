@@ -1,0 +1,86 @@
+"""What a training says before it starts and when it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig
+
+from zoomsr.callbacks.pictures import COMPARISON
+from zoomsr.config import plain
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.module import ZoomModule, scale_of
+from zoomsr.runs import METRICS_JSON, Run
+from zoomsr.screen import CONSOLE, epoch_table, say, score_table, short
+
+_GROUPS = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
+
+
+def say_start(
+    config: DictConfig, *, data: PairsDataModule, module: ZoomModule, trainer: Trainer, start: str | None
+) -> None:
+    """Data, net, device, batch, and where the run goes."""
+    hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
+    parameters = sum(parameter.numel() for parameter in module.net.parameters())
+    size = f"{parameters:,} parameters, x{scale_of(module.net)}"
+    lines = {
+        "data": f"{data.source.name}: {data.source.describe()}{hint}",
+        "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
+        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
+    }
+    if parameters:
+        lines["batch"] = _batch(config, trainer)
+    if start is not None:
+        lines["from"] = short(Path(start))
+    say({**lines, "run": short(Path(config.run_dir))})
+
+
+def _batch(config: DictConfig, trainer: Trainer) -> str:
+    """The batch that the optimizer sees; the learning rate is used as it is set, whatever the number of ranks."""
+    per_rank, ranks, accumulated = config.data.batch_size, trainer.world_size, trainer.accumulate_grad_batches
+    effective, rate = per_rank * ranks * accumulated, config.optimizer.lr
+    text = f"{effective} patches a step: {per_rank} per rank x {ranks} rank(s) x {accumulated} accumulated"
+    if effective == per_rank:
+        return f"{text}; learning rate {rate:g}"
+    # Goyal et al., "Accurate, Large Minibatch SGD", 2017, arXiv:1706.02677; for Adam the square root is usual.
+    factor = effective / per_rank
+    return (
+        f"{text}; learning rate {rate:g} as set, not scaled "
+        f"(linear rule: optimizer.lr={rate * factor:g}, square root: optimizer.lr={rate * factor**0.5:g})"
+    )
+
+
+def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
+    """One row in TensorBoard's hyper-parameters tab: every setting that a table could be sorted by, and the result."""
+    settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
+    settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
+    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trainer.current_epoch}
+    scalars = {
+        key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))
+    }
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    for logger in trainer.loggers:
+        logger.log_hyperparams(scalars, metrics)
+
+
+def say_result(run_dir: Path) -> None:
+    """The tables of a finished run, and where its files are."""
+    finished = Run.read(run_dir)
+    best = finished.results["best_epoch"] if finished.results else 0
+    if finished.epochs:
+        CONSOLE.print(epoch_table(finished.epochs, best=best))
+    title = f"Held-out photographs, protocol modern, weights of epoch {best}"
+    CONSOLE.print(score_table(title, finished.means()))
+    places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
+    kept = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
+    say({label: f"tensorboard --logdir {path}" if label == "curves" else path for label, path in kept.items()})
+
+
+def _device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.get_num_threads()} threads)"

@@ -1,0 +1,64 @@
+"""Many jobs: those that are missing are run, and one table says what came out."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zoomsr.jobs import OUTPUT, STOPPED, Job
+from zoomsr.launchers import Launcher
+from zoomsr.runs import Run
+from zoomsr.screen import CONSOLE, say, score_table, short
+
+
+def finish(jobs: Sequence[Job], launcher: Launcher, *, sweep_dir: Path) -> None:
+    """Run every job that has no scores yet, print the table, and exit with 1 when a job has none in the end.
+
+    A job that crashes stops no other. One that was interrupted goes on from its last checkpoint.
+    """
+    missing = [job for job in jobs if not job.is_finished]
+    if len(missing) < len(jobs):
+        say({"sweep": f"{len(jobs) - len(missing)} of {len(jobs)} jobs are finished already"})
+    launcher.run(missing)
+    statuses = {job: job.status() for job in jobs}
+    _print_table([job for job in jobs if job.is_finished], sweep_dir)
+    lacking = {job: status for job, status in statuses.items() if not job.is_finished}
+    for job, status in lacking.items():
+        log = job.path / OUTPUT
+        why = status.get("error") or ("the search gave it up" if status["state"] == "pruned" else "")
+        say({str(status["state"]): f"{job.path.name}  {why}  {short(log) if log.is_file() else ''}".rstrip()})
+    if any(status["state"] != "pruned" for status in lacking.values()):
+        say({"next": f"python -m zoomsr.train sweep_resume={short(sweep_dir)} runs what is missing"})
+        stopped = any(status.get("exit_code") in STOPPED for status in lacking.values())
+        sys.exit(STOPPED[0] if stopped else 1)
+
+
+def _print_table(finished: Sequence[Job], sweep_dir: Path) -> None:
+    rows = ranking([Run.read(job.path) for job in finished])
+    if rows:
+        CONSOLE.print(score_table(f"{short(sweep_dir)}: held-out photographs, ranked", rows))
+
+
+def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """Job to mean metrics: bicubic, which every run measures, then the jobs by falling PSNR on Y.
+
+    A job is called by the overrides in which it differs from the others: ``vdsr``, or ``vdsr loss=mse``.
+    """
+    shared = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
+    bicubic: dict[str, dict[str, float]] = {}
+    jobs: dict[str, dict[str, float]] = {}
+    for run in runs:
+        label = " ".join(text.removeprefix("model=") for text in run.overrides if text not in shared)
+        for net, row in run.means().items():
+            if net != "bicubic":
+                jobs[label or net] = row
+            elif not any(_same(row, known) for known in bicubic.values()):  # jobs differ in data or degradation
+                bicubic[f"bicubic {label}" if bicubic else net] = row
+    return bicubic | dict(sorted(jobs.items(), key=lambda item: -item[1]["psnr_y"]))
+
+
+def _same(row: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Up to the last bits, in which the memory layout that a net prefers shows."""
+    return all(math.isclose(value, other[name], rel_tol=1e-6, abs_tol=1e-9) for name, value in row.items())
