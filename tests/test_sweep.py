@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from zoomsr.callbacks.sweep import ranking
+from zoomsr.sweep import ranking
 from zoomsr.runs import Run
 
 

@@ -18,8 +18,8 @@ LAST_CKPT, PREVIOUS_CKPT = "last.ckpt", "previous.ckpt"
 def completed(arguments: Sequence[str]) -> list[str]:
     """The arguments for Hydra.
 
-    ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of a
-    run become that run's settings, with those given here on top, and its directory. All else stays as it is.
+    ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of
+    a run become that run's settings, with those given here on top, and its directory. All else stays as it is.
 
     Raises:
         ValueError: there is no such run or sweep.

@@ -35,8 +35,10 @@ STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
 _PLACE = ("run_dir", "ckpt", "ckpt_mode", "launcher")  # where and how a job runs, not what it computes
 
 # What an outer launcher says of its own ranks; a job of ours must not take it for its own.
-_RANKS = ("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
-_RANKS += ("MASTER_PORT", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "PL_GLOBAL_SEED")
+_RANKS = {
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "PL_GLOBAL_SEED"),
+}
 
 
 @dataclass(frozen=True)

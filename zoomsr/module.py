@@ -25,8 +25,8 @@ class ZoomModule(LightningModule):
     """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
 
     Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``, the losses, the
-    learning rate, and ``val/mae_gap``, the held-out MAE minus the training MAE, which grows when a net overfits. After a test, ``test_scores`` holds the per-image scores of ``net`` and
-    ``bicubic``.
+    learning rate, and ``val/mae_gap``, the held-out MAE minus the training MAE, which grows when a net overfits.
+    After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
 
     Args:
         net: an ``nn.Module`` with the contract of ``zoomsr.models.Net``.

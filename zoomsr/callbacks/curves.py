@@ -24,7 +24,13 @@ class Curves(Callback):
     """Writes each epoch's metrics at step = epoch, counted from 1, and lays out the custom-scalar charts.
 
     Lightning itself would log epoch metrics at the global step, and a step's metrics only after its checkpoint.
+
+    Args:
+        every_n_steps: how often the loss of a step is written; the device is waited for then.
     """
+
+    def __init__(self, *, every_n_steps: int = 50) -> None:
+        self._every_n_steps = every_n_steps
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lay out the charts: each metric with its training and its held-out curve."""
@@ -39,7 +45,7 @@ class Curves(Callback):
     ) -> None:
         """Write the loss and the learning rate of every n-th step, before a checkpoint could be saved without them."""
         step = trainer.global_step
-        if trainer.loggers and step % trainer.log_every_n_steps == 0 and outputs is not None:
+        if trainer.loggers and step % self._every_n_steps == 0 and outputs is not None:
             learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
             for logger in trainer.loggers:
                 logger.log_metrics({"train/loss": float(outputs["loss"]), "optim/learning_rate": learning_rate}, step)

@@ -21,7 +21,7 @@ _KEY = "zoomsr"
 
 
 class ExactResume(Callback):
-    """Adds to every checkpoint the random states of each rank, its part of the epoch so far, and how long the curves are.
+    """Adds to every checkpoint each rank's random states and part of the epoch, and the length of the curves' files.
 
     The position in the epoch is the loader's own (``Timed.state_dict``); Lightning would restore it too, but not where
     a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept, although our

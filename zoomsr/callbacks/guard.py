@@ -107,7 +107,7 @@ class Guard(Callback):
         place = first_wrong(found)
         cause = f"the first value that is no number comes out of {place}" if place else "it arises in the gradients"
         raise ValueError(
-            f"{type(module.loss).__name__} is {float(loss):g} at step {step.number} in epoch {step.epoch + 1}: {cause}; "
+            f"{type(module.loss).__name__} is {float(loss):g} at step {step.number}, epoch {step.epoch + 1}: {cause}; "
             f"patches: {_patches(trainer, batch, step.epoch)}; kept: python -m zoomsr.train replay={short(file)} "
             "shows every layer; lower optimizer.lr, set trainer.gradient_clip_val=0.5, "
             "or leave such batches out with callbacks.guard.on_nonfinite=skip"
@@ -129,7 +129,7 @@ class _Answer:
         self._flag = flag
         if flag.device.type == "cuda":
             self._flag = torch.empty_like(flag, device="cpu", pin_memory=True).copy_(flag, non_blocking=True)
-            self._copied = torch.cuda.Event()
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch does not type it
             self._copied.record()
 
     def read(self) -> bool:

@@ -18,7 +18,7 @@ _RANKS_AGREE_EVERY = 10
 """Steps. With several ranks, to agree costs a message, and a wait for the device."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was told
     """The run was told to stop and has saved where it was.
 
     Attributes:
@@ -33,7 +33,7 @@ class Stopped(Exception):
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on Ctrl-C and SIGTERM, which then stop the run.
+    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on Ctrl-C and SIGTERM, which stop the run.
 
     It is written between two optimizer steps, so that nothing is lost or done twice. A second signal stops at once.
 

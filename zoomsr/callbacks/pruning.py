@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 
-class Pruned(Exception):
+class Pruned(Exception):  # noqa: N818  # not an error: a decision
     """The search has given this trial up."""
 
 
