@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from typer.testing import CliRunner
 
+from zoomsr.config import CONF_DIR, plain
 from zoomsr.data.packing import Photo
 from zoomsr.runs import Run
 
@@ -83,6 +87,26 @@ def train(command: Callable[..., Path], photos: Path, tmp_path: Path) -> Callabl
         return Run.read(tmp_path / name)
 
     return run
+
+
+@pytest.fixture
+def settings(photos: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """All settings of a tiny training in ``tmp_path/name``, resolved, as plain data."""
+
+    def resolved(name: str, *overrides: str) -> dict[str, Any]:
+        arguments = [*TINY, *TINY_NET, f"data.root={photos}", f"run_dir={tmp_path / name}", *overrides]
+        config = composed(*arguments)
+        return plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+
+    return resolved
+
+
+def composed(*overrides: str) -> DictConfig:
+    """conf/train.yaml with overrides, as the command composes it."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("train", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return config
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import conftest
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,10 +16,7 @@ FILES = sorted(path.relative_to(CONF_DIR).with_suffix("") for path in CONF_DIR.g
 
 
 def composed(*overrides: str, run_dir: str = "runs/test") -> DictConfig:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        config = compose("train", overrides=[f"run_dir={run_dir}", *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    return config
+    return conftest.composed(f"run_dir={run_dir}", *overrides)
 
 
 @pytest.fixture

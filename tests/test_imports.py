@@ -14,20 +14,22 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency"},
-    {"degradations", "metrics", "losses", "schedules", "figures", "screen"},
+    {"image", "resize", "errors", "runs", "frequency", "commandline"},
+    {"degradations", "metrics", "losses", "schedules", "figures", "screen", "jobs"},
     {"models", "config"},
-    {"data", "module", "tiling", "weights"},
+    {"data", "module", "tiling", "weights", "diagnosis", "checkpoints"},
     {"callbacks", "scoring"},
-    {"training", "evaluation"},
+    {"training", "summary", "replay", "evaluation"},
+    {"launchers", "job"},
+    {"sweep", "search"},
     {"train", "evaluate", "zoom", "compare", "prepare", "export", "demo", "__main__", "__init__"},
 ]
 ONLY = {
-    "hydra": {"config", "training", "evaluation", "callbacks/sweep"},
-    "omegaconf": {"config", "training", "train", "evaluation", "evaluate", "callbacks/sweep"},
-    "lightning": {"module", "data/datamodule", "callbacks", "training"},
+    "hydra": {"config", "search", "evaluation"},
+    "omegaconf": {"config", "training", "summary", "replay", "train", "evaluation", "evaluate"},
+    "lightning": {"module", "data/datamodule", "callbacks", "checkpoints", "training", "summary"},
     "matplotlib": {"figures"},
-    "typer": {"__main__", "prepare"},
+    "typer": {"__main__", "prepare", "job"},
     "httpx": {"data/download"},
 }
 NEVER = {"torchvision", "cv2"}
@@ -85,7 +87,7 @@ def test_a_net_knows_torch_and_the_lowest_rooms_only(path: Path) -> None:
 
 
 def test_heavy_packages_wait_until_the_command_line_is_read() -> None:
-    light = "zoomsr.train, zoomsr.evaluate, zoomsr.__main__, zoomsr.sweep"
+    light = "zoomsr.train, zoomsr.evaluate, zoomsr.__main__, zoomsr.sweep, zoomsr.search, zoomsr.job, zoomsr.launchers.local"
     code = f"import sys, {light}; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for package in ("torch", "lightning", "numpy", "PIL", "matplotlib"):

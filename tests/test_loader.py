@@ -106,6 +106,7 @@ def test_an_error_in_a_thread_reaches_the_caller(patches: RandomPatches, monkeyp
 def test_waiting_is_counted() -> None:
     class Slow:
         sampler = PatchSampler(2, seed=0)
+        batch_size = 1
 
         def __len__(self) -> int:
             return 2

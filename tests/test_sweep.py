@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from zoomsr.sweep import ranking
 from zoomsr.runs import Run
+from zoomsr.sweep import ranking
 
 
 def _run(*overrides: str, bicubic: float, net: float) -> Run:

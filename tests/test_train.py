@@ -189,53 +189,10 @@ def test_a_failed_run_does_not_remove_older_files(
     assert (tmp_path / "run0" / "thesis.txt").read_text() == "mine"
 
 
-def test_sweep_has_a_directory_per_job_and_one_ranked_table(
-    command: Callable[..., Path], photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    overrides = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1"]
-    runs = command("-m", "loss=mae,mse", *overrides)
-    (sweep,) = runs.iterdir()
-    assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0_srcnn", "1_srcnn"]
-    table = capsys.readouterr().out.split("ranked")[-1]
-    order = re.findall(r"│ (bicubic|loss=mae|loss=mse) ", table)
-    psnr = {
-        f"loss={loss}": Run.read(sweep / f"{number}_srcnn").means()["srcnn"]["psnr_y"]
-        for number, loss in enumerate(("mae", "mse"))
-    }
-    assert order == ["bicubic", *sorted(psnr, key=lambda name: -psnr[name])]
-
-
-def test_sweep_on_two_devices_is_refused(
-    command: Callable[..., Path], photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        command("-m", *TINY, *TINY_NET, f"data.root={photos}", "trainer.devices=2", "seed=1,2")
-    assert "a sweep job cannot use 2 devices yet" in capsys.readouterr().err
-
-
 def test_user_yaml_is_found_by_config_dir(train: Train, tmp_path: Path) -> None:
     (tmp_path / "mine" / "loss").mkdir(parents=True)
     (tmp_path / "mine" / "loss" / "huber.yaml").write_text("_target_: torch.nn.HuberLoss\ndelta: 0.1\n")
     assert train("loss=huber", "--config-dir", str(tmp_path / "mine")).epochs
-
-
-@pytest.mark.slow
-def test_ctrl_c_keeps_the_last_checkpoint_and_says_its_path(photos: Path, tmp_path: Path) -> None:
-    arguments = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}/run"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zoomsr.train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch 3/"):
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.communicate(timeout=60)[0]
-    assert process.returncode != 0
-    assert "Traceback" not in rest
-    kept = re.search(r"stopped +kept (\S+last\.ckpt); the same command with ckpt=", rest)
-    assert kept is not None, rest
-    assert torch.load(tmp_path / kept.group(1), weights_only=True)["epoch"] >= 1
 
 
 @pytest.mark.slow
@@ -268,7 +225,7 @@ def test_validation_that_did_not_happen_is_not_in_the_table(train: Train) -> Non
 def test_a_training_that_diverges_says_so(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         train("optimizer=sgd", "optimizer.lr=1e20", "loss=mse", "trainer.max_epochs=3")
-    assert re.search(r"error: the training diverged in epoch \d: lower optimizer\.lr", capsys.readouterr().err)
+    assert re.search(r"error: MSELoss is \S+ at step \d+, epoch 1: .* lower optimizer\.lr", capsys.readouterr().err)
 
 
 def test_a_failed_command_removes_nothing_of_others(

@@ -30,7 +30,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
     ckpt = given.get("ckpt", "null")
     if ckpt in ("null", "") or given.get("ckpt_mode") == "weights" or "-m" in arguments or "--multirun" in arguments:
         return list(arguments)
-    run_dir = Path(given["hydra.run.dir"]) if "hydra.run.dir" in given and ckpt == LAST else _run_dir(ckpt)
+    own_dir = given.get("hydra.run.dir")
+    if own_dir is not None and ckpt != LAST:
+        return list(arguments)  # from there, but in a directory of its own
+    run_dir = _run_dir(ckpt) if own_dir is None else Path(own_dir)
     if run_dir is None or not (run_dir / ".hydra" / "overrides.yaml").is_file():
         return list(arguments)  # another file: a new run starts from where it stood
     own = [text for text in arguments if not re.match(r"(ckpt|hydra\.run\.dir)=", text)]

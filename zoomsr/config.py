@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ def instantiate(node: DictConfig) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, (ValueError, OSError)) and error.__cause__.__cause__ is None:
             raise error.__cause__ from None  # our own words
+        missing = re.search(r"No module named '(\w+)", str(error))
+        if missing is not None:
+            extras = "it comes with an extra: pip install zoomsr[search], zoomsr[slurm], zoomsr[ray]"
+            raise ValueError(f"{missing.group(1)} is not installed; {extras}") from None
         raise ValueError(" ".join(str(error).split())) from None
 
 
@@ -77,6 +81,19 @@ def sweep_directory() -> Path | None:
     """The sweep's directory; None when the command is no sweep."""
     hydra_config = HydraConfig.get()
     return Path(hydra_config.sweep.dir).absolute() if hydra_config.mode == RunMode.MULTIRUN else None
+
+
+def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
+    """Within a running command: its settings with further overrides, resolved, for a run in ``run_dir``."""
+    outer = HydraConfig.instance().cfg
+    own = [text for text in HydraConfig.get().overrides.task if not text.lstrip("+~").startswith("hparams_search")]
+    name = HydraConfig.get().job.config_name
+    config = compose(name, [*own, *overrides, f"run_dir='{run_dir}'"], return_hydra_config=True)
+    try:
+        HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
+        return plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+    finally:
+        HydraConfig.instance().cfg = outer
 
 
 def _discard_unused_run(began: float) -> None:

@@ -154,36 +154,41 @@ def measure(
     return torch.cat([scores, band_errors(*grey)])
 
 
-class ImageScores(Metric):
-    """Collects ``measure`` per image and takes the mean over images.
+class ByImage(Metric):
+    """Rows of numbers by image index.
 
-    Scores are kept by image index, so that an image that a distributed sampler repeats counts once, and the mean has
-    the same bits for any batch size and any number of ranks.
-
-    Args:
-        protocol: what is rounded.
-        border: pixels to shave off every side: the scale.
+    An image that two ranks have measured counts once, and a mean over images has the same bits for any batch size and
+    any number of ranks.
     """
 
     full_state_update = False
     index: list[Tensor]
     values: list[Tensor]
 
-    def __init__(self, *, protocol: Protocol, border: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.protocol = protocol
-        self.border = border
         self.add_state("index", default=[], dist_reduce_fx="cat")
         self.add_state("values", default=[], dist_reduce_fx="cat")
 
-    def update(self, sr: Tensor, hr: Tensor, index: Tensor) -> None:
-        """Args: sr, hr (N, C, H, W) on [0, 1]; index (N,), the image's number in its set."""
-        for one_sr, one_hr in zip(sr, hr, strict=True):
-            self.values.append(measure(one_sr, one_hr, protocol=self.protocol, border=self.border)[None])
+    def update(self, index: Tensor, rows: Tensor) -> None:
+        """Args: index (N,), the images' numbers in their set; rows (N, k)."""
         self.index.append(index)
+        self.values.append(rows)
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Image numbers (n,) in rising order, each once, and their rows (n, k)."""
+        index, first = _first_of_each(dim_zero_cat(self.index))
+        return index, dim_zero_cat(self.values)[first]
+
+    def rows(self) -> dict[int, list[float]]:
+        """Image number to row, over all ranks, since the last call."""
+        index, values = self.compute()
+        self.reset()
+        numbers = index.reshape(-1).tolist()  # torchmetrics squeezes what has one element
+        return dict(zip(numbers, values.reshape(len(numbers), -1).tolist(), strict=True))
 
     def state(self) -> dict[str, list[Tensor]]:
-        """What was collected on this rank since the last ``collect``, for a checkpoint."""
+        """What was collected on this rank since the last call of ``rows``, for a checkpoint."""
         return {"index": list(self.index), "values": list(self.values)}
 
     def resume(self, state: dict[str, list[Tensor]]) -> None:
@@ -192,17 +197,29 @@ class ImageScores(Metric):
         self.values = [part.to(self.device) for part in state["values"]]
         self._update_count = len(self.index)  # else torchmetrics warns that nothing was collected
 
-    def compute(self) -> tuple[Tensor, Tensor]:
-        """Image numbers (n,) in rising order, each once, and their scores (n, 9) in the order of ``METRICS``."""
-        index, first = _first_of_each(dim_zero_cat(self.index))
-        return index, dim_zero_cat(self.values)[first]
+
+class ImageScores(ByImage):
+    """``measure`` of each image.
+
+    Args:
+        protocol: what is rounded.
+        border: pixels to shave off every side: the scale.
+    """
+
+    def __init__(self, *, protocol: Protocol, border: int) -> None:
+        super().__init__()
+        self.protocol = protocol
+        self.border = border
+
+    def update(self, sr: Tensor, hr: Tensor, index: Tensor) -> None:  # type: ignore[override]  # it makes the rows
+        """Args: sr, hr (N, C, H, W) on [0, 1]; index (N,), the image's number in its set."""
+        pairs = zip(sr, hr, strict=True)
+        rows = [measure(one_sr, one_hr, protocol=self.protocol, border=self.border) for one_sr, one_hr in pairs]
+        super().update(index, torch.stack(rows))
 
     def collect(self) -> dict[int, ImageScore]:
         """Image number to score, over all ranks, since the last call."""
-        index, values = self.compute()
-        self.reset()
-        rows = values.reshape(-1, len(METRICS)).tolist()  # torchmetrics squeezes what has one element
-        return {number: ImageScore(*row) for number, row in zip(index.reshape(-1).tolist(), rows, strict=True)}
+        return {number: ImageScore(*row) for number, row in self.rows().items()}
 
 
 def mean_score(scores: list[ImageScore]) -> ImageScore:

@@ -10,11 +10,12 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.metrics import MODERN, ImageScore, ImageScores, Protocol, mean_score
+from zoomsr.metrics import MODERN, ByImage, ImageScore, ImageScores, Protocol, mean_score
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 
@@ -37,8 +38,6 @@ class ZoomModule(LightningModule):
         train_metrics_every: training metrics use each n-th batch, because SSIM costs as much as a small net's step.
     """
 
-    _losses: Tensor
-
     def __init__(
         self,
         net: nn.Module,
@@ -55,13 +54,13 @@ class ZoomModule(LightningModule):
         self.protocol = protocol
         self.test_scores: dict[str, dict[int, ImageScore]] = {}
         self._train_mae: float | None = None
-        self.register_buffer("_losses", torch.zeros(()), persistent=False)  # of the epoch, summed on the device
-        self._n_losses = 0
+        self._losses, self._n_losses = torch.zeros(()), 0  # of the epoch, summed on the device; no buffer: a rank's own
         self._optimizer = optimizer
         self._schedule = schedule
         self._train_metrics_every = train_metrics_every
         scale = scale_of(net)
         self._bicubic = Bicubic(scale)
+        self._val_loss = ByImage()
         self._train_metric, self._val_metric, self._test_metric, self._bicubic_metric = (
             ImageScores(protocol=protocol, border=scale) for _ in range(4)
         )
@@ -71,10 +70,22 @@ class ZoomModule(LightningModule):
         sr: Tensor = self.net(lr)
         return sr
 
+    def on_fit_start(self) -> None:
+        """Ranks may hold out different numbers of photographs, so no forward pass may wait for another rank's."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.broadcast_buffers = wrapped.forward_sync_buffers = False
+
+    def on_validation_epoch_start(self) -> None:
+        """Measure with the first rank's buffers, which are saved: each rank has running statistics of its own."""
+        if self.trainer.world_size > 1:
+            for buffer in self.net.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         sr, loss = self._step(batch)
-        self._losses += loss.detach()
+        self._losses = self._losses.to(loss.device) + loss.detach()
         self._n_losses += 1
         if batch_idx % self._train_metrics_every == 0:
             _update(self._train_metric, sr, batch)
@@ -86,16 +97,19 @@ class ZoomModule(LightningModule):
             self._train_mae = self._log_means("train", self._train_metric.collect()).mae
             self.log("train/loss", self._losses / self._n_losses, logger=False, sync_dist=True)
             self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
-            self._losses, self._n_losses = torch.zeros_like(self._losses), 0
+            self._losses, self._n_losses = torch.zeros(()), 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure held-out patches."""
-        sr, loss = self._step(batch)
-        self.log("val/loss", loss, on_epoch=True, batch_size=len(sr), sync_dist=True, logger=False)
+        sr = self(batch["lr"])
+        losses = [self.loss(one[None], truth[None]) for one, truth in zip(sr, batch["hr"], strict=True)]
+        self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
         _update(self._val_metric, sr, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over images."""
+        losses = [loss for (loss,) in self._val_loss.rows().values()]
+        self.log("val/loss", sum(losses) / len(losses), logger=False, sync_dist=False)
         mean = self._log_means("val", self._val_metric.collect())
         if self._train_mae is not None and not self.trainer.sanity_checking:
             self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
@@ -129,7 +143,7 @@ class ZoomModule(LightningModule):
 
     def resume_epoch(self, state: dict[str, Any]) -> None:
         """Put back what ``epoch_so_far`` gave."""
-        self._losses, self._n_losses = state["losses"].to(self.device), state["n_losses"]
+        self._losses, self._n_losses = state["losses"], state["n_losses"]
         self._train_metric.resume(state["scores"])
 
     def _log_means(self, split: Split, scores: dict[int, ImageScore]) -> ImageScore:

@@ -33,7 +33,7 @@ _COLUMNS = {
 def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Mean metrics by name, in the order given; the best value of each column is bold."""
     table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for label, _ in _COLUMNS.values():
         table.add_column(label, justify="right")
     best = {key: (min if key == "mae" else max)(row[key] for row in rows.values()) for key in _COLUMNS}

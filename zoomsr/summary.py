@@ -64,6 +64,7 @@ def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     for logger in trainer.loggers:
         logger.log_hyperparams(scalars, metrics)
+        logger.finalize("success")  # the trainer has finalized it before these were written
 
 
 def say_result(run_dir: Path) -> None:

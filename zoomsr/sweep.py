@@ -22,17 +22,32 @@ def finish(jobs: Sequence[Job], launcher: Launcher, *, sweep_dir: Path) -> None:
     if len(missing) < len(jobs):
         say({"sweep": f"{len(jobs) - len(missing)} of {len(jobs)} jobs are finished already"})
     launcher.run(missing)
+    if code := report(jobs, sweep_dir, again=f"python -m zoomsr.train sweep_resume={short(sweep_dir)}"):
+        sys.exit(code)
+
+
+def report(jobs: Sequence[Job], folder: Path, *, again: str) -> int:
+    """Print the table, and what became of each job that is not in it.
+
+    Args:
+        jobs: of a sweep or a search.
+        folder: theirs.
+        again: the command that runs what is missing.
+
+    Returns:
+        The exit code: 0 when every job is finished, or given up by a search.
+    """
     statuses = {job: job.status() for job in jobs}
-    _print_table([job for job in jobs if job.is_finished], sweep_dir)
+    _print_table([job for job in jobs if job.is_finished], folder)
     lacking = {job: status for job, status in statuses.items() if not job.is_finished}
     for job, status in lacking.items():
         log = job.path / OUTPUT
         why = status.get("error") or ("the search gave it up" if status["state"] == "pruned" else "")
         say({str(status["state"]): f"{job.path.name}  {why}  {short(log) if log.is_file() else ''}".rstrip()})
-    if any(status["state"] != "pruned" for status in lacking.values()):
-        say({"next": f"python -m zoomsr.train sweep_resume={short(sweep_dir)} runs what is missing"})
-        stopped = any(status.get("exit_code") in STOPPED for status in lacking.values())
-        sys.exit(STOPPED[0] if stopped else 1)
+    if all(status["state"] == "pruned" for status in lacking.values()):
+        return 0
+    say({"next": f"{again} runs what is missing"})
+    return STOPPED[0] if any(status.get("exit_code") in STOPPED for status in lacking.values()) else 1
 
 
 def _print_table(finished: Sequence[Job], sweep_dir: Path) -> None:

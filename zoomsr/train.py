@@ -28,7 +28,7 @@ def main() -> None:
 
 def _task(sweep: _Sweep, config: DictConfig) -> None:
     if config.get("hparams_search") is not None:
-        instantiate(config.hparams_search).run(instantiate(config.launcher))
+        sweep.search(config)
     elif sweep_directory() is not None:
         sweep.add(config)
     elif config.replay is not None:
@@ -47,12 +47,12 @@ def _run(config: DictConfig) -> None:
         for line in differences(job.settings(), settings) if config.ckpt == LAST and job.exists else ():
             say({"changed": line})
         job = Job.freeze(settings)
-    if ranks > 1 or launcher.runs_here:
+    if ranks > 1:
         # Heavy imports wait until Hydra has read the command line, so that --help and a typing error answer at once.
         from zoomsr.training import train
 
         train(settings)
-    elif code := launcher.run([job])[0]:
+    elif code := launcher.run_alone(job):
         sys.exit(code)
 
 
@@ -70,6 +70,7 @@ class _Sweep:
     def __init__(self, *, resumes: bool) -> None:
         self._resumes = resumes
         self._jobs: list[Job] = []
+        self._code = 0
         self._config: DictConfig | None = None
         self._folder: Path | None = None
 
@@ -84,12 +85,17 @@ class _Sweep:
         self._jobs.append(job)
         self._config, self._folder = config, sweep_directory()
 
+    def search(self, config: DictConfig) -> None:
+        """Search at once: what a trial is given depends on those before it."""
+        self._code = instantiate(config.hparams_search).run(instantiate(config.launcher)) or self._code
+
     def finish(self) -> None:
-        """Run what is missing and print the table."""
+        """Run what is missing, print the table, and exit as the worst of them."""
         if self._config is not None and self._folder is not None:
             from zoomsr.sweep import finish
 
             finish(self._jobs, instantiate(self._config.launcher), sweep_dir=self._folder)
+        sys.exit(self._code)
 
 
 if __name__ == "__main__":

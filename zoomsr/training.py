@@ -107,7 +107,8 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
         return None
-    path = newest_intact(Path(config.run_dir) / "checkpoints") if config.ckpt == LAST else Path(config.ckpt)
+    run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
+    path = newest_intact(run / "checkpoints") if run.is_dir() else run
     if path is None:
         return None  # a job of a sweep, or of a cluster, that starts for the first time
     weights = Weights.read(path)

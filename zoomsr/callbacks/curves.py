@@ -44,11 +44,13 @@ class Curves(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write the loss and the learning rate of every n-th step, before a checkpoint could be saved without them."""
-        step = trainer.global_step
-        if trainer.loggers and step % self._every_n_steps == 0 and outputs is not None:
+        step, accumulated = trainer.global_step, trainer.accumulate_grad_batches
+        has_stepped = (batch_idx + 1) % accumulated == 0 or trainer.is_last_batch
+        if has_stepped and step % self._every_n_steps == 0 and outputs is not None:
+            loss = float(outputs["loss"]) * accumulated  # the trainer has divided it
             learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
             for logger in trainer.loggers:
-                logger.log_metrics({"train/loss": float(outputs["loss"]), "optim/learning_rate": learning_rate}, step)
+                logger.log_metrics({"train/loss": loss, "optim/learning_rate": learning_rate}, step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's points."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -93,6 +94,7 @@ class Results(Callback):
             "net": {
                 "name": self._net_name,
                 "params": sum(parameter.numel() for parameter in module.net.parameters()),
+                "latency_ms": _latency_ms(module),
                 "config": self._net_config,
             },
             "degradation": repr(data.degradation),
@@ -114,6 +116,17 @@ def _tested_epoch(trainer: Trainer) -> int:
     """Of the weights that were tested, counted from 1; 0 where nothing was trained."""
     path = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1 if path else 0
+
+
+def _latency_ms(module: ZoomModule, *, side: int = 128, repeats: int = 5) -> float:
+    """Median time in which the net enlarges one picture of ``side`` x ``side`` lr pixels, on the run's device."""
+    lr = torch.zeros(1, 3, side, side, device=module.device)
+    times = []
+    for _ in range(repeats + 1):  # the first one warms up
+        start = time.perf_counter()
+        float(module(lr).mean())  # waits for the device
+        times.append(time.perf_counter() - start)
+    return round(1000 * statistics.median(times[1:]), 3)
 
 
 def epoch_metrics(trainer: Trainer) -> dict[str, float]:

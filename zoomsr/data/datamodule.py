@@ -152,7 +152,8 @@ class PairsDataModule(LightningDataModule):
         return torch.stack([self.degradation.down(one, generator.manual_seed(seed)) for one, seed in images])
 
     def _measuring(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
-        share = range(self._rank, len(dataset), self._world_size)
+        # A rank without a photograph of its own measures the first one again, which counts once.
+        share = range(self._rank, len(dataset), self._world_size) or range(1)
         return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=self._device.type == "cuda")
 
     def _is_resident(self, patches: RandomPatches, device: torch.device) -> bool:

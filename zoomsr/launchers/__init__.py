@@ -12,15 +12,14 @@ class Launcher(Protocol):
     """Runs jobs, several at once where there is room."""
 
     @property
-    def runs_here(self) -> bool:
-        """Whether a single job, which is no part of a sweep, may run in the process that asks."""
-        ...
-
-    @property
     def room(self) -> int:
         """How many jobs run at once: what a search asks for at a time."""
         ...
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
         """Run all of them, whatever becomes of each; their exit codes, in order. Each is recorded in its job."""
+        ...
+
+    def run_alone(self, job: Job) -> int:
+        """Run a job that is no part of a sweep, and show what it says as it is; its exit code."""
         ...

@@ -38,14 +38,9 @@ class Local:
             raise ValueError(f"launcher.slots {slots} must be at least 1")
         found = _gpus() if gpus is None and accelerator != "cpu" else [str(gpu) for gpu in gpus or []]
         self._shares = _shares(found, devices, slots)
-        self._runs_here = devices in (1, "1") or (devices in ("auto", -1, "-1") and len(found) < 2)
+        self._has_ranks = devices not in (1, "1") and not (devices in ("auto", -1, "-1") and len(found) < 2)
         self._stopping = threading.Event()
         self._running: set[Process] = set()
-
-    @property
-    def runs_here(self) -> bool:
-        """See ``Launcher``: with one device there are no ranks to start."""
-        return self._runs_here
 
     @property
     def room(self) -> int:
@@ -61,17 +56,27 @@ class Local:
         def carry_out(job: Job) -> int:
             share = free.get()
             try:
-                return self._run(job, share, alone=len(jobs) == 1)
+                return self._run(job, share, label=f"[{job.path.name}] ")
             finally:
                 free.put(share)
 
         with _signals_to(self._stop), ThreadPoolExecutor(self.room) as pool:
             return list(pool.map(carry_out, jobs))
 
-    def _run(self, job: Job, share: dict[str, str], *, alone: bool) -> int:
+    def run_alone(self, job: Job) -> int:
+        """See ``Launcher``: in this very process where there is one device, and so no ranks to start."""
+        if self._has_ranks:
+            with _signals_to(self._stop):
+                return self._run(job, {}, label=None)
+        from zoomsr.training import train  # heavy: a sweep does without it
+
+        train(job.settings())
+        return 0
+
+    def _run(self, job: Job, share: dict[str, str], *, label: str | None) -> int:
         if self._stopping.is_set():
             return STOPPED[0]
-        process = Process(job, environment=share, label=None if alone else f"[{job.path.name}] ")
+        process = Process(job, environment=share, label=label)
         self._running.add(process)
         try:
             return process.wait()

@@ -23,8 +23,6 @@ class Ray:
         retries: after the loss of a node.
     """
 
-    runs_here = False
-
     def __init__(
         self,
         *,
@@ -49,6 +47,10 @@ class Ray:
         total = self._connected().cluster_resources()
         fits = [total.get(name, 0) // need for name, need in self._wanted().items() if need]
         return max(1, int(min(fits, default=1)))
+
+    def run_alone(self, job: Job) -> int:
+        """See ``Launcher``."""
+        return self.run([job])[0]
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
         """See ``Launcher``. Ctrl-C stops the jobs, which save where they are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +29,6 @@ class Slurm:
         parameters: further options of sbatch: ``{account: mine, constraint: a100}``.
         folder: for submitit's scripts and logs.
     """
-
-    runs_here = False
 
     def __init__(
         self,
@@ -62,6 +59,10 @@ class Slurm:
             self._options["slurm_gpus_per_node"] = devices
         if partition is not None:
             self._options["slurm_partition"] = partition
+
+    def run_alone(self, job: Job) -> int:
+        """See ``Launcher``."""
+        return self.run([job])[0]
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
         """Submit, and wait. Ctrl-C stops the waiting alone: what was submitted runs on."""

@@ -1,0 +1,63 @@
+"""Checkpoints are whole or not there, and what is damaged is passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
+from zoomsr.weights import Weights, is_intact
+
+
+def _flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    place = data.index(torch.arange(1000.0).numpy().tobytes()[400:440])  # in the middle of a tensor
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def test_the_one_before_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    for number in range(3):
+        AtomicCheckpoints().save_checkpoint({"number": number}, tmp_path / "last.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    assert [torch.load(tmp_path / f"{name}.ckpt")["number"] for name in ("last", "previous")] == [2, 1]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    AtomicCheckpoints().save_checkpoint({"number": 0}, tmp_path / "last.ckpt")
+
+    def full(checkpoint: object, file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpoints().save_checkpoint({"number": 1}, tmp_path / "last.ckpt")
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(tmp_path / "last.ckpt")["number"] == 0
+
+
+def test_one_flipped_bit_is_seen_and_the_one_before_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        AtomicCheckpoints().save_checkpoint({"weights": torch.arange(1000.0)}, tmp_path / "last.ckpt")
+    assert newest_intact(tmp_path) == tmp_path / "last.ckpt"
+    _flip_a_byte(tmp_path / "last.ckpt")
+    assert not is_intact(tmp_path / "last.ckpt")
+    assert newest_intact(tmp_path) == tmp_path / "previous.ckpt"
+    assert "last.ckpt is passed over" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged: a check sum"):
+        Weights.read(tmp_path / "last.ckpt")
+
+
+def test_a_truncated_file_is_damaged_and_no_file_is_none(tmp_path: Path) -> None:
+    assert newest_intact(tmp_path) is None
+    AtomicCheckpoints().save_checkpoint({"weights": torch.arange(1000.0)}, tmp_path / "last.ckpt")
+    whole = (tmp_path / "last.ckpt").read_bytes()
+    (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="every checkpoint in .* is damaged"):
+        newest_intact(tmp_path)
