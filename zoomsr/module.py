@@ -54,7 +54,7 @@ class ZoomModule(LightningModule):
         self.protocol = protocol
         self.test_scores: dict[str, dict[int, ImageScore]] = {}
         self._train_mae: float | None = None
-        self._losses, self._n_losses = torch.zeros(()), 0  # of the epoch, summed on the device; no buffer: a rank's own
+        self._losses, self._n_losses = torch.zeros(()), torch.zeros(())  # of the epoch, summed on the device; no buffer: a rank's own
         self._optimizer = optimizer
         self._schedule = schedule
         self._train_metrics_every = train_metrics_every
@@ -85,8 +85,9 @@ class ZoomModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         sr, loss = self._step(batch)
-        self._losses = self._losses.to(loss.device) + loss.detach()
-        self._n_losses += 1
+        is_number = loss.isfinite()  # the guard may leave such a batch out; the epoch's means do
+        self._losses = self._losses.to(loss.device) + torch.where(is_number, loss.detach(), 0)
+        self._n_losses = self._n_losses.to(loss.device) + is_number
         if batch_idx % self._train_metrics_every == 0:
             _update(self._train_metric, sr, batch)
         return loss
@@ -94,10 +95,12 @@ class ZoomModule(LightningModule):
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
         if self.trainer.is_last_batch:
-            self._train_mae = self._log_means("train", self._train_metric.collect()).mae
+            scores = self._train_metric.collect()
+            numbers = {image: score for image, score in scores.items() if math.isfinite(score.mae)}
+            self._train_mae = self._log_means("train", numbers or scores).mae
             self.log("train/loss", self._losses / self._n_losses, logger=False, sync_dist=True)
             self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
-            self._losses, self._n_losses = torch.zeros(()), 0
+            self._losses, self._n_losses = torch.zeros(()), torch.zeros(())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure held-out patches."""

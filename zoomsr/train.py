@@ -40,7 +40,7 @@ def _task(sweep: _Sweep, config: DictConfig) -> None:
 
 
 def _run(config: DictConfig) -> None:
-    settings, launcher = plain(config), instantiate(config.launcher)
+    settings = plain(config)
     job = Job(Path(config.run_dir))
     ranks = _started_ranks()
     if ranks == 1 or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0":
@@ -52,7 +52,7 @@ def _run(config: DictConfig) -> None:
         from zoomsr.training import train
 
         train(settings)
-    elif code := launcher.run_alone(job):
+    elif code := instantiate(config.launcher).run_alone(job):
         sys.exit(code)
 
 
@@ -95,7 +95,8 @@ class _Sweep:
             from zoomsr.sweep import finish
 
             finish(self._jobs, instantiate(self._config.launcher), sweep_dir=self._folder)
-        sys.exit(self._code)
+        if self._code:
+            sys.exit(self._code)
 
 
 if __name__ == "__main__":

@@ -76,11 +76,14 @@ class Guard(Callback):
             self._judge_earlier(trainer, pl_module)
             self._earlier = answer, step
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge the epoch's last step, and log what was left out."""
-        self._judge_earlier(trainer, pl_module)
-        if self._skips:
-            pl_module.log("train/skipped", float(self._skipped), logger=False)
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """After the epoch's last step: judge it, and log what was left out so far."""
+        if trainer.is_last_batch:
+            self._judge_earlier(trainer, pl_module)
+            if self._skips:
+                pl_module.log("train/skipped", float(self._skipped), logger=False, sync_dist=False)
 
     def state_dict(self) -> dict[str, Any]:
         """The count, so that a resumed run counts on."""

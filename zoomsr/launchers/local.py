@@ -21,6 +21,7 @@ class Local:
 
     Args:
         devices: GPUs that a job uses; ``auto`` or -1 for all, a list for these.
+        num_nodes: of a job: 1, because this is one machine.
         accelerator: ``cpu`` leaves GPUs out of account.
         slots: jobs at once; None for as many as the GPUs make room for, and one on a CPU.
         gpus: the GPUs to share out, as CUDA_VISIBLE_DEVICES names them; None for all of the machine.
@@ -30,10 +31,14 @@ class Local:
         self,
         *,
         devices: int | str | list[int],
+        num_nodes: int = 1,
         accelerator: str = "auto",
         slots: int | None = None,
         gpus: list[str] | None = None,
     ) -> None:
+        if num_nodes != 1:
+            advice = "start the command on every node with torchrun, or let SLURM do it with launcher=slurm"
+            raise ValueError(f"trainer.num_nodes={num_nodes}, and this is one machine: {advice}")
         if slots is not None and slots < 1:
             raise ValueError(f"launcher.slots {slots} must be at least 1")
         found = _gpus() if gpus is None and accelerator != "cpu" else [str(gpu) for gpu in gpus or []]

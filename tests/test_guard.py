@@ -1,0 +1,129 @@
+"""A loss that is no number stops the run, says why, and can be looked at again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from zoomsr.diagnosis import diagnose, first_wrong
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.runs import Run
+
+Train = Callable[..., Run]
+
+
+class Fragile(SRCNN):
+    """Divides by the brightest pixel of each patch: by nought where a patch is black."""
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        brightest = lr.amax((1, 2, 3), keepdim=True)
+        return super().forward(lr / brightest) * brightest
+
+
+@pytest.fixture
+def black(photos: Path) -> None:
+    """One of the photographs to train on is black."""
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(photos / "0.png")
+
+
+def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        train(*overrides)
+    assert stop.value.code == 1
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return line
+
+
+@pytest.mark.usefixtures("black")
+def test_it_stops_at_that_step_and_names_layer_photograph_and_place(
+    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    line = _fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2")
+    step = int(re.search(r"L1Loss is nan at step (\d+), epoch 1", line).group(1))  # type: ignore[union-attr]
+    assert "comes out of net.upscale (Upscale)" in line
+    named = re.findall(r"(\S+) at \((\d+), (\d+)\) turned \d", line)
+    assert len(named) == 2
+    assert "0.png" in {name for name, _, _ in named}
+    assert all(int(left) <= 64 - 32 and int(top) <= 48 - 32 for _, left, top in named)
+    kept = torch.load(tmp_path / "run0" / f"replay_step{step}.pt", weights_only=True)
+    black = [int(picture.max() == 0) for picture in kept["batch"]["hr"]]
+    assert black == [int(name == "0.png") for name, _, _ in named]
+    assert all(torch.isfinite(value).all() for value in kept["net"].values())  # as they were before the step
+
+
+def test_a_kept_batch_shows_every_layer_and_where_it_goes_wrong(
+    train: Train, command: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = _fails(train, capsys, "optimizer=sgd", "optimizer.lr=1e20", "loss=mse", "trainer.gradient_clip_val=null")
+    wrong = re.search(r"comes out of (net\.\S+ \(\w+\)|loss \(MSELoss\))", line).group(1)  # type: ignore[union-attr]
+    file = re.search(r"replay=(\S+)", line).group(1)  # type: ignore[union-attr]
+    command(f"replay={file}")
+    shown = capsys.readouterr().out
+    assert "net.patch_extraction (Conv2d)" in shown
+    assert f"{wrong} is where it goes wrong" in " ".join(shown.split())
+
+
+@pytest.mark.usefixtures("black")
+def test_skip_leaves_such_batches_out_and_counts_them(train: Train) -> None:
+    run = train(
+        *("model._target_=test_guard.Fragile", "callbacks.guard.on_nonfinite=skip", "data.batch_size=1"),
+        *("trainer.max_epochs=2", "callbacks.loader_wait=null"),
+    )
+    assert [row["train/skipped"] for row in run.epochs] == [4, 8]  # 4 black patches in an epoch
+    weights = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert run.means()["srcnn"]["psnr_y"] > 15
+
+
+def test_a_strangers_batch_does_not_run_code(
+    command: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "channels": 3}
+    for settings, message in (
+        ({"model": {"_target_": "os.system", "command": "true"}, "loss": {}}, "which is no net of zoomsr"),
+        ({"model": model, "loss": {"_target_": "os.system", "command": "true"}}, "which is no loss"),
+    ):
+        kept = {"batch": {}, "net": SRCNN(scale=2, channels=3).state_dict(), "hyper_parameters": settings}
+        torch.save(kept, tmp_path / "stranger.pt")
+        with pytest.raises(SystemExit):
+            command(f"replay={tmp_path}/stranger.pt")
+        assert message in capsys.readouterr().err
+
+
+def test_a_full_device_says_which_settings_to_lower(
+    train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(SRCNN, "forward", full)
+    line = _fails(train, capsys, "data.batch_size=4", "trainer.num_sanity_val_steps=0")
+    assert "data.batch_size=2 (now 4) with trainer.accumulate_grad_batches=2 trains the same" in line
+    assert "data.patch=16 (now 32)" in line
+    assert "Tried to allocate" not in line or "2" in line
+
+
+def test_the_first_wrong_layer_is_the_first_that_ran() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.second = nn.Hardtanh()
+            self.first = nn.Identity()
+
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            return self.second(torch.log(self.first(lr)))
+
+    pictures = torch.ones(1, 3, 4, 4)
+    assert first_wrong(diagnose(Net(), nn.L1Loss(), lr=pictures, hr=pictures)) is None
+    found = diagnose(Net(), nn.L1Loss(), lr=-pictures, hr=pictures)
+    assert list(found) == ["net.first (Identity)", "net.second (Hardtanh)", "net (Net)", "loss (L1Loss)"]
+    assert found["net.first (Identity)"] == 1
+    assert first_wrong(found) == "net.second (Hardtanh)"
