@@ -29,6 +29,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_ordinary_command_stays_as_it_is() -> None:
     for arguments in (["model=unet", "seed=2"], ["-m", "model=unet,vdsr"], ["--help"], ["ckpt=null"]):
         assert completed(arguments) == arguments
+    assert completed(["model=unet,vdsr", "-m", "seed=2"]) == ["-m", "model=unet,vdsr", "seed=2"]
 
 
 @pytest.mark.parametrize("ckpt", ["last", "{runs}/new", "{runs}/new/checkpoints/last.ckpt"])

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,12 +133,12 @@ def test_a_sweep_where_jobs_crash_finishes_the_others_and_goes_on_later(
 
 @pytest.mark.slow
 def test_eight_jobs_of_which_two_crash(tmp_path: Path, photos: Path) -> None:
-    code, said = _command(tmp_path, photos, "-m", "seed=1,2,3,4", "data.patch=32,4000,32", "launcher.slots=2")
+    code, said = _command(tmp_path, photos, "-m", "seed=1,2", "data.patch=16,24,32,4000", "launcher.slots=2")
     assert code == 1
     states = [Job(path).status()["state"] for path in sorted(_sweep(tmp_path).glob("*_srcnn"))]
-    assert sorted(states) == ["failed"] * 4 + ["finished"] * 8
-    assert said.split("ranked")[-1].count("│ seed=") == 8
-    assert len(re.findall(r"failed +\d+_srcnn +.*smaller than the training patch", said)) == 4
+    assert sorted(states) == ["failed"] * 2 + ["finished"] * 6
+    assert len(re.findall(r"│ data\.patch=\d+ seed=\d ", said.split("ranked")[-1])) == 6
+    assert len(re.findall(r"failed +\d+_srcnn +.*smaller than the training patch", said)) == 2
 
 
 @pytest.mark.slow
@@ -244,13 +243,3 @@ def test_an_interrupted_sweep_saves_its_job_and_goes_on_with_it(tmp_path: Path, 
     assert not (sweep / "1_srcnn" / "checkpoints").exists()  # it was not started any more
     done = torch.load(sweep / "0_srcnn" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"]
     assert done >= 2
-
-
-@pytest.mark.slow
-def test_the_first_step_comes_soon(tmp_path: Path) -> None:
-    """The figure is the benchmarks'; this holds that a run of one step on the sample ends at all, and quickly."""
-    start = time.monotonic()
-    arguments = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
-    run = [*arguments, "trainer=cpu", "data=sample", f"hydra.run.dir={tmp_path}/run"]
-    subprocess.run([sys.executable, "-m", "zoomsr.train", *run], check=True, capture_output=True, timeout=120)
-    assert time.monotonic() - start < 120

@@ -114,9 +114,7 @@ def _fingerprint(job: Job) -> dict[str, str]:
 
 def _logged(job: Job) -> tuple[list[dict[str, float]], dict[str, list[tuple[int, float]]]]:
     """Every number in metrics.csv and in TensorBoard, without clocks."""
-    rows = [
-        {key: row[key] for key in row if key not in CLOCKS} for row in read_rows(job.path / "metrics.csv")
-    ]
+    rows = [{key: row[key] for key in row if key not in CLOCKS} for row in read_rows(job.path / "metrics.csv")]
     events = EventAccumulator(str(job.path / "tensorboard"), size_guidance={"scalars": 0}).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if tag not in CLOCKS]
     return rows, {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}

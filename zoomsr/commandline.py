@@ -12,6 +12,7 @@ import yaml
 
 _CHECKPOINTS = "checkpoints"
 LAST = "last"
+_MULTIRUN = ("-m", "--multirun")
 LAST_CKPT, PREVIOUS_CKPT = "last.ckpt", "previous.ckpt"
 
 
@@ -24,18 +25,20 @@ def completed(arguments: Sequence[str]) -> list[str]:
     Raises:
         ValueError: there is no such run or sweep.
     """
+    # Hydra's parser wants its flags together; where -m stands says nothing.
+    arguments = sorted(arguments, key=lambda text: text not in _MULTIRUN)
     given = dict(text.split("=", 1) for text in arguments if "=" in text)
     if "sweep_resume" in given:
         return _sweep(Path(given["sweep_resume"]), [text for text in arguments if not text.startswith("sweep_resume=")])
     ckpt = given.get("ckpt", "null")
-    if ckpt in ("null", "") or given.get("ckpt_mode") == "weights" or "-m" in arguments or "--multirun" in arguments:
-        return list(arguments)
+    if ckpt in ("null", "") or given.get("ckpt_mode") == "weights" or set(_MULTIRUN) & set(arguments):
+        return arguments
     own_dir = given.get("hydra.run.dir")
     if own_dir is not None and ckpt != LAST:
-        return list(arguments)  # from there, but in a directory of its own
+        return arguments  # from there, but in a directory of its own
     run_dir = _run_dir(ckpt) if own_dir is None else Path(own_dir)
     if run_dir is None or not (run_dir / ".hydra" / "overrides.yaml").is_file():
-        return list(arguments)  # another file: a new run starts from where it stood
+        return arguments  # another file: a new run starts from where it stood
     own = [text for text in arguments if not re.match(r"(ckpt|hydra\.run\.dir)=", text)]
     settings = _merged(yaml.safe_load((run_dir / ".hydra" / "overrides.yaml").read_text()) or [], own)
     return [*settings, f"ckpt={LAST}", f"hydra.run.dir={run_dir}"]

@@ -86,7 +86,7 @@ def sweep_directory() -> Path | None:
 def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
     """Within a running command: its settings with further overrides, resolved, for a run in ``run_dir``."""
     outer = HydraConfig.instance().cfg
-    own = [text for text in HydraConfig.get().overrides.task if not text.lstrip("+~").startswith("hparams_search")]
+    own = HydraConfig.get().overrides.task
     name = HydraConfig.get().job.config_name
     config = compose(name, [*own, *overrides, f"run_dir='{run_dir}'"], return_hydra_config=True)
     try:

@@ -54,7 +54,10 @@ class ZoomModule(LightningModule):
         self.protocol = protocol
         self.test_scores: dict[str, dict[int, ImageScore]] = {}
         self._train_mae: float | None = None
-        self._losses, self._n_losses = torch.zeros(()), torch.zeros(())  # of the epoch, summed on the device; no buffer: a rank's own
+        self._losses, self._n_losses = (
+            torch.zeros(()),
+            torch.zeros(()),
+        )  # of the epoch, summed on the device; no buffer: a rank's own
         self._optimizer = optimizer
         self._schedule = schedule
         self._train_metrics_every = train_metrics_every

@@ -14,6 +14,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
+from zoomsr.callbacks.pruning import STUDY, storage
 from zoomsr.commandline import LAST
 from zoomsr.config import compose_again
 from zoomsr.jobs import Job
@@ -21,8 +22,6 @@ from zoomsr.launchers import Launcher
 from zoomsr.runs import Run, write_text
 from zoomsr.screen import say, short
 from zoomsr.sweep import report
-
-_STUDY = "zoomsr"
 
 
 class Search:
@@ -34,7 +33,6 @@ class Search:
         space: overrides with a range for a value: ``optimizer.lr=tag(log,interval(1e-4,1e-2))``.
         objectives: metric to ``maximize`` or ``minimize``.
         sampler: of optuna.
-        pruner: of optuna; unused with more than one objective, which Optuna does not prune.
 
     Raises:
         ValueError: nothing to search, or an unknown direction.
@@ -48,7 +46,6 @@ class Search:
         space: Sequence[str],
         objectives: Mapping[str, Literal["maximize", "minimize"]],
         sampler: Any,
-        pruner: Any,
     ) -> None:
         if not space or not objectives:
             raise ValueError("hparams_search needs a space and an objective")
@@ -58,7 +55,7 @@ class Search:
         self._n_trials = n_trials
         self._space = _dimensions(space)
         self._objectives = dict(objectives)
-        self._sampler, self._pruner = sampler, pruner
+        self._sampler = sampler
 
     def run(self, launcher: Launcher) -> int:
         """Run trials, as many at once as there is room for; the exit code, 0 when none failed."""
@@ -86,18 +83,16 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._folder.mkdir(parents=True, exist_ok=True)
-        return optuna.create_study(
-            study_name=_STUDY,
-            storage=self._storage,
+        study = optuna.create_study(
+            study_name=STUDY,
+            storage=storage(self._folder),
             sampler=self._sampler,
-            pruner=self._pruner,
             directions=list(self._objectives.values()),
             load_if_exists=True,
         )
-
-    @property
-    def _storage(self) -> str:
-        return f"sqlite:///{self._folder.absolute() / 'study.db'}"
+        if study.trials:
+            self._sampler.reseed_rng()  # or it would ask for the first trials' settings again
+        return study
 
     def _job(self, number: int) -> Job:
         return Job(self._folder / f"trial_{number}")
@@ -111,16 +106,10 @@ class Search:
         trial = study.ask()
         job = self._job(trial.number)
         overrides = [f"{dimension.key}={dimension.suggest(trial)}" for dimension in self._space]
-        settings = compose_again(overrides, run_dir=job.path) | {"ckpt": LAST}
-        if len(self._objectives) == 1:
-            (objective,) = self._objectives
-            settings["callbacks"]["pruning"] = {
-                "_target_": "zoomsr.callbacks.pruning.Pruning",
-                "storage": self._storage,
-                "study": _STUDY,
-                "trial": trial.number,
-                "monitor": f"val/{objective}",
-            }
+        own = [f"hparams_search.folder='{self._folder}'", f"callbacks.pruning.trial={trial.number}"]
+        settings = compose_again([*overrides, *own], run_dir=job.path) | {"ckpt": LAST}
+        if len(self._objectives) > 1:  # Optuna does not prune these
+            settings["callbacks"]["pruning"] = None
         say({f"trial {trial.number}": " ".join(overrides)})
         (job.path / ".hydra").mkdir(parents=True, exist_ok=True)
         write_text(job.path / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides))
@@ -176,6 +165,10 @@ def _dimensions(overrides: Sequence[str]) -> list[_Dimension]:
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         if not override.is_sweep_override():
             raise ValueError(f"hparams_search.space: {override.input_line} leaves nothing to choose")
-        values = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else override.value()
+        values = (
+            [str(value) for value in override.sweep_string_iterator()]
+            if override.is_discrete_sweep()
+            else override.value()
+        )
         space.append(_Dimension(override.get_key_element(), values))
     return space

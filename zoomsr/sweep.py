@@ -68,7 +68,8 @@ def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
         label = " ".join(text.removeprefix("model=") for text in run.overrides if text not in shared)
         for net, row in run.means().items():
             if net != "bicubic":
-                jobs[label or net] = row
+                name = label or net
+                jobs[name if name not in jobs else f"{name} ({run.path.name})"] = row
             elif not any(_same(row, known) for known in bicubic.values()):  # jobs differ in data or degradation
                 bicubic[f"bicubic {label}" if bicubic else net] = row
     return bicubic | dict(sorted(jobs.items(), key=lambda item: -item[1]["psnr_y"]))

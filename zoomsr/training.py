@@ -90,6 +90,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
     # A run that goes on finds its own checkpoints.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+    # A machine of a cluster may well run a training by itself.
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available")
     # An epoch may be shorter than the interval of the per-step curves; the curves by epoch are there all the same.
     warnings.filterwarnings("ignore", message=r"The number of training batches .* smaller than the logging interval")
 

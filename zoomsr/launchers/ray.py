@@ -1,11 +1,18 @@
-"""Jobs on a Ray cluster, scheduled by its GPUs."""
+"""Jobs on a Ray cluster, scheduled by its cores and GPUs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, TimeoutError  # noqa: A004  # Python 3.10 has two of them
+from pathlib import Path
 from typing import Any
 
-from zoomsr.jobs import STOPPED, Job, Process
+from zoomsr.commandline import LAST, LAST_CKPT, PREVIOUS_CKPT
+from zoomsr.jobs import OUTPUT, SETTINGS, STOPPED, Job, Process
+from zoomsr.launchers.slurm import Output
 from zoomsr.screen import say
 
 
@@ -21,12 +28,15 @@ class Ray:
         address: of the cluster; None starts one on this machine, ``auto`` finds the one that runs here.
         cpus: cores of a job.
         retries: after the loss of a node.
+
+    Raises:
+        ValueError: no number of devices, several nodes, or no Ray.
     """
 
     def __init__(
         self,
         *,
-        devices: int,
+        devices: int | str | list[int],
         accelerator: str,
         num_nodes: int = 1,
         address: str | None = None,
@@ -36,62 +46,108 @@ class Ray:
         if num_nodes != 1:
             raise ValueError(f"trainer.num_nodes={num_nodes}: launcher=ray gives a job one node; use launcher=slurm")
         if not isinstance(devices, int) or devices < 1:
-            raise ValueError(f"trainer.devices={devices}: Ray needs the number of devices of a job")
+            raise ValueError(f"trainer.devices={devices}: launcher=ray needs the number of devices of a job")
+        self._ray = _ray()
         self._address = address
-        self._needs = {"num_cpus": cpus, "num_gpus": 0 if accelerator == "cpu" else devices}
+        self._needs = {"CPU": cpus, "GPU": 0 if accelerator == "cpu" else devices}
         self._retries = retries
 
     @property
     def room(self) -> int:
         """See ``Launcher``: jobs that fit into the cluster as it is now."""
-        total = self._connected().cluster_resources()
-        fits = [total.get(name, 0) // need for name, need in self._wanted().items() if need]
-        return max(1, int(min(fits, default=1)))
+        self._connect()
+        total = self._ray.cluster_resources()
+        return max(1, min(int(total.get(name, 0) // need) for name, need in self._needs.items() if need))
 
     def run_alone(self, job: Job) -> int:
         """See ``Launcher``."""
-        return self.run([job])[0]
+        return self._run({"": job})[0]
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
-        """See ``Launcher``. Ctrl-C stops the jobs, which save where they are."""
-        ray = self._connected()
-        task = ray.remote(max_retries=self._retries, **self._needs)(carry_out)
-        handles = [task.remote(job) for job in jobs]
+        """See ``Launcher``. Ctrl-C and SIGTERM stop the jobs, which save where they are."""
+        return self._run({f"[{job.path.name}] ": job for job in jobs}) if jobs else []
+
+    def _run(self, jobs: Mapping[str, Job]) -> list[int]:
+        self._connect()
+        outputs = [Output(job, label) for label, job in jobs.items()]
+        task = self._ray.remote(num_cpus=self._needs["CPU"], num_gpus=self._needs["GPU"], max_retries=self._retries)(
+            carry_out
+        )
+        handles = [task.remote(job, Path.cwd()) for job in jobs.values()]
         try:
-            codes = [_result(ray, handle) for handle in handles]
-        except KeyboardInterrupt:
+            self._wait(handles, outputs)
+        except (KeyboardInterrupt, SystemExit):  # Ray turns SIGTERM into the latter
             for handle in handles:
-                ray.cancel(handle)  # an interrupt in the task
-            codes = [STOPPED[0]] * len(jobs)
-        for job, code in zip(jobs, codes, strict=True):
-            job.record(code)
-        return codes
+                self._ray.cancel(handle)
+            self._wait(handles, outputs)
+        return [self._code(job, handle) for job, handle in zip(jobs.values(), handles, strict=True)]
 
-    def _wanted(self) -> dict[str, float]:
-        return {"CPU": self._needs["num_cpus"], "GPU": self._needs["num_gpus"]}
+    def _wait(self, handles: Sequence[Any], outputs: Sequence[Output]) -> None:
+        """Until all have ended, and show meanwhile what they say."""
+        running = list(handles)
+        while running:
+            _, running = self._ray.wait(running, num_returns=len(running), timeout=1)
+            for output in outputs:
+                output.show()
 
-    def _connected(self) -> Any:
-        ray = _ray()
-        if not ray.is_initialized():
-            ray.init(address=self._address, log_to_driver=True, include_dashboard=False)
-            say({"ray": f"{ray.cluster_resources().get('CPU', 0):g} cores in {len(ray.nodes())} node(s)"})
-        return ray
+    def _code(self, job: Job, handle: Any) -> int:
+        try:
+            return int(self._ray.get(handle))
+        except self._ray.exceptions.TaskCancelledError:
+            return int(job.status().get("exit_code", STOPPED[0]))  # none: it was not started any more
+        except self._ray.exceptions.RayError as error:
+            with (job.path / OUTPUT).open("a") as log:
+                log.write(f"error: Ray: {' '.join(str(error).split())}\n")
+            job.record(1)
+            return 1
+
+    def _connect(self) -> None:
+        if self._ray.is_initialized():
+            return
+        self._ray.init(
+            address=self._address or "local",
+            include_dashboard=False if self._address is None else None,
+            log_to_driver=False,  # the jobs' own files are shown, in order and to their last line
+            logging_level=logging.ERROR,
+        )
+        nodes = [node["Resources"] for node in self._ray.nodes()]
+        say({"ray": f"{self._ray.cluster_resources().get('CPU', 0):g} cores in {len(nodes)} node(s)"})
+        for name, need in self._needs.items():
+            most = max(node.get(name, 0) for node in nodes)
+            if need > most and self._address is None:  # a cluster may still grow
+                setting = "launcher.cpus" if name == "CPU" else "trainer.devices"
+                raise ValueError(f"{setting}={need}, but Ray finds {most:g} {name}(s) on this machine")
 
 
-def carry_out(job: Job) -> int:
-    """The Ray task: a process of its own, so that its ranks are started from a clean environment."""
-    return Process(job, environment={}, label=f"[{job.path.name}] ").wait()
+def carry_out(job: Job, place: Path) -> int:
+    """The Ray task: a process of its own, so that its ranks are started from a clean environment.
 
+    Args:
+        job: frozen; one that is here again, because its node was lost, goes on from its own last checkpoint.
+        place: where the user stands, from which paths in settings count.
 
-def _result(ray: Any, handle: Any) -> int:
-    try:
-        return int(ray.get(handle))
-    except ray.exceptions.RayError as error:
-        print(f"error: {' '.join(str(error).split())[:400]}")
-        return 1
+    Returns:
+        The exit code, which is recorded.
+    """
+    os.chdir(place)
+    frozen = (job.path / SETTINGS).stat().st_mtime
+    saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / "checkpoints" / name).is_file()]
+    if any(path.stat().st_mtime > frozen for path in saved):
+        Job.freeze(job.settings() | {"ckpt": LAST, "ckpt_mode": "resume"})
+    process = Process(job, environment={}, label="")
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(process.wait)
+        while True:
+            try:
+                return ended.result(timeout=1)
+            except TimeoutError:  # in between, an interrupt comes through
+                continue
+            except KeyboardInterrupt:  # Ray's word for cancel; SIGINT itself it blocks, in its children too
+                process.signal(signal.SIGTERM)
 
 
 def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
     try:
         import ray
     except ImportError:
