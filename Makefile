@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming lint types format bench-metrics bench-data wheel clean
+.PHONY: help demo test test-slow test-streaming test-clusters lint types format bench-metrics bench-data wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -24,6 +24,14 @@ test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server o
 	# Without its torchvision: one that does not fit this torch breaks every import of torchmetrics.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps litdata
 	$(BIN)/python -m pytest -q tests/test_streaming.py
+
+test-clusters: $(READY) ## the tests of SLURM, Ray and torchrun, each on a cluster of this machine
+	# As root, where there is apt-get; elsewhere SLURM's tests skip, unless it is there already.
+	-if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v slurmctld >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends slurm-wlm munge >/dev/null; fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "submitit>=1.5" "ray>=2.9"
+	$(BIN)/python -m pytest -q -rs tests/test_slurm.py tests/test_ray.py tests/test_torchrun.py
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
-"""A SLURM cluster of one node, on loopback, in a temporary folder: ``python tests/slurm_cluster.py COMMAND`` runs one in it.
+"""A SLURM cluster of one node, on loopback, in a temporary folder.
 
+``python tests/slurm_cluster.py COMMAND`` runs a command in one.
 Its daemons, munge's too, are children of this process with keys, ports and logs of their own: nothing of the machine's
 is touched, and nothing is left.
 """

@@ -59,5 +59,5 @@ def test_a_truncated_file_is_damaged_and_no_file_is_none(tmp_path: Path) -> None
     AtomicCheckpoints().save_checkpoint({"weights": torch.arange(1000.0)}, tmp_path / "last.ckpt")
     whole = (tmp_path / "last.ckpt").read_bytes()
     (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="every checkpoint in .* is damaged"):
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged"):
         newest_intact(tmp_path)

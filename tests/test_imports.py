@@ -87,7 +87,7 @@ def test_a_net_knows_torch_and_the_lowest_rooms_only(path: Path) -> None:
 
 
 def test_heavy_packages_wait_until_the_command_line_is_read() -> None:
-    light = "zoomsr.train, zoomsr.evaluate, zoomsr.__main__, zoomsr.sweep, zoomsr.search, zoomsr.job, zoomsr.launchers.local"
+    light = "zoomsr.train, zoomsr.evaluate, zoomsr.__main__, zoomsr.sweep, zoomsr.job, zoomsr.launchers.local"
     code = f"import sys, {light}; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for package in ("torch", "lightning", "numpy", "PIL", "matplotlib"):

@@ -81,6 +81,7 @@ def test_degradation_of_another_scale_is_refused() -> None:
         IRCNN(scale=2, degradation=Bicubic(3))
 
 
+@pytest.mark.slow
 def test_a_bank_is_trained_in_one_sweep_and_collected_into_one_file(
     command: Callable[..., Path], evaluate: Callable[..., dict[str, Any]], photos: Path, tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
     assert shares(devices=2, accelerator="cpu") == [None]
     threads = [share["OMP_NUM_THREADS"] for share in Local(devices=1, accelerator="cpu", slots=2)._shares]
     assert threads == [str(max(1, (os.cpu_count() or 1) // 2))] * 2
-    with pytest.raises(ValueError, match="trainer.devices=5, but there are 4 GPUs: 0,1,2,3"):
+    with pytest.raises(ValueError, match=r"trainer\.devices=5, but there are 4 GPUs: 0,1,2,3"):
         Local(devices=5, gpus=four)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="slots 0"):
         Local(devices=1, slots=0)

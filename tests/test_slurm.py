@@ -198,7 +198,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(devices: int | str = 1) -> Slurm:
         return Slurm(devices=devices, accelerator="cpu", num_nodes=1, folder="logs")
 
-    with pytest.raises(ValueError, match="trainer.devices=auto: launcher=slurm needs the number of devices"):
+    with pytest.raises(ValueError, match=r"trainer.devices=auto: launcher=slurm needs the number of devices"):
         make("auto")
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "submitit", None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, TINY_NET, photograph
+from conftest import TINY, photograph
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

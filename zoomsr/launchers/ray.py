@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, TimeoutError  # noqa: A004  # Python 3.10 has two of them
+from concurrent.futures import ThreadPoolExecutor, TimeoutError  # Python 3.10 has two of them
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Ray:
         handles = [task.remote(job, Path.cwd()) for job in jobs.values()]
         try:
             self._wait(handles, outputs)
-        except (KeyboardInterrupt, SystemExit):  # Ray turns SIGTERM into the latter
+        except KeyboardInterrupt:
             for handle in handles:
                 self._ray.cancel(handle)
             self._wait(handles, outputs)
@@ -110,6 +110,7 @@ class Ray:
             log_to_driver=False,  # the jobs' own files are shown, in order and to their last line
             logging_level=logging.ERROR,
         )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # in place of Ray's, which aborts
         nodes = [node["Resources"] for node in self._ray.nodes()]
         say({"ray": f"{self._ray.cluster_resources().get('CPU', 0):g} cores in {len(nodes)} node(s)"})
         for name, need in self._needs.items():
