@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming test-clusters lint types format bench-metrics bench-data wheel clean
+.PHONY: help demo test test-slow test-streaming test-clusters lint types format bench-metrics bench-data bench-train wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -45,10 +45,13 @@ format: $(READY) ## let ruff format the code
 	$(BIN)/ruff format .
 
 bench-metrics: $(READY) ## time PSNR and SSIM beside other libraries
-	$(BIN)/python experiments/benchmarks/metrics.py
+	$(BIN)/python -m experiments.benchmarks.metrics
 
 bench-data: $(READY) ## pairs per second from packed pixels beside the usual ways; PHOTOS=FOLDER for your own
-	$(BIN)/python experiments/loading/bench.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python -m experiments.loading.bench $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
+	$(BIN)/python -m experiments.training_speed.bench
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -21,12 +21,12 @@ def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
     is taken away first. 0 dB is as bad as an empty picture.
 
     Args:
-        sr: (C, H, W), any range.
+        sr: (..., C, H, W), any range.
         hr: the same.
         n_bands: rings of equal width.
 
     Returns:
-        (n_bands,) float64, in dB, lowest frequencies first; between ``ERROR_FLOOR`` and ``-ERROR_FLOOR``.
+        (..., n_bands) float64, in dB, lowest frequencies first; between ``ERROR_FLOOR`` and ``-ERROR_FLOOR``.
     """
     ring = _rings(hr.shape[-2], hr.shape[-1], n_bands, hr.device)
     error = _energy(sr - hr, ring, n_bands)
@@ -53,5 +53,6 @@ def _energy(image: Tensor, ring: Tensor, n_bands: int) -> Tensor:
     twice[0] = 1
     if width % 2 == 0:
         twice[-1] = 1
-    total = (power * twice).sum(0).flatten()
-    return torch.zeros(n_bands, dtype=power.dtype, device=image.device).index_add_(0, ring, total)
+    total = (power * twice).sum(-3).flatten(-2)
+    bands = torch.zeros(*total.shape[:-1], n_bands, dtype=power.dtype, device=image.device)
+    return bands.index_add_(-1, ring, total)

@@ -126,17 +126,17 @@ def measure(
     border: int,
     y: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """All ``METRICS`` of one image.
+    """All ``METRICS`` of one image, or of each of a stack.
 
     Args:
-        sr: (C, H, W) on about [0, 1]; clipped and rounded here. A grey image is its own Y.
-        hr: (C, H, W) on [0, 1], an 8-bit image divided by 255.
+        sr: (..., C, H, W) on about [0, 1]; clipped and rounded here. A grey image is its own Y.
+        hr: (..., C, H, W) on [0, 1], an 8-bit image divided by 255.
         protocol: what is rounded.
         border: pixels to shave off every side first.
-        y: sr and hr as (1, H, W) luma, where the net worked on luma itself; otherwise luma comes from the pictures.
+        y: sr and hr as (..., 1, H, W) luma, where the net worked on luma itself; otherwise it comes from the pictures.
 
     Returns:
-        (9,) float64, in the order of ``METRICS``.
+        (..., 9) float64, in the order of ``METRICS``.
 
     Raises:
         ValueError: sr and hr differ in size, or are too small for SSIM once shaved.
@@ -150,8 +150,8 @@ def measure(
     rgb = tuple(_levels(shave(picture, border).clamp(0, 1)) for picture in (sr, hr))
     grey = [shave(picture, border).clamp(0, 1) for picture in y]
     grey = [_levels(picture) if protocol.luma_8bit else picture * 255 for picture in grey]
-    scores = torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*grey), ssim(*rgb), ssim(*grey)])
-    return torch.cat([scores, band_errors(*grey)])
+    scores = torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*grey), ssim(*rgb), ssim(*grey)], dim=-1)
+    return torch.cat([scores, band_errors(*grey)], dim=-1)
 
 
 class ByImage(Metric):
@@ -199,7 +199,7 @@ class ByImage(Metric):
 
 
 class ImageScores(ByImage):
-    """``measure`` of each image.
+    """``measure`` of each image, one at a time: sums over a stack would depend on its size in their last bits.
 
     Args:
         protocol: what is rounded.

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.metrics import MODERN, ByImage, ImageScore, ImageScores, Protocol, mean_score
+from zoomsr.metrics import MODERN, ByImage, ImageScore, ImageScores, Protocol, mean_score, measure
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 
@@ -35,7 +35,8 @@ class ZoomModule(LightningModule):
         optimizer: makes the optimizer from the parameters.
         schedule: makes the scheduler from the optimizer and the total number of steps (see ``zoomsr.schedules``).
         protocol: how val and test are measured; train is measured on its patches the same way.
-        train_metrics_every: training metrics use each n-th batch, because SSIM costs as much as a small net's step.
+        train_metrics_batches: training metrics use about so many batches of an epoch, and at most each tenth, because
+            SSIM costs as much as a small net's step.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ZoomModule(LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer, int], LRScheduler],
         protocol: Protocol = MODERN,
-        train_metrics_every: int = 10,
+        train_metrics_batches: int = 32,
     ) -> None:
         super().__init__()
         self.net = net
@@ -54,18 +55,15 @@ class ZoomModule(LightningModule):
         self.protocol = protocol
         self.test_scores: dict[str, dict[int, ImageScore]] = {}
         self._train_mae: float | None = None
-        self._losses, self._n_losses = (
-            torch.zeros(()),
-            torch.zeros(()),
-        )  # of the epoch, summed on the device; no buffer: a rank's own
+        self._losses: list[Tensor] = []  # of the epoch, each left on the device
         self._optimizer = optimizer
         self._schedule = schedule
-        self._train_metrics_every = train_metrics_every
+        self._train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
         self._bicubic = Bicubic(scale)
-        self._val_loss = ByImage()
-        self._train_metric, self._val_metric, self._test_metric, self._bicubic_metric = (
-            ImageScores(protocol=protocol, border=scale) for _ in range(4)
+        self._val_loss, self._train_metric = ByImage(), ByImage()
+        self._val_metric, self._test_metric, self._bicubic_metric = (
+            ImageScores(protocol=protocol, border=scale) for _ in range(3)
         )
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -87,23 +85,24 @@ class ZoomModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        sr, loss = self._step(batch)
-        is_number = loss.isfinite()  # the guard may leave such a batch out; the epoch's means do
-        self._losses = self._losses.to(loss.device) + torch.where(is_number, loss.detach(), 0)
-        self._n_losses = self._n_losses.to(loss.device) + is_number
-        if batch_idx % self._train_metrics_every == 0:
-            _update(self._train_metric, sr, batch)
+        sr = self(batch["lr"])
+        loss: Tensor = self.loss(sr, batch["hr"])
+        self._losses.append(loss.detach())
+        if batch_idx % max(10, self.trainer.num_training_batches // self._train_metrics_batches) == 0:
+            rows = measure(sr.detach(), batch["hr"], protocol=self.protocol, border=scale_of(self.net))
+            self._train_metric.update(batch["index"], rows)
         return loss
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
         if self.trainer.is_last_batch:
-            scores = self._train_metric.collect()
-            numbers = {image: score for image, score in scores.items() if math.isfinite(score.mae)}
-            self._train_mae = self._log_means("train", numbers or scores).mae
-            self.log("train/loss", self._losses / self._n_losses, logger=False, sync_dist=True)
+            scores = [ImageScore(*row) for row in self._train_metric.rows().values()]
+            # The guard may leave out a batch whose loss is no number; the epoch's means do.
+            self._train_mae = self._log_means("train", [one for one in scores if math.isfinite(one.mae)] or scores).mae
+            losses = torch.stack(self._losses)
+            self.log("train/loss", losses[losses.isfinite()].mean(), logger=False, sync_dist=True)
             self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
-            self._losses, self._n_losses = torch.zeros(()), torch.zeros(())
+            self._losses = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure held-out patches."""
@@ -116,7 +115,7 @@ class ZoomModule(LightningModule):
         """Log the means over images."""
         losses = [loss for (loss,) in self._val_loss.rows().values()]
         self.log("val/loss", sum(losses) / len(losses), logger=False, sync_dist=False)
-        mean = self._log_means("val", self._val_metric.collect())
+        mean = self._log_means("val", list(self._val_metric.collect().values()))
         if self._train_mae is not None and not self.trainer.sanity_checking:
             self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
 
@@ -128,7 +127,7 @@ class ZoomModule(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Keep the per-image scores and log their means."""
         self.test_scores = {"bicubic": self._bicubic_metric.collect(), "net": self._test_metric.collect()}
-        self._log_means("test", self.test_scores["net"])
+        self._log_means("test", list(self.test_scores["net"].values()))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
@@ -139,21 +138,18 @@ class ZoomModule(LightningModule):
         schedule = self._schedule(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        sr = self(batch["lr"])
-        return sr, self.loss(sr, batch["hr"])
-
     def epoch_so_far(self) -> dict[str, Any]:
         """This rank's losses and scores of an unfinished epoch, for a checkpoint."""
-        return {"losses": self._losses, "n_losses": self._n_losses, "scores": self._train_metric.state()}
+        losses = torch.stack(self._losses) if self._losses else torch.empty(0)
+        return {"losses": losses, "scores": self._train_metric.state()}
 
     def resume_epoch(self, state: dict[str, Any]) -> None:
         """Put back what ``epoch_so_far`` gave."""
-        self._losses, self._n_losses = state["losses"], state["n_losses"]
+        self._losses = list(state["losses"].to(self.device))
         self._train_metric.resume(state["scores"])
 
-    def _log_means(self, split: Split, scores: dict[int, ImageScore]) -> ImageScore:
-        mean = mean_score(list(scores.values()))
+    def _log_means(self, split: Split, scores: list[ImageScore]) -> ImageScore:
+        mean = mean_score(scores)
         means = mean.as_dict()
         if not all(map(math.isfinite, means.values())):
             advice = "lower optimizer.lr, or set trainer.gradient_clip_val"

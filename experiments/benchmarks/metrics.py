@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from skimage.metrics import structural_similarity
-from timing import medians, show
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from experiments.benchmarks.timing import medians, show
 from zoomsr.image import luma
 from zoomsr.metrics import psnr, ssim
 

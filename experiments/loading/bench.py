@@ -18,8 +18,9 @@ import torch
 import typer
 from PIL import Image
 from rich.progress import track
-from rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
 
+from experiments.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
+from experiments.report import machine, write_table
 from zoomsr import image
 from zoomsr.data.datamodule import turned as turn
 from zoomsr.data.loader import ThreadLoader
@@ -44,7 +45,7 @@ def main(
         results = {"machine": machine(), "photographs": len(hr), **building(folder, hr, lr), **loading(folder, hr, lr)}
         results |= {"cold": cold(folder), "open 800 images (ms)": opening(folder), "versions": versions()}
     write_json(HERE / "results.json", results)
-    write_table(results)
+    write_table(HERE / "README.md", table(results))
 
 
 def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], list[Path]]:
@@ -207,22 +208,15 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
-def machine() -> str:
-    """Processor and cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    (name, *_) = (line.split(": ")[1] for line in lines if line.startswith("model name"))
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
-
-
-def write_table(results: dict[str, Any]) -> None:
-    """Put the table between the README's marks."""
+def table(results: dict[str, Any]) -> list[str]:
+    """The README's lines."""
     rates: dict[str, float] = results["pairs per second"]
     naive, limit = next(iter(rates.values())), rates["copy of the rows, the machine's limit"]
     rows = [f"| {way} | {rate:,.0f} | {rate / naive:,.0f} | {rate / limit:.2f} |" for way, rate in rates.items()]
     store, usual = (results[f"{name}: seconds"] for name in ("store", "sub-images and LMDB"))
     space, usual_space = (results[f"{name}: bytes"] for name in ("store", "sub-images and LMDB"))
     packing = [results[f"packing hr, share of the decoder's speed {of}"] for of in ("times cores", "on all cores")]
-    lines = [
+    return [
         f"*{results['photographs']} photographs, patch {SIDE}, {results['machine']}; written by `bench.py`.*",
         "",
         "| a batch in hand | pairs/s | times whole PNG | of the row copy |",
@@ -237,10 +231,6 @@ def write_table(results: dict[str, Any]) -> None:
         f"{results['cold']['ms a patch, prefetched']:.1f} ms, by page faults alone "
         f"{results['cold']['ms a patch, by page faults']:.1f} ms.",
     ]
-    readme = HERE / "README.md"
-    before, rest = readme.read_text().split("<!-- table -->")
-    _, after = rest.split("<!-- end -->")
-    readme.write_text(f"{before}<!-- table -->\n" + "\n".join(lines) + f"\n<!-- end -->{after}")
 
 
 if __name__ == "__main__":

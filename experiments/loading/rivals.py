@@ -21,19 +21,19 @@ SIDE, STEP = 512, 256
 class WholePng(Dataset[tuple[Tensor, Tensor]]):
     """Decodes both whole pictures for every patch."""
 
-    def __init__(self, hr: list[Path], lr: list[Path]) -> None:
+    def __init__(self, hr: list[Path], lr: list[Path], *, side: int = SIDE) -> None:
         self._files = list(zip(hr, lr, strict=True))
+        self._side = side
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         hr, lr = (np.asarray(Image.open(path).convert("RGB")) for path in self._files[index])
-        top, left = (random.randrange((side - SIDE) // 2) for side in hr.shape[:2])
-        half = SIDE // 2
-        return _chw(hr[2 * top : 2 * top + SIDE, 2 * left : 2 * left + SIDE]), _chw(
-            lr[top : top + half, left : left + half]
-        )
+        side, half = self._side, self._side // 2
+        top, left = (random.randrange((length - side) // 2) for length in hr.shape[:2])
+        cut_hr = hr[2 * top : 2 * top + side, 2 * left : 2 * left + side]
+        return _chw(cut_hr), _chw(lr[top : top + half, left : left + half])
 
 
 class SubImages(Dataset[tuple[Tensor, Tensor]]):

@@ -11,8 +11,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,8 @@ from zoomsr.data.store import Pixels
 
 PatchBatch = dict[str, Any]
 """hr and lr (without, where the device makes it) as uint8 (N, 3, H, W); turn, seed and index (N,); a list of names."""
+
+_TASK_BYTES = 2**19
 
 
 class ThreadLoader:
@@ -55,17 +57,27 @@ class ThreadLoader:
         batches = _batches(self._patches, self.sampler, self.batch_size)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="patches") as pool:
 
-            def submit(n_batches: int) -> Iterator[Any]:
-                for places in islice(batches, n_batches):
-                    for place in places:
-                        self._patches.prefetch(place)
-                    yield pool.submit(self._gather, places)
+            def submit(n_tasks: int) -> Iterator[Future[list[PatchBatch]]]:
+                for _ in range(n_tasks):
+                    if task := list(islice(batches, self._batches_per_task)):
+                        for place in chain.from_iterable(task):
+                            self._patches.prefetch(place)
+                        yield pool.submit(self._gather_all, task)
 
             ahead = deque(submit(self._threads + 1))
             while ahead:
-                batch = ahead.popleft().result()
+                gathered = ahead.popleft().result()
                 ahead.extend(submit(1))
-                yield batch
+                yield from gathered
+
+    @property
+    def _batches_per_task(self) -> int:
+        """To hand a batch over costs as much as to copy 200 kB, so small ones are gathered several at a time."""
+        n_bytes = 3 * self.batch_size * self._patches.patch**2
+        return max(1, min(16, _TASK_BYTES // n_bytes))
+
+    def _gather_all(self, task: list[list[Place]]) -> list[PatchBatch]:
+        return [self._gather(places) for places in task]
 
     def _gather(self, places: list[Place]) -> PatchBatch:
         side, lr_side = self._patches.patch, self._patches.lr_patch

@@ -1,0 +1,163 @@
+"""Images per second of the trainer beside a raw PyTorch loop: ``make bench-train``."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from rich.progress import track
+from torch import nn
+
+from experiments.loading.bench import write_photographs
+from experiments.loading.rivals import WholePng, batches
+from experiments.report import machine, write_table
+from zoomsr.image import to_float
+from zoomsr.models.unet import UNet
+from zoomsr.runs import versions, write_json
+
+HERE = Path(__file__).parent
+PATCH, BATCH, EPOCHS = 64, 8, 6
+
+STEPS = {"srcnn": 20, "vdsr": 8, "unet": 30}
+"""In an epoch; on an accelerator twenty times as many."""
+
+SEEDS_WAY = "eager fp32 with PNG decoding, unet (patches/s)"
+
+WAYS = {
+    "fp32": ["channels_last=false"],
+    "fp32, channels_last": [],
+    "bf16": ["channels_last=false", "trainer.precision=bf16-mixed"],
+    "bf16, channels_last": ["trainer.precision=bf16-mixed"],
+    "bf16, channels_last, compile": ["trainer.precision=bf16-mixed", "compile=true"],
+}
+TINY = ["model=srcnn", "model.widths=[3,3]", "model.kernels=[1,1,1]", "data.batch_size=4", "data.patch=32"]
+"""A net that costs next to nothing, so that the trainer's own time shows."""
+
+
+def main() -> None:
+    """Measure everything in one run and write results.json and the README's table."""
+    factor = 20 if torch.cuda.is_available() else 1
+    jobs = [(net, way) for net in STEPS for way in WAYS]
+    with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
+        folder = Path(name)
+        results: dict[str, Any] = {
+            "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else machine(),
+            "start-up (s)": statistics.median(startup(folder) for _ in range(3)),
+            "tiny": trained(folder, [*TINY, "trainer.limit_train_batches=400"]),
+            "matrix product (TFLOP/s)": {str(kind): matrix_rate(kind) for kind in (torch.float32, torch.bfloat16)},
+            SEEDS_WAY: seeds_way(folder),
+            "nets": {net: {} for net in STEPS},
+        }
+        for net, way in track(jobs, description="training"):
+            steps = f"trainer.limit_train_batches={factor * STEPS[net]}"
+            size = [f"data.patch={PATCH}", f"data.batch_size={BATCH}"]
+            results["nets"][net][way] = trained(folder, [f"model={net}", *WAYS[way], *size, steps])
+    write_json(HERE / "results.json", results | {"versions": versions()})
+    write_table(HERE / "README.md", table(results))
+
+
+def trained(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """What ``RawLoop`` found in a training of its own process: medians over epochs, the first one left out."""
+    file = folder / "found.json"
+    rival = ["+callbacks.rival._target_=experiments.training_speed.rivals.RawLoop", f"+callbacks.rival.file={file}"]
+    command(folder, [*overrides, *rival, f"trainer.max_epochs={EPOCHS}", f"data.val_patch={PATCH}"])
+    found = json.loads(file.read_text())
+    raw, own = found["raw"][1:], found["trainer"][1:]
+    return {
+        "raw (s/step)": statistics.median(raw),
+        "trainer (s/step)": statistics.median(own),
+        "above raw (s/step)": statistics.median(ours - theirs for ours, theirs in zip(own, raw, strict=True)),
+        "of raw": statistics.median(theirs / ours for ours, theirs in zip(own, raw, strict=True)),
+        "wait": statistics.median(found["wait"][1:]),
+        "flop": found["flop"],
+        "patches": found["patches"],
+    }
+
+
+def startup(folder: Path) -> float:
+    """Seconds from the command to the end of its first step."""
+    file = folder / "first"
+    clock = ["+callbacks.clock._target_=experiments.training_speed.rivals.FirstStep", f"+callbacks.clock.file={file}"]
+    start = time.time()
+    command(folder, ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "data.val_patch=64", *clock])
+    return float(file.read_text()) - start
+
+
+def command(folder: Path, overrides: list[str]) -> None:
+    """The user's own command, on one photograph in its test."""
+    fixed = ["data.patches_per_image=100000", "+trainer.limit_test_batches=1", f"hydra.run.dir={folder}/run"]
+    arguments = [sys.executable, "-m", "zoomsr.train", "trainer=auto", "data=sample", *fixed, *overrides]
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
+
+
+def matrix_rate(kind: torch.dtype) -> float:
+    """TFLOP/s of a large matrix product: what the device can do at best."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    side = 8192 if device == "cuda" else 2048
+    matrix = torch.randn(side, side, device=device).to(kind)
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for the device
+        times.append(time.perf_counter() - start)
+    return 2 * side**3 / statistics.median(times[2:]) / 1e12
+
+
+def seeds_way(folder: Path) -> float:
+    """Patches per second of the U-Net in eager fp32 where every patch is cut from two PNG files, decoded for it."""
+    hr, lr = write_photographs(folder, None)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = UNet().to(device)
+    optimizer, loss = torch.optim.Adam(net.parameters(), lr=1e-5), nn.L1Loss()
+    stream = batches(WholePng(hr, lr, side=PATCH), batch_size=BATCH, workers=0)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        pixels = {key: to_float(value.to(device)) for key, value in next(stream).items()}
+        optimizer.zero_grad()
+        step = loss(net(pixels["lr"]), pixels["hr"])
+        step.backward()
+        optimizer.step()
+        float(step)
+        times.append(time.perf_counter() - start)
+    return BATCH / statistics.median(times[1:])
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """The README's lines."""
+    rows = []
+    for net, ways in results["nets"].items():
+        first = ways["fp32"]["trainer (s/step)"]
+        for way, found in ways.items():
+            seconds = found["trainer (s/step)"]
+            best = results["matrix product (TFLOP/s)"][str(torch.bfloat16 if "bf16" in way else torch.float32)]
+            used = found["flop"] / seconds / best / 1e12
+            speed = f"{found['patches'] / seconds:,.1f} | {first / seconds:.2f} | {found['of raw']:.3f}"
+            rows.append(f"| {net} | {way} | {speed} | {used:.0%} | {found['wait']:.1%} |")
+    tiny, unet = results["tiny"], results["nets"]["unet"]
+    fastest = max(found["patches"] / found["trainer (s/step)"] for found in unet.values())
+    return [
+        f"*Patches of {PATCH}x{PATCH}, {BATCH} a step, {results['machine']}; written by `bench.py`.*",
+        "",
+        "| net | way | patches/s | times fp32 | of the raw loop | of a matrix product | waiting for data |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+        f"On a net that costs next to nothing a step takes {tiny['above raw (s/step)'] * 1e3:.2f} ms more than the raw "
+        f"loop's {tiny['raw (s/step)'] * 1e3:.2f} ms. The first step of `python -m zoomsr.train` is done "
+        f"{results['start-up (s)']:.1f} s after the command. The U-Net at its fastest trains "
+        f"{fastest / results[SEEDS_WAY]:.0f} times as many patches per second as in eager fp32 "
+        "with two PNG files decoded for each.",
+    ]
+
+
+if __name__ == "__main__":
+    typer.run(main)
