@@ -122,6 +122,23 @@ def test_shifting_by_multiple_of_shifts_the_output(name: str) -> None:
     torch.testing.assert_close(whole[..., inner], shifted[..., inner], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow  # compiling takes seconds
+@pytest.mark.parametrize("name", NETS)
+def test_compiled_it_gives_the_same_gradients(name: str) -> None:
+    net = build(name, *([] if name != "ircnn" else ["model.n_denoisers=1"])).train()
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        pytest.skip(f"{name} is not trained")
+    lr = torch.rand(2, 3, 32, 32)
+    found = []
+    for call in (net, torch.compile(net, dynamic=False)):
+        net.zero_grad()
+        call(lr).square().mean().backward()
+        found.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
+    eager, compiled = found
+    assert eager.norm() > 0
+    assert (compiled - eager).norm() < 1e-4 * eager.norm()
+
+
 @pytest.mark.parametrize("name", ["srcnn", "vdsr"])
 def test_luminance_net_leaves_chroma_to_bicubic(name: str) -> None:
     net = build(name, "model.channels=1")

@@ -110,6 +110,17 @@ def test_checkpoint_of_another_net_is_refused_and_both_are_named(
     )
 
 
+@pytest.mark.slow  # compiling takes seconds
+def test_compiled_it_trains_on_patches_and_measures_photographs_of_any_size(train: Train, tmp_path: Path) -> None:
+    sizes = tmp_path / "held out"
+    sizes.mkdir()
+    for number, size in enumerate([(40, 50), (37, 61), (64, 33)]):
+        Image.fromarray(photograph(*size, seed=number)).save(sizes / f"{number}.png")
+    runs = [train(f"data.val_root='{sizes}'", f"compile={compiled}") for compiled in ("false", "true")]
+    scores = [run.means()["srcnn"]["psnr_y"] for run in runs]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
+
+
 def test_bf16_and_every_loss_train_on_a_cpu(train: Train) -> None:
     for loss in ("mse", "charbonnier"):
         run = train(f"loss={loss}", "trainer.precision=bf16-mixed", "trainer.max_epochs=1")

@@ -69,7 +69,8 @@ def build_module(config: DictConfig) -> ZoomModule:
     if config.channels_last:
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
-        net.compile()  # in place, which keeps "_orig_mod." out of the checkpoint
+        # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
+        net.compile(dynamic=False)
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),

@@ -80,6 +80,28 @@ class RawLoop(Callback):
         self._optimizer.step()
 
 
+class Bare(LightningModule):
+    """What Lightning itself costs: a step without data, metrics, callbacks or logs.
+
+    Args:
+        net: lr to sr.
+        batch: the same in every step.
+    """
+
+    def __init__(self, net: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+        super().__init__()
+        self.net, self._batch = net, batch
+
+    def training_step(self, number: int, batch_idx: int) -> Tensor:
+        """The loss of the batch."""
+        lr, hr = self._batch
+        return nn.functional.l1_loss(self.net(lr), hr)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """As the raw loop's."""
+        return torch.optim.Adam(self.net.parameters(), lr=1e-5)
+
+
 class FirstStep(Callback):
     """Writes the time of day at which the first step was done.
 
