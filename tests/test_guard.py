@@ -67,7 +67,7 @@ def test_a_kept_batch_shows_every_layer_and_where_it_goes_wrong(
     file = re.search(r"replay=(\S+)", line).group(1)  # type: ignore[union-attr]
     command(f"replay={file}")
     shown = capsys.readouterr().out
-    assert "net.patch_extraction (Conv2d)" in shown
+    assert "net.patch_extraction (ReplicatedConv2d)" in shown
     assert f"{wrong} is where it goes wrong" in " ".join(shown.split())
 
 

@@ -14,12 +14,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline"},
-    {"degradations", "metrics", "losses", "schedules", "figures", "screen", "jobs"},
+    {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "devices"},
+    {"degradations", "metrics", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
     {"models", "config"},
-    {"data", "module", "tiling", "weights", "diagnosis", "checkpoints"},
-    {"callbacks", "scoring"},
-    {"training", "summary", "replay", "evaluation"},
+    {"data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
+    {"callbacks", "scoring", "zoomer"},
+    {"training", "summary", "replay", "evaluation", "zooming", "strip", "huge", "enlarging"},
     {"launchers", "job"},
     {"sweep", "search"},
     {"train", "evaluate", "zoom", "compare", "prepare", "export", "demo", "__main__", "__init__"},
@@ -29,7 +29,7 @@ ONLY = {
     "omegaconf": {"config", "training", "summary", "replay", "train", "evaluation", "evaluate"},
     "lightning": {"module", "data/datamodule", "callbacks", "checkpoints", "training", "summary"},
     "matplotlib": {"figures"},
-    "typer": {"__main__", "prepare", "job"},
+    "typer": {"__main__", "prepare", "job", "zoom", "export", "demo"},
     "httpx": {"data/download"},
 }
 NEVER = {"torchvision", "cv2"}

@@ -8,12 +8,13 @@ import sys
 import typer
 
 from zoomsr.prepare import app as prepare
+from zoomsr.zoom import zoom
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Digital zoom: get photographs, train nets, measure them.",
+    help="Digital zoom: enlarge photographs; train nets, and measure them.",
 )
 
 # Hydra reads these commands' arguments itself, --help included.
@@ -32,6 +33,7 @@ def evaluate(context: typer.Context) -> None:
     _run("zoomsr.evaluate", context)
 
 
+app.command()(zoom)
 app.add_typer(prepare, name="prepare")
 
 

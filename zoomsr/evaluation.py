@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -18,6 +17,7 @@ from zoomsr.data.archives import sha256_of
 from zoomsr.data.benchmarks import Benchmark
 from zoomsr.degradations import Bicubic as BicubicDown
 from zoomsr.degradations import Degradation
+from zoomsr.devices import device_named
 from zoomsr.metrics import METRICS, PROTOCOLS, mean_score
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV."""
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ValueError(f"scale={config.scale} must be a whole number from 1")
-    device = _device(config.device)
+    device = device_named(config.device)
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
@@ -193,16 +193,6 @@ def _print(scores: dict[str, Scores], nets: dict[str, nn.Module]) -> None:
                 rows[label] = mean_score(list(by_protocol[protocol.name].values())).as_dict()
             CONSOLE.print(score_table(f"{folder}, protocol {protocol.name}", rows))
         CONSOLE.print(band_table(f"{folder}, protocol {protocol.name}, error over truth (dB) by frequency", rows))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.ones(1, device=name).tolist()  # "meta" would hold no pixels
-        return torch.device(name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
 def _as_list(value: Any) -> list[str]:

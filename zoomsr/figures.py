@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ ERROR_RANGE = 0.2
 
 _PANEL_INCHES = 2.1
 _MARK = "#39d353"  # the seed's green box
+_INSET = "#e5484d"  # and its red inset
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,57 @@ def comparison(rows: Sequence[Enlargement]) -> Figure:
     return figure
 
 
+def enlarged_area(
+    *,
+    name: str,
+    photograph: Image,
+    box: tuple[int, int, int, int],
+    lr: Image,
+    methods: Mapping[str, tuple[Image, float | None]],
+    hr: Image | None,
+) -> Figure:
+    """A photograph with the area marked, and the area: input | each method | truth, with the same inset in each.
+
+    Args:
+        name: of the photograph.
+        photograph: (H, W, 3).
+        box: left, top, width, height of the area, in its pixels.
+        lr: the area, (h, w, 3).
+        methods: name to (enlarged area, PSNR on Y in dB where the truth is known).
+        hr: the area's truth, or None.
+    """
+    panels = {"input (nearest)": lr}
+    for label, (enlarged, decibels) in methods.items():
+        panels[label if decibels is None else f"{label}\n{decibels:.2f} dB"] = enlarged
+    if hr is not None:
+        panels["truth"] = hr
+    figure = Figure(figsize=(1.5 * _PANEL_INCHES * (len(panels) + 1), 2.6 * _PANEL_INCHES), layout="constrained")
+    (first, *upper), (below, *lower) = figure.subplots(2, len(panels) + 1, height_ratios=[1.5, 1], squeeze=False)
+    _show(first, photograph, f"{name}\narea marked")
+    _mark(first, box, _MARK)
+    below.set_axis_off()
+    for whole, inset, (title, panel) in zip(upper, lower, panels.items(), strict=True):
+        _with_inset(whole, inset, panel, title)
+    return figure
+
+
+def _with_inset(ax: Axes, inset: Axes, picture: Image, title: str) -> None:
+    """The picture with its middle marked, and that middle by itself."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = width * 3 // 8, height * 3 // 8, -(-width * 5 // 8), -(-height * 5 // 8)
+    _show(ax, picture, title)
+    _mark(ax, (left, top, right - left, bottom - top), _INSET)
+    _show(inset, picture[top:bottom, left:right], "")
+    for spine in inset.spines.values():
+        spine.set(color=_INSET, linewidth=1.5)
+
+
+def _mark(ax: Axes, box: tuple[int, int, int, int], colour: str) -> None:
+    left, top, width, height = box
+    # Pixels' centres have whole numbers.
+    ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=colour, linewidth=1.5))
+
+
 def _fill_row(axes: list[Axes], row: Enlargement, marked: bool) -> AxesImage:
     if marked:
         _photograph(axes.pop(0), row)
@@ -87,8 +139,7 @@ def _photograph(ax: Axes, row: Enlargement) -> None:
         ax.set_axis_off()
         return
     _show(ax, row.photograph, f"{row.name}\narea marked")
-    left, top, width, height = row.box
-    ax.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=_MARK, linewidth=1.5))
+    _mark(ax, row.box, _MARK)
 
 
 def _show(ax: Axes, image: Image, title: str) -> None:

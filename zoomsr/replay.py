@@ -26,9 +26,7 @@ def replay(path: Path) -> None:
     if not {"batch", "net", "hyper_parameters"} <= kept.keys():
         raise ValueError(f"{path} is no batch of the guard's")
     batch, settings = kept["batch"], kept["hyper_parameters"]
-    weights = Weights(path, kept["net"], settings["model"])
-    net = instantiate(OmegaConf.create(weights.own_config()))
-    weights.load_into(net)
+    net = Weights(path, kept["net"], settings["model"]).build()
     found = diagnose(net.train(), instantiate(OmegaConf.create(_loss(path, settings))), lr=batch["lr"], hr=batch["hr"])
     say({"batch": ", ".join(batch["name"])})
     CONSOLE.print(layer_table(found))

@@ -91,6 +91,13 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 
+def pixel_bar() -> Progress:
+    """A bar that counts output pixels."""
+    count = TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels")
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
+    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
 def download_bar() -> Progress:
     """A bar that counts bytes, with the rate and the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

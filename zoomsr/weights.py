@@ -77,6 +77,19 @@ class Weights:
                 raise ValueError(f"{self.path} holds a {target}, which is no net of zoomsr: add model=NAME")
         return self.config
 
+    def build(self) -> nn.Module:
+        """The net that the file holds, with its weights, in eval mode.
+
+        Raises:
+            ValueError: the file does not say which net it is, names one that is not ours, or does not fit it.
+        """
+        try:
+            net: nn.Module = _made(self.own_config())
+        except TypeError as error:
+            raise ValueError(f"{self.path} is damaged: {error}") from None
+        self.load_into(net)
+        return net.eval()
+
     def require(self, config: Mapping[str, Any]) -> None:
         """Hold the net that is wanted against the one in the file, where the file says.
 
@@ -185,6 +198,17 @@ def _is_ours(target: str) -> bool:
     except ImportError:
         return False
     return isinstance(found, type) and found.__module__ == module
+
+
+def _made(config: Mapping[str, Any]) -> Any:
+    """Call what ``_target_`` names, which ``own_config`` has vetted, with the other entries, made in the same way."""
+    module, _, name = config[_TARGET].rpartition(".")
+    arguments = {
+        key: _made(value) if isinstance(value, dict) and _TARGET in value else value
+        for key, value in config.items()
+        if key != _TARGET
+    }
+    return getattr(importlib.import_module(module), name)(**arguments)
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> str:

@@ -75,10 +75,11 @@ class SRCNN(nn.Module):
         return restored
 
 
-class _ReplicatedConv(nn.Conv2d):
+class ReplicatedConv2d(nn.Conv2d):
     """Pads by replication; written out when compiled, because torch 2.13 cannot compile the gradient of its own."""
 
     def forward(self, image: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H, W)."""
         if not torch.compiler.is_compiling():
             return super().forward(image)  # a fifth faster
         pad = self.kernel_size[0] // 2
@@ -89,4 +90,4 @@ class _ReplicatedConv(nn.Conv2d):
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    return _ReplicatedConv(inputs, outputs, kernel, padding=kernel // 2, padding_mode="replicate")
+    return ReplicatedConv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="replicate")

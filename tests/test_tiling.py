@@ -1,0 +1,115 @@
+"""Tiles give what the whole picture gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import photograph
+from test_models import NETS, build
+from torch import nn
+
+from zoomsr import tiling
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.tiling import enlarge
+
+CPU = torch.device("cpu")
+
+
+def _tiled(net: nn.Module, pixels: np.ndarray, **options: object) -> np.ndarray:
+    scale = int(net.scale)  # type: ignore[arg-type]
+    out = np.zeros((scale * pixels.shape[0], scale * pixels.shape[1], pixels.shape[2]), pixels.dtype)
+    enlarge(net, pixels, out, device=CPU, **options)  # type: ignore[arg-type]
+    return out
+
+
+def _strong(net: nn.Module) -> nn.Module:
+    """With weights that make every pixel of the receptive field count."""
+    torch.manual_seed(1)
+    for parameter in net.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_normal_(parameter)
+    return net
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    ("size", "tile"), [((61, 83), 32), ((33, 70), 16), ((5, 90), 48), ((61, 83), 500), ((1, 1), 8)]
+)
+def test_tiled_equals_whole(name: str, size: tuple[int, int], tile: int) -> None:
+    net = _strong(build(name))
+    pixels = photograph(*size).astype(np.float32) / 255
+    with torch.no_grad():
+        whole = net(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+    assert np.abs(whole).max() > 0.01
+    assert np.abs(_tiled(net, pixels, tile=tile) - whole).max() <= 1e-5 * np.abs(whole).max()
+
+
+def test_a_halo_that_is_too_small_shows() -> None:
+    net, pixels = _strong(build("vdsr")), photograph(61, 83).astype(np.float32) / 255
+    whole = _tiled(net, pixels)
+    assert np.abs(_tiled(net, pixels, tile=32, halo=2) - whole).max() > 1e-3 * np.abs(whole).max()
+
+
+def test_the_self_ensemble_is_tiled_too() -> None:
+    net, pixels = SelfEnsemble(_strong(SRCNN(widths=[6, 5]))), photograph(40, 51).astype(np.float32) / 255
+    assert np.abs(_tiled(net, pixels, tile=16) - _tiled(net, pixels)).max() < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_are_clipped_and_rounded_half_up(dtype: type) -> None:
+    white = np.iinfo(dtype).max
+    net = nn.Identity()
+    net.scale, net.multiple_of, net.halo, net.channels = 1, 1, 0, 3  # type: ignore[assignment]
+    pixels = np.random.default_rng(0).integers(0, white, (9, 7, 3), dtype, endpoint=True)
+    assert np.array_equal(_tiled(net, pixels, tile=4), pixels)
+    for offset, expected in ((0.4, 0), (0.6, 1), (-0.4, 0), (-0.6, -1), (9e9, white), (-9e9, -white)):
+        net.forward = lambda lr, offset=offset: lr + offset / white  # type: ignore[method-assign,misc]
+        moved = np.clip(pixels.astype(np.int64) + expected, 0, white)
+        assert np.array_equal(_tiled(net, pixels, tile=4), moved), offset
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grey_picture_stays_grey(channels: int) -> None:
+    net = SRCNN(widths=[6, 5], channels=channels).eval()
+    grey = photograph(20, 30)[..., :1]
+    assert np.array_equal(_tiled(net, grey), _tiled(Bicubic(), grey))  # an untrained SRCNN is bicubic
+
+
+def test_out_of_memory_halves_the_tile_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, pixels, sides = build("srcnn"), photograph(70, 90), []
+    expected, run = _tiled(net, pixels), tiling._run
+
+    def tight(net: object, part: np.ndarray, *arguments: object, **options: object) -> torch.Tensor:
+        sides.append(max(part.shape[:2]))
+        if sides[-1] > 50:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return run(net, part, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tiling, "_run", tight)
+    done: list[int] = []
+    assert np.array_equal(_tiled(net, pixels, tile=128, advance=done.append), expected)
+    assert sum(done) == 4 * 70 * 90
+    assert sides[0] == 90
+    assert min(sides) <= 50
+
+
+def test_memory_that_never_suffices_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: object, **options: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(tiling, "_run", none)
+    with pytest.raises(ValueError, match="memory does not suffice for a tile of 1x1 pixels"):
+        _tiled(Bicubic(), photograph(8, 8))
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
+    def broken(lr: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("shapes do not fit")
+
+    net = Bicubic()
+    net.forward = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        _tiled(net, photograph(8, 8))

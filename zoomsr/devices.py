@@ -1,0 +1,29 @@
+"""Which device, and what it does fast."""
+
+from __future__ import annotations
+
+import torch
+
+
+def device_named(name: str) -> torch.device:
+    """``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``.
+
+    Raises:
+        ValueError: it cannot be used here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.ones(1, device=name).tolist()  # "meta" would hold no pixels
+        return torch.device(name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 has instructions of its own there; without them it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Newer than the oldest torch that we support.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,77 @@
+"""``from zoomsr import enlarge``: what goes in comes out, larger."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from zoomsr.photograph import Box, Photograph
+from zoomsr.zoomer import Zoomer
+
+Picture = TypeVar("Picture", Image.Image, NDArray[Any], Tensor)
+
+
+def enlarge(
+    image: Picture,
+    model: str = "unet",
+    *,
+    box: tuple[int, int, int, int] | None = None,
+    scale: int | None = None,
+    device: str = "auto",
+) -> Picture:
+    """Enlarge a picture, or an area of it.
+
+    Args:
+        image: a PIL image of any mode; an array (H, W) or (H, W, C) of uint8, uint16, or float on [0, 1], of which C 2
+            and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
+        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a .safetensors or .ckpt file.
+        box: left, top, width, height of the area, in pixels.
+        scale: the net's (2), or a power of it.
+        device: ``auto``, ``cpu``, ``cuda``.
+
+    Returns:
+        The same kind of thing, of the same type and on the same device. Floats are neither rounded nor clipped.
+
+    Raises:
+        ValueError: no weights of that name, a box outside the picture, pixels of another kind.
+    """
+    zoomer = _opened(model, device)
+
+    def larger(photograph: Photograph) -> Photograph:
+        area = photograph if box is None else photograph.cropped(Box(*box))
+        return zoomer.enlarge(area, scale=scale)
+
+    if isinstance(image, Image.Image):
+        return larger(Photograph.of(image)).picture()
+    if isinstance(image, np.ndarray):
+        array = larger(_of_array(image[..., None] if image.ndim == 2 else image)).interleaved
+        return (array[..., 0] if image.ndim == 2 else array).astype(image.dtype, copy=False)
+    if isinstance(image, Tensor):
+        stack = image[None] if image.ndim == 3 else image
+        arrays = [larger(_of_array(one.permute(1, 2, 0).detach().cpu().numpy())).interleaved for one in stack]
+        result = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in arrays]).to(image)
+        return result[0] if image.ndim == 3 else result
+    raise ValueError(f"cannot enlarge a {type(image).__name__}: give a PIL image, an array or a tensor")
+
+
+@lru_cache(maxsize=8)
+def _opened(model: str, device: str) -> Zoomer:
+    return Zoomer.open(model, device=device)
+
+
+def _of_array(array: NDArray[Any]) -> Photograph:
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
+        raise ValueError(f"pixels of shape {array.shape} are no picture: (H, W), or (H, W, C) with C from 1 to 4")
+    if array.dtype not in (np.uint8, np.uint16):
+        if not np.issubdtype(array.dtype, np.floating):
+            raise ValueError(f"pixels of {array.dtype} have no fixed white: give uint8, uint16, or floats on [0, 1]")
+        array = array.astype(np.float32)
+    colours = array.shape[2] - 1 if array.shape[2] in (2, 4) else array.shape[2]
+    alpha = array[..., colours:] if colours < array.shape[2] else None
+    return Photograph(pixels=array[..., :colours], alpha=alpha)

@@ -1,0 +1,320 @@
+"""A photograph with all that its file knows: bit depth, transparency, colour profile, resolution, camera."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from zoomsr.png import write_png
+
+Pixels = NDArray[Any]
+
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Of a picture that is decoded as a whole: 179 million. More is a bomb, or a job for the ``huge`` extra."""
+
+_ORIENTATION = ExifTags.Base.Orientation
+# What describes the photograph, and not how its pixels lie in the file.
+_KEPT_TAGS = (
+    *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
+    *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.Copyright),
+)
+_SIZE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+_JPEG_SIDE, _WEBP_SIDE = 65_500, 16_383
+
+
+class Box(NamedTuple):
+    """An area of an upright picture, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What is enlarged, and what must survive it.
+
+    Attributes:
+        pixels: (H, W, 1) grey or (H, W, 3) RGB, uint8 or uint16, upright.
+        alpha: (H, W, 1) of the same type, or None.
+        icc: colour profile.
+        dpi: horizontal and vertical.
+        exif: without orientation and sizes.
+        notes: what of the file is not in here: ``frame 1 of 12``.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+    @staticmethod
+    def read(path: Path) -> Photograph:
+        """Read any picture that Pillow opens.
+
+        Palettes become RGB; CMYK becomes RGB and loses its profile; of an animation the first frame is taken.
+
+        Raises:
+            ValueError: no image, truncated, too large, or of a pixel type without a fixed white; the file is named.
+        """
+        try:
+            with _open(path) as picture:
+                return _photograph(picture, path)
+        except Image.DecompressionBombError:
+            raise ValueError(f"{path} has more than {MOST_PIXELS:,} pixels") from None
+        except (OSError, SyntaxError, EOFError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+            raise ValueError(f"{path} is damaged or truncated: {error}") from error
+
+    @staticmethod
+    def of(picture: Image.Image) -> Photograph:
+        """A picture that Pillow has opened; of 16-bit colour it keeps the upper byte.
+
+        Raises:
+            ValueError: of a pixel type without a fixed white.
+        """
+        return _photograph(picture, None)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def cropped(self, box: Box) -> Photograph:
+        """An area of it.
+
+        Raises:
+            ValueError: an empty area, or one that is not all inside.
+        """
+        height, width = self.size
+        left, top, box_width, box_height = box
+        text = ",".join(map(str, box))
+        if box_width < 1 or box_height < 1:
+            raise ValueError(f"box {text} is empty: X,Y,W,H need a width and a height of at least 1")
+        if left < 0 or top < 0 or left + box_width > width or top + box_height > height:
+            raise ValueError(f"box {text} is not inside the picture, which is {width}x{height}")
+        rows, columns = slice(top, top + box_height), slice(left, left + box_width)
+        alpha = None if self.alpha is None else self.alpha[rows, columns]
+        return replace(self, pixels=self.pixels[rows, columns], alpha=alpha)
+
+    def write(self, path: Path, *, quality: int = 95, overwrite: bool = False) -> None:
+        """Write it; the format follows the suffix. The file appears whole or not at all.
+
+        Args:
+            path: PNG, JPEG, WebP or TIFF.
+            quality: of JPEG and WebP, 1 to 100.
+            overwrite: replace a file that is there.
+
+        Raises:
+            ValueError: a file is there, a format that cannot hold the picture, or an unknown one.
+        """
+        save = _saver(self, path, quality)
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path} is there already: --overwrite replaces it")
+        with whole_or_not_at_all(path) as file:
+            save(file)
+
+    def picture(self) -> Image.Image:
+        """As an image of Pillow's, 8 bit but for 16-bit grey; with its profile."""
+        array = self.interleaved
+        if array.dtype == np.uint16 and array.shape[2] > 1:
+            array = _eight_bit(array)
+        picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+        if self.icc is not None:
+            picture.info["icc_profile"] = self.icc
+        return picture
+
+    @property
+    def interleaved(self) -> Pixels:
+        """(H, W, 1 to 4): pixels, with alpha where there is one."""
+        return self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha], axis=2)
+
+
+def _open(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its error is what we heed
+        try:
+            return Image.open(path)
+        except UnidentifiedImageError:
+            raise ValueError(f"{path} is not an image that Pillow can read") from None
+
+
+def _photograph(picture: Image.Image, path: Path | None) -> Photograph:
+    notes, deep_mode = [], _deep_mode(picture)
+    if (frames := getattr(picture, "n_frames", 1)) > 1:
+        notes.append(f"frame 1 of {frames}")
+    exif = picture.getexif()  # which decodes a PNG, in case there is some behind its pixels
+    icc, dpi = picture.info.get("icc_profile"), picture.info.get("dpi")
+    if picture.mode == "CMYK":
+        notes.append("CMYK became RGB")
+        icc = None
+    array = _array(picture, path) if path is None or deep_mode is None else _deep(picture, path, deep_mode)
+    array = _upright(array, exif.get(_ORIENTATION, 1))
+    colours = array.shape[2] - 1 if array.shape[2] in (2, 4) else array.shape[2]
+    return Photograph(
+        pixels=np.ascontiguousarray(array[..., :colours]),
+        alpha=np.ascontiguousarray(array[..., colours:]) if colours < array.shape[2] else None,
+        icc=icc,
+        dpi=None if dpi is None or min(dpi) <= 0 else (float(dpi[0]), float(dpi[1])),
+        exif=_kept(exif),
+        notes=tuple(notes),
+    )
+
+
+def _array(picture: Image.Image, path: Path | None) -> Pixels:
+    """(H, W, C) uint8, or uint16 of a grey picture."""
+    mode, name = picture.mode, path or "the picture"
+    if mode.startswith("I"):
+        grey = np.asarray(picture)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"{name} holds 32-bit integers, which have no fixed white: save it as 8 or 16 bit")
+        return grey.astype(np.uint16)[..., None]
+    if mode == "F":
+        raise ValueError(f"{name} holds floating-point pixels, which have no fixed white: save it as 8 or 16 bit")
+    grey_modes, has_alpha = ("1", "L", "LA", "La"), mode in ("LA", "La", "PA", "RGBA", "RGBa")
+    target = "L" if mode in grey_modes else "RGB"
+    if has_alpha or "transparency" in picture.info:
+        target = "LA" if target == "L" else "RGBA"
+    pixels = np.asarray(picture if mode == target else picture.convert(target))
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _deep_mode(picture: Image.Image) -> str | None:
+    """How the bytes of a file lie that has several channels of 16 bits, of which Pillow keeps the upper byte."""
+    tiles = picture.tile[:1] if isinstance(picture, ImageFile.ImageFile) else []
+    modes = [str(tile.args[0] if isinstance(tile.args, tuple) else tile.args) for tile in tiles]
+    return next((mode for mode in modes if ";16" in mode and picture.mode in ("RGB", "RGBA")), None)
+
+
+def _deep(picture: Image.Image, path: Path, mode: str) -> Pixels:
+    """Both bytes of 16-bit colour: the file is decoded once as it says, and once with the bytes the other way round."""
+    if mode == "LA;16B":  # four bytes a pixel, as many as RGBA
+        parts = _decoded(path, "RGBA").astype(np.uint16)
+        return parts[..., 0::2] << 8 | parts[..., 1::2]
+    other = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+    high, low = np.asarray(picture), _decoded(path, mode[:-1] + other[mode[-1]])
+    return high.astype(np.uint16) << 8 | low
+
+
+def _decoded(path: Path, raw_mode: str) -> Pixels:
+    with _open(path) as picture:
+        picture.tile = [  # type: ignore[attr-defined]  # of an ImageFile
+            tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
+            for tile in picture.tile  # type: ignore[attr-defined]
+        ]
+        return np.asarray(picture)
+
+
+def _upright(array: Pixels, orientation: int) -> Pixels:
+    """As EXIF's orientation, 1 to 8, says that it is seen."""
+    turns: dict[int, Callable[[Pixels], Pixels]] = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a[::-1].swapaxes(0, 1),
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        8: lambda a: a[:, ::-1].swapaxes(0, 1),
+    }
+    return turns[orientation](array) if orientation in turns else array
+
+
+def _kept(exif: Image.Exif) -> bytes | None:
+    kept = Image.Exif()
+    for tag in _KEPT_TAGS:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        entries = {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in _SIZE_TAGS}
+        if entries:
+            kept[ifd] = entries
+    return kept.tobytes() if len(kept) else None
+
+
+def _saver(photograph: Photograph, path: Path, quality: int) -> Callable[[BinaryIO], None]:
+    """How to write it, checked before a file is made."""
+    kind = path.suffix.lower()
+    if kind not in OUTPUT_SUFFIXES:
+        raise ValueError(f"{path} has no suffix that can be written: {' '.join(OUTPUT_SUFFIXES)}")
+    height, width = photograph.size
+    if kind == ".png":
+        pixels, extras = photograph.interleaved, photograph
+        exif = None if extras.exif is None else extras.exif.removeprefix(b"Exif\0\0")
+        return lambda file: write_png(file, pixels, icc=extras.icc, dpi=extras.dpi, exif=exif)
+    if kind in (".tif", ".tiff") and photograph.pixels.dtype == np.uint16:
+        return lambda file: _save_deep_tiff(photograph, file)
+    if kind in (".jpg", ".jpeg") and photograph.alpha is not None:
+        raise ValueError(f"{path}: JPEG has no transparency; -o {path.with_suffix('.png').name} keeps it")
+    most = {".jpg": _JPEG_SIDE, ".jpeg": _JPEG_SIDE, ".webp": _WEBP_SIDE}.get(kind, max(height, width))
+    if max(height, width) > most:
+        raise ValueError(f"{path}: {width}x{height} is more than the {most} pixels of a side that {kind[1:]} can hold")
+    return lambda file: _save_by_pillow(photograph, file, kind, quality)
+
+
+def _save_by_pillow(photograph: Photograph, file: BinaryIO, kind: str, quality: int) -> None:
+    array = photograph.interleaved
+    if array.dtype == np.uint16:  # JPEG and WebP have 8 bits
+        array = _eight_bit(array)
+    picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    options: dict[str, Any] = {"format": "JPEG", "quality": quality, "subsampling": 0}
+    if kind == ".webp":
+        options = {"format": "WEBP", "quality": quality}
+    elif kind in (".tif", ".tiff"):
+        options = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
+    options |= {"icc_profile": photograph.icc, "dpi": photograph.dpi, "exif": photograph.exif}
+    encoded = io.BytesIO()  # on a full disk Pillow itself would leave half a file, and not say so
+    picture.save(encoded, **{key: value for key, value in options.items() if value is not None})
+    file.write(encoded.getbuffer())
+
+
+def _eight_bit(pixels: Pixels) -> Pixels:
+    rounded: Pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return rounded
+
+
+def _save_deep_tiff(photograph: Photograph, file: BinaryIO) -> None:
+    import tifffile  # late: only 16-bit TIFF needs it, of which Pillow writes none in colour
+
+    array, dpi = photograph.interleaved, photograph.dpi
+    tifffile.imwrite(
+        file,
+        array[..., 0] if array.shape[2] == 1 else array,
+        photometric="rgb" if array.shape[2] > 2 else "minisblack",
+        extrasamples=None if photograph.alpha is None else ["unassalpha"],
+        planarconfig="contig" if array.shape[2] > 1 else None,
+        compression="zlib",
+        iccprofile=photograph.icc,
+        resolution=dpi,
+        resolutionunit=None if dpi is None else "inch",
+        metadata=None,
+    )
+
+
+@contextlib.contextmanager
+def whole_or_not_at_all(path: Path) -> Iterator[BinaryIO]:
+    """A file under another name, which takes its own when all is written."""
+    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}.part")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()

@@ -1,0 +1,170 @@
+"""Exact tiled inference: a picture of any size through any net, in bounded memory, without seams.
+
+Tiles are not blended. Each is cut with a halo around it, wide enough for every pixel that its inside depends on, runs
+through the net, and loses the halo again; at the picture's border a tile ends where the picture ends, so that the net
+pads it as it would pad the whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoomsr.models import Net
+
+TILE = 512
+"""Side in lr pixels. Larger ones gain nothing on CPUs, whose caches they leave."""
+
+Pixels = NDArray[Any]
+
+
+class Source(Protocol):
+    """What tiles are cut from: an array, a memory map, or a file that is read as it is needed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8, uint16, or float32 on [0, 1]."""
+        ...
+
+    def __getitem__(self, area: tuple[slice, slice]) -> Pixels:
+        """(h, w, C)."""
+        ...
+
+
+class Sink(Protocol):
+    """What tiles are written into: an array, or a file."""
+
+    def __setitem__(self, area: tuple[slice, slice], pixels: Pixels) -> None:
+        """(h, w, C)."""
+        ...
+
+
+class Area(NamedTuple):
+    """A rectangle in lr pixels: rows top ... bottom - 1, columns left ... right - 1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def grown(self, margin: int, height: int, width: int) -> Area:
+        """With a margin on every side, as far as the picture goes."""
+        top, left = max(0, self.top - margin), max(0, self.left - margin)
+        return Area(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
+
+    def cut(self, *, side: int) -> Iterator[Area]:
+        """Into parts of at most ``side``, rows first; all but the last begin on its multiples."""
+        for top in range(self.top, self.bottom, side):
+            for left in range(self.left, self.right, side):
+                yield Area(top, left, min(top + side, self.bottom), min(left + side, self.right))
+
+
+def enlarge(
+    net: Net,
+    source: Source,
+    out: Sink,
+    *,
+    device: torch.device,
+    tile: int = TILE,
+    halo: int | None = None,
+    bfloat16: bool = False,
+    advance: Callable[[int], None] = lambda pixels: None,
+) -> None:
+    """Enlarge a picture into ``out``, which gets each tile as soon as it is done.
+
+    With the net's own halo the result is that of the whole picture, but for the order of sums (1e-6).
+
+    Args:
+        net: on the device, in eval mode.
+        source: (H, W, C) of uint8, uint16, or float32 on [0, 1]; C is 1 or 3.
+        out: (scale H, scale W, C) of the same type. Whole levels are clipped and rounded half up; floats are not.
+        device: where the net is.
+        tile: side in lr pixels; rounded up to the net's grid. Halved as often as memory does not suffice.
+        halo: lr pixels around a tile; None for the net's receptive radius, which is exact.
+        bfloat16: run the net's layers in it, where they allow it.
+        advance: called with the number of output pixels that are done.
+
+    Raises:
+        ValueError: a tile below 1, or memory does not suffice for the smallest one.
+    """
+    if tile < 1:
+        raise ValueError(f"a tile of {tile} pixels: it must be at least 1")
+    height, width = source.shape[:2]
+    grid, scale = net.multiple_of, net.scale
+    side = _up_to(tile, grid)
+    margin = _up_to(net.halo if halo is None else halo, grid)
+    waiting = deque(Area(0, 0, height, width).cut(side=side))
+    while waiting:
+        area = waiting.popleft()
+        outer = area.grown(margin, height, width)
+        try:
+            sr = _run(net, source[outer.top : outer.bottom, outer.left : outer.right], device, bfloat16=bfloat16)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if side <= grid:
+                raise ValueError(f"memory does not suffice for a tile of {side}x{side} pixels") from None
+            side = _up_to(side // 2, grid)
+            waiting = deque(part for one in (area, *waiting) for part in one.cut(side=side))
+            _let_go(device)
+            continue
+        top, left = (area.top - outer.top) * scale, (area.left - outer.left) * scale
+        rows, columns = (area.bottom - area.top) * scale, (area.right - area.left) * scale
+        place = slice(area.top * scale, area.bottom * scale), slice(area.left * scale, area.right * scale)
+        out[place] = _quantized(sr[..., top : top + rows, left : left + columns], source.dtype)
+        advance(rows * columns)
+
+
+@torch.inference_mode()
+def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> Tensor:
+    """(h, w, C) to float (1, C, scale h, scale w); a grey picture goes through an RGB net as three equal channels."""
+    # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
+    data = np.ascontiguousarray(pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels)
+    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / _white(pixels.dtype)
+    is_grey = lr.shape[1] == 1
+    if is_grey and net.channels != 1:
+        lr = lr.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext():
+        sr = net(lr)
+    return sr.mean(1, keepdim=True) if is_grey and sr.shape[1] != 1 else sr
+
+
+def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
+    """(1, C, H, W) on [0, 1] to (H, W, C) of the type."""
+    interleaved = sr[0].permute(1, 2, 0)
+    if dtype == np.float32:
+        floats: Pixels = interleaved.cpu().numpy()
+        return floats
+    levels = interleaved.clamp(0, 1).mul_(_white(dtype)).add_(0.5)  # which the next line cuts off
+    whole: Pixels = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
+    return whole
+
+
+def _white(dtype: np.dtype[Any]) -> float:
+    return 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
+
+
+def _up_to(value: int, grid: int) -> int:
+    return -(-value // grid) * grid
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # The CPU's allocator raises a plain RuntimeError.
+    return not isinstance(error, RuntimeError) or "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError)
+
+
+def _let_go(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

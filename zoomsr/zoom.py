@@ -1,0 +1,71 @@
+"""``python -m zoomsr.zoom photo.jpg``: a photograph, or an area of it, twice as large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoomsr.errors import one_line_errors
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def zoom(
+    files: Annotated[list[str], typer.Argument(help="photographs, folders, or patterns such as 'trip/*.jpg'")],
+    box: Annotated[str | None, typer.Option(help="X,Y,W,H: an area, in pixels of the upright picture")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="a file, or a folder for many; default: photo-x2.png beside it")
+    ] = None,
+    scale: Annotated[int | None, typer.Option(help="2, or 4: the net runs twice")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="one picture: the area, nearest, bicubic, and each --model")
+    ] = False,
+    truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the dB")] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="mean over eight turns: better, in 8 times the time")
+    ] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="tiles as the net's whole receptive field asks")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
+    tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
+    quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
+) -> None:
+    """Enlarge photographs, or an area of one, by a trained net.
+
+    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, as the output is called.
+    """
+    with one_line_errors():
+        from zoomsr.zooming import Options, parse_box, run  # heavy
+
+        if truth is not None and not compare:
+            raise ValueError("--truth goes with --compare")
+        options = Options(
+            box=None if box is None else parse_box(box),
+            scale=scale,
+            out=out,
+            quality=quality,
+            overwrite=overwrite,
+            models=tuple(model or ["unet"]),
+            device=device,
+            precision=precision,
+            tile=tile,
+            exact=exact,
+            self_ensemble=self_ensemble,
+        )
+        if compare:
+            from zoomsr.strip import draw
+
+            draw(files, options, truth=truth)
+        else:
+            run(files, options)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,171 @@
+"""A net opened for use: photographs in, larger photographs out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from zoomsr.cards import Card
+from zoomsr.devices import device_named, has_fast_bfloat16
+from zoomsr.models import Net
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.photograph import Photograph, Pixels
+from zoomsr.tiling import TILE, Sink, Source, enlarge
+from zoomsr.weights import Weights
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+"""``NAME.safetensors`` here is ``--model NAME``."""
+
+PRECISIONS = ("auto", "32", "bf16")
+
+
+@dataclass(frozen=True)
+class Zoomer:
+    """A net, and how it is run.
+
+    Attributes:
+        name: for people.
+        net: on its device, in eval mode.
+        device: where it runs.
+        halo: around tiles in lr pixels; None for the net's receptive radius, which is exact.
+        bfloat16: whether its layers run in bfloat16.
+        tile: side in lr pixels.
+        card: what is known of it, or None.
+    """
+
+    name: str
+    net: Net
+    device: torch.device
+    halo: int | None = None
+    bfloat16: bool = False
+    tile: int = TILE
+    card: Card | None = None
+
+    @staticmethod
+    def open(
+        model: str,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+        exact: bool = False,
+        self_ensemble: bool = False,
+    ) -> Zoomer:
+        """Open a net by name, or from a file.
+
+        Args:
+            model: ``bicubic``, the name of a file in ``WEIGHTS_DIR``, or a path (.safetensors, .ckpt).
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+            precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
+                pixel changes by more than a level; ``32`` never, ``bf16`` always.
+            tile: side in lr pixels; None for the largest that suits the device.
+            exact: the full halo, also where the card knows a smaller one.
+            self_ensemble: the mean over the eight turns of the picture, in eight times the time.
+
+        Raises:
+            ValueError: no such net, no weights, no such device; what to do instead.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
+        where = device_named(device)
+        net, card = _net(model)
+        is_safe = card is not None and card.bfloat16
+        if self_ensemble:
+            net = SelfEnsemble(net)
+        net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+        return Zoomer(
+            name=Path(model).stem,
+            net=cast(Net, net),
+            device=where,
+            halo=None if exact or card is None else card.halo,
+            bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
+            tile=tile or TILE,
+            card=card,
+        )
+
+    def enlarge(
+        self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
+    ) -> Photograph:
+        """The photograph ``scale`` times as large in each direction, with all that it knows.
+
+        Transparency is enlarged by bicubic. 16-bit pixels are run in float32.
+
+        Args:
+            photograph: of any size.
+            scale: the net's, or a power of it: then it runs several times. None for the net's.
+            advance: called with the number of output pixels that are done.
+
+        Raises:
+            ValueError: a scale that the net does not reach.
+        """
+        for _ in range(self.passes(scale)):
+            photograph = self._once(photograph, advance)
+        return photograph
+
+    def passes(self, scale: int | None) -> int:
+        """How often the net runs to enlarge by ``scale``."""
+        own = self.net.scale
+        count = 1 if scale is None or own < 2 else next((n for n in range(1, 9) if own**n >= scale), 8)
+        if scale is not None and own**count != scale:
+            raise ValueError(f"{self.name} enlarges by {own}, and so by {own}, {own**2}, ..., not by {scale}")
+        return count
+
+    def into(self, source: Source, out: Sink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
+        """Enlarge pixels from anywhere to anywhere, see ``zoomsr.tiling.enlarge``."""
+        half = self.bfloat16 and source.dtype == np.uint8
+        enlarge(
+            self.net,
+            source,
+            out,
+            device=self.device,
+            tile=self.tile,
+            halo=self.halo,
+            bfloat16=half,
+            advance=advance,
+        )
+
+    def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
+        pixels = _empty(photograph.pixels, self.net.scale)
+        self.into(photograph.pixels, pixels, advance=advance)
+        alpha = photograph.alpha
+        if alpha is not None:
+            bicubic = cast(Net, Bicubic(self.net.scale).to(self.device))
+            larger = _empty(alpha, self.net.scale)
+            enlarge(bicubic, alpha, larger, device=self.device)
+            alpha = larger
+        return replace(photograph, pixels=pixels, alpha=alpha)
+
+
+def _net(model: str) -> tuple[nn.Module, Card | None]:
+    if model == "bicubic":
+        return Bicubic(), None
+    path = Path(model)
+    if not path.suffix:
+        path = WEIGHTS_DIR / f"{model}.safetensors"
+        if not path.is_file():
+            raise ValueError(_no_weights(model))
+    return Weights.read(path).build(), Card.beside(path)
+
+
+def _no_weights(model: str) -> str:
+    known = ["bicubic", *sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))]
+    near = difflib.get_close_matches(model, known, n=3)
+    if near:
+        return f"no net is called {model}; the nearest: {', '.join(near)}"
+    return (
+        f"there are no weights of {model} (there are: {', '.join(known)}): python -m zoomsr.train model={model} "
+        "trains it, and --model runs/NAME/checkpoints/best.ckpt uses it"
+    )
+
+
+def _empty(pixels: Pixels, scale: int) -> Pixels:
+    height, width, channels = pixels.shape
+    return np.empty((height * scale, width * scale, channels), pixels.dtype)
