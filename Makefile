@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming test-clusters lint types format bench-metrics bench-data bench-train wheel clean
+.PHONY: help demo test test-slow test-streaming test-clusters lint types format bench-metrics bench-data bench-train bench-zoom wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -25,13 +25,13 @@ test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server o
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps litdata
 	$(BIN)/python -m pytest -q tests/test_streaming.py
 
-test-clusters: $(READY) ## the tests of SLURM, Ray and torchrun, each on a cluster of this machine
+test-clusters: $(READY) ## the tests of SLURM and Ray, each on a cluster of this machine
 	# As root, where there is apt-get; elsewhere SLURM's tests skip, unless it is there already.
 	-if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v slurmctld >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends slurm-wlm munge >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "submitit>=1.5" "ray>=2.9"
-	$(BIN)/python -m pytest -q -rs tests/test_slurm.py tests/test_ray.py tests/test_torchrun.py
+	$(BIN)/python -m pytest -q -rs tests/test_slurm.py tests/test_ray.py
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -52,6 +52,10 @@ bench-data: $(READY) ## pairs per second from packed pixels beside the usual way
 
 bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
 	$(BIN)/python -m experiments.training_speed.bench
+
+bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
+	$(BIN)/python -m experiments.inference_speed.bench
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -19,7 +19,7 @@ LAYERS = [
     {"models", "config"},
     {"data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
-    {"training", "summary", "replay", "evaluation", "zooming", "strip", "huge", "enlarging"},
+    {"training", "summary", "replay", "evaluation", "zooming", "strip", "huge", "enlarging", "exporting"},
     {"launchers", "job"},
     {"sweep", "search"},
     {"train", "evaluate", "zoom", "compare", "prepare", "export", "demo", "__main__", "__init__"},

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from zoomsr.export import export
 from zoomsr.prepare import app as prepare
 from zoomsr.zoom import zoom
 
@@ -34,6 +35,7 @@ def evaluate(context: typer.Context) -> None:
 
 
 app.command()(zoom)
+app.command()(export)
 app.add_typer(prepare, name="prepare")
 
 

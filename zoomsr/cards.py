@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from zoomsr.data.archives import sha256_of
+from zoomsr.models import Net
 from zoomsr.runs import write_json
+from zoomsr.tiling import Pixels, enlarge
+
+_HALOS = (0, 4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
+_TILE = 96  # small, so that a small photograph has many seams
 
 
 @dataclass(frozen=True)
@@ -68,3 +77,27 @@ class Card:
     def write(self, weights: Path) -> None:
         """Beside the weights, whole or not at all."""
         write_json(weights.with_suffix(".json"), asdict(self))
+
+
+def smallest_halo(net: Net, photographs: Sequence[Pixels]) -> int:
+    """The least margin around a tile with which no 8-bit pixel of the photographs differs from the whole picture's."""
+    for halo in (*(one for one in _HALOS if one < net.halo), net.halo):
+        if all(np.array_equal(_enlarged(net, one, tile=_TILE, halo=halo), _enlarged(net, one)) for one in photographs):
+            return halo
+    return net.halo
+
+
+def survives_bfloat16(net: Net, photographs: Sequence[Pixels]) -> bool:
+    """Whether no 8-bit pixel of the photographs changes by more than one level when the layers run in bfloat16."""
+    return all(
+        np.abs(_enlarged(net, one, bfloat16=True).astype(int) - _enlarged(net, one)).max() <= 1 for one in photographs
+    )
+
+
+def _enlarged(
+    net: Net, pixels: Pixels, *, tile: int = 10_000, halo: int | None = None, bfloat16: bool = False
+) -> Pixels:
+    height, width, channels = pixels.shape
+    out = np.empty((net.scale * height, net.scale * width, channels), np.uint8)
+    enlarge(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)
+    return out

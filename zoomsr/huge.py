@@ -33,7 +33,9 @@ def enlarge_file(
     if target.exists() and not overwrite:
         raise ValueError(f"{target} is there already: --overwrite replaces it")
     try:
-        picture = _Picture(vips.Image.new_from_file(str(source), access="random").autorot(), source)
+        # vips remembers files by name; this one may have changed.
+        opened = vips.Image.new_from_file(str(source), access="random", fail_on="truncated", revalidate=True)
+        picture = _Picture(opened.autorot(), source)
         scale = zoomer.net.scale
         shape = (scale * picture.shape[0], scale * picture.shape[1], picture.shape[2])
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.stem}", suffix=".raw") as raw:
@@ -74,7 +76,7 @@ class _RawFile:
         rows, columns = area
         for number, row in zip(range(rows.start, rows.stop), pixels, strict=True):
             self._file.seek((number * self._width + columns.start) * self._pixel)
-            self._file.write(np.ascontiguousarray(row).astype(row.dtype, copy=False).data)
+            self._file.write(np.ascontiguousarray(row).data)
 
 
 def _write(vips: Any, raw: Path, target: Path, shape: tuple[int, ...], picture: _Picture) -> None:

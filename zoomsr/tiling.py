@@ -131,7 +131,7 @@ def enlarge(
 def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> Tensor:
     """(h, w, C) to float (1, C, scale h, scale w); a grey picture goes through an RGB net as three equal channels."""
     # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
-    data = np.ascontiguousarray(pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels)
+    data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
     lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / _white(pixels.dtype)
     is_grey = lr.shape[1] == 1
     if is_grey and net.channels != 1:
@@ -149,7 +149,7 @@ def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
         return floats
     levels = interleaved.clamp(0, 1).mul_(_white(dtype)).add_(0.5)  # which the next line cuts off
     whole: Pixels = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
-    return whole
+    return whole.astype(dtype, copy=False)
 
 
 def _white(dtype: np.dtype[Any]) -> float:

@@ -144,15 +144,23 @@ class Zoomer:
         return replace(photograph, pixels=pixels, alpha=alpha)
 
 
-def _net(model: str) -> tuple[nn.Module, Card | None]:
+def weights_file(model: str) -> Path | None:
+    """The file of a name or path; None for ``bicubic``, which has none.
+
+    Raises:
+        ValueError: no weights of that name; the nearest names, or how to make them.
+    """
     if model == "bicubic":
-        return Bicubic(), None
-    path = Path(model)
-    if not path.suffix:
-        path = WEIGHTS_DIR / f"{model}.safetensors"
-        if not path.is_file():
-            raise ValueError(_no_weights(model))
-    return Weights.read(path).build(), Card.beside(path)
+        return None
+    path = Path(model) if Path(model).suffix else WEIGHTS_DIR / f"{model}.safetensors"
+    if not Path(model).suffix and not path.is_file():
+        raise ValueError(_no_weights(model))
+    return path
+
+
+def _net(model: str) -> tuple[nn.Module, Card | None]:
+    path = weights_file(model)
+    return (Bicubic(), None) if path is None else (Weights.read(path).build(), Card.beside(path))
 
 
 def _no_weights(model: str) -> str:

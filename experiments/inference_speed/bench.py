@@ -1,0 +1,142 @@
+"""A photograph through every engine, and the product's own figures beside them: ``make bench-zoom``."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.progress import track
+
+from experiments.benchmarks.timing import medians
+from experiments.inference_speed.one import HEIGHT, NETS, WAYS, WIDTH
+from experiments.report import machine, write_table
+from zoomsr.data.sources import sample
+from zoomsr.exporting import write
+from zoomsr.png import write_png
+from zoomsr.runs import versions, write_json
+from zoomsr.weights import Weights
+
+HERE = Path(__file__).parent
+LARGE = {"24 megapixels": (4000, 6000), "100 megapixels": (10_000, 10_000)}
+
+
+def main() -> None:
+    """Measure everything in one run and write results.json and the README's table."""
+    with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
+        folder = Path(name)
+        for kind in NETS.values():
+            export(kind(), folder)
+        jobs = [(net, way) for net in NETS for way in WAYS]
+        nets: dict[str, dict[str, Any]] = {net: {} for net in NETS}
+        for net, way in track(jobs, description="enlarging"):
+            nets[net][way] = one(net, way, folder)
+        results = {"machine": machine(), "nets": nets, "png": png(), "command": command(folder)}
+        results["large"] = {label: large(folder, *size) for label, size in LARGE.items()}
+    write_json(HERE / "results.json", results | {"versions": versions()})
+    write_table(HERE / "README.md", table(results))
+
+
+def export(net: torch.nn.Module, folder: Path) -> None:
+    """The net as weights and as ONNX."""
+    kind = type(net)
+    weights = folder / f"{kind.__name__}.safetensors"
+    Weights(weights, net.state_dict(), {"_target_": f"{kind.__module__}.{kind.__name__}"}).save(weights)
+    write(str(weights), folder / f"{kind.__name__}.onnx", licence="", overwrite=True)
+
+
+def one(net: str, way: str, folder: Path) -> dict[str, float]:
+    """Seconds and peak bytes of one way, in a process of its own."""
+    arguments = [sys.executable, "-m", "experiments.inference_speed.one", net, way, str(folder)]
+    said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def png() -> dict[str, float]:
+    """Time and size of our PNG over Pillow's, mean over the sample's held-out photographs at 2040x1356."""
+    times, sizes = [], []
+    for photo in sample().val:
+        with Image.open(photo.path) as opened:
+            picture = opened.convert("RGB").resize((2040, 1356), Image.Resampling.LANCZOS)
+        pixels, ours, theirs = np.asarray(picture), io.BytesIO(), io.BytesIO()
+        rivals = {
+            "ours": lambda pixels=pixels: write_png(io.BytesIO(), pixels),
+            "theirs": lambda picture=picture: picture.save(io.BytesIO(), "PNG"),
+        }
+        seconds = medians(rivals, rounds=5)
+        write_png(ours, pixels)
+        picture.save(theirs, "PNG")
+        times.append(seconds["ours"] / seconds["theirs"])
+        sizes.append(len(ours.getvalue()) / len(theirs.getvalue()))
+    return {"time": sum(times) / len(times), "size": sum(sizes) / len(sizes)}
+
+
+def command(folder: Path) -> dict[str, float]:
+    """Seconds from start to file on a 256x256 area, and of ``--help``."""
+    photo = folder / "photo.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).save(photo)
+    zoom = [str(photo), "-m", str(folder / "UNet.safetensors"), "--box", "300,200,256,256", "--overwrite"]
+    return {"box": min(timed(zoom)[0] for _ in range(3)), "help": min(timed(["--help"])[0] for _ in range(3))}
+
+
+def large(folder: Path, height: int, width: int) -> dict[str, float]:
+    """Peak bytes of the command on a large photograph, and the bytes of its 8-bit input and output."""
+    source = folder / "large.png"
+    rows = np.random.default_rng(0).integers(0, 256, (height, width // 50, 3), np.uint8).repeat(50, axis=1)
+    with source.open("wb") as file:
+        write_png(file, rows)
+    seconds, peak = timed([str(source), "-m", str(folder / "UNet.safetensors"), "--precision", "bf16", "--overwrite"])
+    return {"seconds": seconds, "peak": peak, "pixels in and out": 5 * 3 * height * width}
+
+
+def timed(arguments: list[str]) -> tuple[float, float]:
+    """Seconds and peak bytes of ``zoomsr.zoom``."""
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "zoomsr.zoom", *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"zoomsr.zoom {' '.join(arguments)} failed")
+    return time.perf_counter() - start, 1024.0 * usage.ru_maxrss
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """The README's lines."""
+    rows = []
+    for net, ways in results["nets"].items():
+        first = ways["torch, eager fp32"]["seconds"]
+        for way, found in ways.items():
+            times = f"{found['seconds'] * 1e3:,.0f} | {first / found['seconds']:.2f}"
+            rows.append(f"| {net} | {way} | {times} | {found['peak'] / 1e6:,.0f} |")
+    lines = [
+        f"*{WIDTH}x{HEIGHT} in, twice as large out, 8 bits to 8 bits, {results['machine']}; written by `bench.py`.*",
+        "",
+        "| net | engine | ms | times eager fp32 | peak MB of the process |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        f"A PNG takes {results['png']['time']:.2f} of Pillow's time at {results['png']['size']:.2f} of its size. "
+        f"`python -m zoomsr.zoom` enlarges a 256x256 area in {results['command']['box']:.1f} s from start to file, and "
+        f"answers `--help` in {results['command']['help']:.1f} s.",
+    ]
+    for label, found in results["large"].items():
+        above = (found["peak"] - found["pixels in and out"]) / 1e9
+        lines[-1] += (
+            f" {label} through the U-Net: {found['peak'] / 1e9:.2f} GB at the peak, {above:.2f} GB above the pixels in "
+            f"and out, in {found['seconds']:.0f} s."
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    typer.run(main)

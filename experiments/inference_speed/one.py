@@ -1,0 +1,116 @@
+"""One net, one way, in a process of its own: seconds and peak memory, as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from zoomsr.image import quantize
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.models.unet import UNet
+from zoomsr.models.vdsr import VDSR
+from zoomsr.tiling import Pixels, enlarge
+
+WHOLE = 100_000
+"""A tile that is larger than any picture."""
+
+NETS: dict[str, Callable[[], nn.Module]] = {"srcnn": SRCNN, "vdsr": VDSR, "unet": UNet}
+HEIGHT, WIDTH = 678, 1020
+
+Run = Callable[[Pixels], Pixels]
+
+
+def eager(net: nn.Module, folder: Path) -> Run:
+    """What everybody does first."""
+
+    @torch.inference_mode()
+    def run(pixels: Pixels) -> Pixels:
+        lr = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        return quantize(net(lr.contiguous())[0]).permute(1, 2, 0).contiguous().numpy()
+
+    return run
+
+
+def compiled(net: nn.Module, folder: Path) -> Run:
+    """torch.compile in bfloat16, channels last, the picture as a whole."""
+    net.to(memory_format=torch.channels_last).compile(dynamic=False)
+    return tiled(net, tile=WHOLE, bfloat16=True)
+
+
+def onnx_runtime(net: nn.Module, folder: Path) -> Run:
+    """The exported net, as it is, in float32."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / f"{type(net).__name__}.onnx", providers=["CPUExecutionProvider"])
+    return of_floats(lambda lr: session.run(None, {"lr": lr})[0])
+
+
+def openvino(net: nn.Module, folder: Path) -> Run:
+    """The exported net, in bfloat16 where the processor has it."""
+    import openvino
+
+    hints = {"PERFORMANCE_HINT": "LATENCY"}
+    model = openvino.Core().compile_model(folder / f"{type(net).__name__}.onnx", "CPU", hints)
+    return of_floats(lambda lr: model(lr)[0])
+
+
+def of_floats(engine: Callable[[np.ndarray], np.ndarray]) -> Run:
+    """From 8-bit pixels to 8-bit pixels, around an engine that takes and gives floats."""
+
+    def run(pixels: Pixels) -> Pixels:
+        lr = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / 255
+        return quantize(torch.from_numpy(engine(lr))[0]).permute(1, 2, 0).contiguous().numpy()
+
+    return run
+
+
+def tiled(net: nn.Module, *, tile: int, halo: int | None = None, bfloat16: bool, channels_last: bool = True) -> Run:
+    """The product's own engine."""
+    if channels_last:
+        net.to(memory_format=torch.channels_last)
+
+    def run(pixels: Pixels) -> Pixels:
+        out = np.empty((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
+        enlarge(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)  # type: ignore[arg-type]
+        return out
+
+    return run
+
+
+WAYS: dict[str, Callable[[nn.Module, Path], Run]] = {
+    "torch, eager fp32": eager,
+    "torch, channels_last": lambda net, _: tiled(net, tile=WHOLE, bfloat16=False),
+    "torch, channels_last, bf16": lambda net, _: tiled(net, tile=WHOLE, bfloat16=True),
+    "torch, channels_last, bf16, compile": compiled,
+    "ONNX Runtime": onnx_runtime,
+    "OpenVINO": openvino,
+    "zoomsr, tiles of 512": lambda net, _: tiled(net, tile=512, bfloat16=True),
+    "zoomsr, tiles of 512, halo 32": lambda net, _: tiled(net, tile=512, halo=32, bfloat16=True),
+}
+
+
+def main(net_name: str, way: str, folder: str) -> None:
+    """Measure, and print."""
+    torch.manual_seed(0)
+    net = NETS[net_name]().eval().requires_grad_(False)
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    run, seconds = WAYS[way](net, Path(folder)), []
+    for _ in range(4):
+        start = time.perf_counter()
+        run(pixels)
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": statistics.median(seconds[1:]), "peak": peak}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

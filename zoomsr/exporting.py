@@ -1,0 +1,175 @@
+"""The recipe of ``zoomsr.export``: write a net, and hold what was written against it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoomsr.cards import Card, smallest_halo, survives_bfloat16
+from zoomsr.data.archives import sha256_of
+from zoomsr.data.sources import sample
+from zoomsr.models import Net
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.ircnn import IRCNN
+from zoomsr.photograph import Photograph
+from zoomsr.runs import Run, versions
+from zoomsr.screen import say, short
+from zoomsr.weights import Weights
+from zoomsr.zoomer import weights_file
+
+ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
+"""Batch, height and width of the pictures on which an exported net must agree."""
+
+MOST_DIFFERENCE = 1e-4
+"""On [0, 1]: a fortieth of a grey level."""
+
+
+def write(model: str, out: Path, *, licence: str, overwrite: bool) -> None:
+    """Write the net as the suffix says.
+
+    Raises:
+        ValueError: an unknown suffix, a file that is there, a net that cannot be exported, or gives other pixels then.
+    """
+    writers: dict[str, Callable[[nn.Module, Path], None]] = {".onnx": _write_onnx, ".pt2": _write_program}
+    if out.suffix not in (*writers, ".safetensors"):
+        raise ValueError(f"-o {out} must end in .onnx, .pt2 or .safetensors")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} is there already: --overwrite replaces it")
+    source = _file_of(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".safetensors":
+        _write_weights(source, out, licence)
+        return
+    net = Bicubic() if source is None else Weights.read(source).build()
+    if isinstance(net, IRCNN):
+        raise ValueError(
+            f"{model} is a loop of 180 steps around its denoisers, which no graph is made of: export these"
+        )
+    partial = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        writers[out.suffix](net.requires_grad_(False).eval(), partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
+
+
+def _file_of(model: str) -> Path | None:
+    """The weights that are meant; None for bicubic, which has none."""
+    folder = Path(model)
+    if folder.is_dir():
+        return folder / "checkpoints" / "best.ckpt"
+    return weights_file(model)
+
+
+def _contract(net: nn.Module) -> dict[str, str]:
+    """What whoever runs the file has to know."""
+    numbers = {name: str(getattr(net, name)) for name in ("scale", "multiple_of", "halo")}
+    return {"net": type(net).__name__, **numbers, "range": "0 to 1, not clamped", "channel_order": "RGB"}
+
+
+def _write_onnx(net: nn.Module, path: Path) -> None:
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  # what torch.onnx needs
+    except ImportError:
+        raise ValueError("ONNX needs an extra: pip install zoomsr[export]") from None
+    names = {0: "batch", 2: "height", 3: "width"}
+    with _quiet():
+        program: Any = torch.onnx.export(
+            net,
+            (_example(),),
+            dynamo=True,
+            dynamic_shapes=(names,),
+            input_names=["lr"],
+            output_names=["sr"],
+            verbose=False,
+        )
+    program.model.metadata_props.update(_contract(net))
+    program.save(path, external_data=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    _require_parity(net, lambda lr: torch.from_numpy(session.run(None, {"lr": lr.numpy()})[0]))
+    say({"onnx": f"opset {program.model.opset_imports['']}, batch x 3 x height x width, all of them free"})
+
+
+def _write_program(net: nn.Module, path: Path) -> None:
+    dims = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    with _quiet():
+        program = torch.export.export(net, (_example(),), dynamic_shapes=(dims,))
+        torch.export.save(program, path, extra_files={"zoomsr.json": json.dumps(_contract(net))})
+    _require_parity(net, torch.export.load(path).module())
+
+
+def _example() -> Tensor:
+    """RGB, of sizes that are nothing special, or the graph would hold for such alone."""
+    return torch.rand(2, 3, 45, 61)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's notes on its own parts, and on the torchvision that is not there."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@torch.no_grad()
+def _require_parity(net: nn.Module, exported: Callable[[Tensor], Tensor]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for batch, height, width in ODD_SIZES:
+        lr = torch.rand(batch, 3, height, width, generator=generator)
+        difference = float((exported(lr) - net(lr)).abs().max())
+        say({"parity": f"{batch} x {height}x{width}: {difference:.1e}"})
+        if not difference <= MOST_DIFFERENCE:
+            raise ValueError(f"the exported net differs by {difference:.1e} at {height}x{width}: it is not written")
+
+
+def _write_weights(source: Path | None, out: Path, licence: str) -> None:
+    if source is None:
+        raise ValueError("bicubic has no weights: there is nothing to write")
+    weights = Weights.read(source)
+    net = weights.build()
+    run = Run.read(source.parent.parent) if (source.parent.parent / ".hydra").is_dir() else None
+    results = (None if run is None else run.results) or {}
+    Weights(out, weights.tensors, weights.own_config()).save(out)
+    say({"measuring": "the halo and bfloat16 on real photographs"})
+    photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
+    card = Card(
+        net=weights.own_config(),
+        scale=cast(Net, net).scale,
+        channels=cast(Net, net).channels,
+        params=sum(parameter.numel() for parameter in net.parameters()),
+        data=results.get("data", {}),
+        degradation=results.get("degradation", ""),
+        protocols=results.get("protocols", {}),
+        sets=_means(results.get("sets", {})),
+        halo=smallest_halo(cast(Net, net), photographs),
+        bfloat16=survives_bfloat16(cast(Net, net), photographs),
+        sha256=sha256_of(out),
+        licence=licence,
+        command="" if run is None else " ".join(["python -m zoomsr.train", *run.overrides]),
+        versions=results.get("versions", versions()),
+    )
+    card.write(out)
+    say({"exported": short(out), "halo": f"{card.halo} of {cast(Net, net).halo} px", "bfloat16": str(card.bfloat16)})
+
+
+def _means(sets: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
+        for name, nets in sets.items()
+    }
