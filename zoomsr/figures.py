@@ -92,7 +92,7 @@ def enlarged_area(
         panels[label if decibels is None else f"{label}\n{decibels:.2f} dB"] = enlarged
     if hr is not None:
         panels["truth"] = hr
-    figure = Figure(figsize=(1.5 * _PANEL_INCHES * (len(panels) + 1), 2.6 * _PANEL_INCHES), layout="constrained")
+    figure = Figure(figsize=(_PANEL_INCHES * (len(panels) + 1), 1.75 * _PANEL_INCHES), layout="constrained")
     (first, *upper), (below, *lower) = figure.subplots(2, len(panels) + 1, height_ratios=[1.5, 1], squeeze=False)
     _show(first, photograph, f"{name}\narea marked")
     _mark(first, box, _MARK)

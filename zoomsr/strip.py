@@ -52,7 +52,7 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_not_at_all(target) as file:
-        figure.savefig(file, dpi=150, format=target.suffix[1:])
+        figure.savefig(file, dpi=220, format=target.suffix[1:])
     say({"compared": short(target)})
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from itertools import chain, product
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -64,11 +65,12 @@ class Area(NamedTuple):
         top, left = max(0, self.top - margin), max(0, self.left - margin)
         return Area(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
 
-    def cut(self, *, side: int) -> Iterator[Area]:
-        """Into parts of at most ``side``, rows first; all but the last begin on its multiples."""
-        for top in range(self.top, self.bottom, side):
-            for left in range(self.left, self.right, side):
-                yield Area(top, left, min(top + side, self.bottom), min(left + side, self.right))
+    def cut(self, *, tile: int, margin: int, grid: int) -> Iterator[Area]:
+        """Into parts, rows first; all begin on the net's grid."""
+        height, width = _sides(self.bottom - self.top, self.right - self.left, tile=tile, margin=margin, grid=grid)
+        for top in range(self.top, self.bottom, height):
+            for left in range(self.left, self.right, width):
+                yield Area(top, left, min(top + height, self.bottom), min(left + width, self.right))
 
 
 def enlarge(
@@ -91,7 +93,8 @@ def enlarge(
         source: (H, W, C) of uint8, uint16, or float32 on [0, 1]; C is 1 or 3.
         out: (scale H, scale W, C) of the same type. Whole levels are clipped and rounded half up; floats are not.
         device: where the net is.
-        tile: side in lr pixels; rounded up to the net's grid. Halved as often as memory does not suffice.
+        tile: side in lr pixels, rounded up to the net's grid; parts of another shape are as large. Halved as often as
+            memory does not suffice.
         halo: lr pixels around a tile; None for the net's receptive radius, which is exact.
         bfloat16: run the net's layers in it, where they allow it.
         advance: called with the number of output pixels that are done.
@@ -103,9 +106,9 @@ def enlarge(
         raise ValueError(f"a tile of {tile} pixels: it must be at least 1")
     height, width = source.shape[:2]
     grid, scale = net.multiple_of, net.scale
-    side = _up_to(tile, grid)
+    tile = _up_to(tile, grid)
     margin = _up_to(net.halo if halo is None else halo, grid)
-    waiting = deque(Area(0, 0, height, width).cut(side=side))
+    waiting = deque(Area(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid))
     while waiting:
         area = waiting.popleft()
         outer = area.grown(margin, height, width)
@@ -114,10 +117,11 @@ def enlarge(
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            if side <= grid:
-                raise ValueError(f"memory does not suffice for a tile of {side}x{side} pixels") from None
-            side = _up_to(side // 2, grid)
-            waiting = deque(part for one in (area, *waiting) for part in one.cut(side=side))
+            if tile <= grid:
+                raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels") from None
+            tile = _up_to(tile // 2, grid)
+            smaller = [one.cut(tile=tile, margin=margin, grid=grid) for one in (area, *waiting)]
+            waiting = deque(chain.from_iterable(smaller))
             _let_go(device)
             continue
         top, left = (area.top - outer.top) * scale, (area.left - outer.left) * scale
@@ -154,6 +158,27 @@ def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
 
 def _white(dtype: np.dtype[Any]) -> float:
     return 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
+
+
+def _sides(height: int, width: int, *, tile: int, margin: int, grid: int) -> tuple[int, int]:
+    """Of the parts that cause the least work, each no larger with its halo than a square of ``tile`` with its own.
+
+    Every cut costs two halos along its length, so a picture of one and a half tiles is cut one way only.
+    """
+
+    def options(length: int) -> Iterator[tuple[int, int]]:
+        for count in range(1, 2 * -(-length // tile) + 1):
+            side = _up_to(-(-length // count), grid)
+            yield side, length + 2 * margin * (-(-length // side) - 1)
+
+    most = (tile + 2 * margin) ** 2
+    pairs = product(options(height), options(width))
+    fitting = [
+        (rows * columns, (one, other))
+        for (one, rows), (other, columns) in pairs
+        if min(height, one + 2 * margin) * min(width, other + 2 * margin) <= most
+    ]
+    return min(fitting)[1]
 
 
 def _up_to(value: int, grid: int) -> int:
