@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from zoomsr.photograph import MOST_PIXELS, Pixels
+from zoomsr.encoding import Pixels
+from zoomsr.photograph import MOST_PIXELS
 from zoomsr.screen import say
 from zoomsr.zoomer import Zoomer
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from zoomsr.png import write_png
-
-Pixels = NDArray[Any]
-
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+from zoomsr.encoding import Pixels, as_picture, eight_bit, encoder, whole_or_not_at_all
 
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Of a picture that is decoded as a whole: 179 million. More is a bomb, or a job for the ``huge`` extra."""
@@ -32,7 +24,6 @@ _KEPT_TAGS = (
     *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.Copyright),
 )
 _SIZE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
-_JPEG_SIDE, _WEBP_SIDE = 65_500, 16_383
 
 
 class Box(NamedTuple):
@@ -123,7 +114,7 @@ class Photograph:
         Raises:
             ValueError: a file is there, a format that cannot hold the picture, or an unknown one.
         """
-        save = _saver(self, path, quality)
+        save = encoder(path, self.interleaved, icc=self.icc, dpi=self.dpi, exif=self.exif, quality=quality)
         if path.exists() and not overwrite:
             raise ValueError(f"{path} is there already: --overwrite replaces it")
         with whole_or_not_at_all(path) as file:
@@ -132,9 +123,7 @@ class Photograph:
     def picture(self) -> Image.Image:
         """As an image of Pillow's, 8 bit but for 16-bit grey; with its profile."""
         array = self.interleaved
-        if array.dtype == np.uint16 and array.shape[2] > 1:
-            array = _eight_bit(array)
-        picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+        picture = as_picture(array if array.shape[2] == 1 else eight_bit(array))
         if self.icc is not None:
             picture.info["icc_profile"] = self.icc
         return picture
@@ -244,77 +233,3 @@ def _kept(exif: Image.Exif) -> bytes | None:
         if entries:
             kept[ifd] = entries
     return kept.tobytes() if len(kept) else None
-
-
-def _saver(photograph: Photograph, path: Path, quality: int) -> Callable[[BinaryIO], None]:
-    """How to write it, checked before a file is made."""
-    kind = path.suffix.lower()
-    if kind not in OUTPUT_SUFFIXES:
-        raise ValueError(f"{path} has no suffix that can be written: {' '.join(OUTPUT_SUFFIXES)}")
-    height, width = photograph.size
-    if kind == ".png":
-        pixels, extras = photograph.interleaved, photograph
-        exif = None if extras.exif is None else extras.exif.removeprefix(b"Exif\0\0")
-        return lambda file: write_png(file, pixels, icc=extras.icc, dpi=extras.dpi, exif=exif)
-    if kind in (".tif", ".tiff") and photograph.pixels.dtype == np.uint16:
-        return lambda file: _save_deep_tiff(photograph, file)
-    if kind in (".jpg", ".jpeg") and photograph.alpha is not None:
-        raise ValueError(f"{path}: JPEG has no transparency; -o {path.with_suffix('.png').name} keeps it")
-    most = {".jpg": _JPEG_SIDE, ".jpeg": _JPEG_SIDE, ".webp": _WEBP_SIDE}.get(kind, max(height, width))
-    if max(height, width) > most:
-        raise ValueError(f"{path}: {width}x{height} is more than the {most} pixels of a side that {kind[1:]} can hold")
-    return lambda file: _save_by_pillow(photograph, file, kind, quality)
-
-
-def _save_by_pillow(photograph: Photograph, file: BinaryIO, kind: str, quality: int) -> None:
-    array = photograph.interleaved
-    if array.dtype == np.uint16:  # JPEG and WebP have 8 bits
-        array = _eight_bit(array)
-    picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    options: dict[str, Any] = {"format": "JPEG", "quality": quality, "subsampling": 0}
-    if kind == ".webp":
-        options = {"format": "WEBP", "quality": quality}
-    elif kind in (".tif", ".tiff"):
-        options = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
-    options |= {"icc_profile": photograph.icc, "dpi": photograph.dpi, "exif": photograph.exif}
-    encoded = io.BytesIO()  # on a full disk Pillow itself would leave half a file, and not say so
-    picture.save(encoded, **{key: value for key, value in options.items() if value is not None})
-    file.write(encoded.getbuffer())
-
-
-def _eight_bit(pixels: Pixels) -> Pixels:
-    rounded: Pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return rounded
-
-
-def _save_deep_tiff(photograph: Photograph, file: BinaryIO) -> None:
-    import tifffile  # late: only 16-bit TIFF needs it, of which Pillow writes none in colour
-
-    array, dpi = photograph.interleaved, photograph.dpi
-    tifffile.imwrite(
-        file,
-        array[..., 0] if array.shape[2] == 1 else array,
-        photometric="rgb" if array.shape[2] > 2 else "minisblack",
-        extrasamples=None if photograph.alpha is None else ["unassalpha"],
-        planarconfig="contig" if array.shape[2] > 1 else None,
-        compression="zlib",
-        iccprofile=photograph.icc,
-        resolution=dpi,
-        resolutionunit=None if dpi is None else "inch",
-        metadata=None,
-    )
-
-
-@contextlib.contextmanager
-def whole_or_not_at_all(path: Path) -> Iterator[BinaryIO]:
-    """A file under another name, which takes its own when all is written."""
-    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}.part")
-    try:
-        with partial.open("xb") as file:
-            yield file
-        partial.replace(path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()

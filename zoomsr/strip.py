@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from zoomsr.encoding import Pixels, whole_or_not_at_all
 from zoomsr.figures import Image, enlarged_area
 from zoomsr.image import luma, shave
 from zoomsr.metrics import psnr
-from zoomsr.photograph import Box, Photograph, Pixels, whole_or_not_at_all
+from zoomsr.photograph import Box, Photograph
 from zoomsr.screen import say, short
 from zoomsr.zooming import Options, plan
 

@@ -14,10 +14,11 @@ from torch import nn
 
 from zoomsr.cards import Card
 from zoomsr.devices import device_named, has_fast_bfloat16
+from zoomsr.encoding import Pixels
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.photograph import Photograph, Pixels
+from zoomsr.photograph import Photograph
 from zoomsr.tiling import TILE, Sink, Source, enlarge
 from zoomsr.weights import Weights
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoomsr import image
-from zoomsr.photograph import MOST_PIXELS, OUTPUT_SUFFIXES, Box, Photograph
+from zoomsr.encoding import OUTPUT_SUFFIXES
+from zoomsr.photograph import MOST_PIXELS, Box, Photograph
 from zoomsr.screen import pixel_bar, say, short
 from zoomsr.zoomer import Zoomer
 

@@ -110,7 +110,8 @@ class Ray:
             log_to_driver=False,  # the jobs' own files are shown, in order and to their last line
             logging_level=logging.ERROR,
         )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # in place of Ray's, which aborts
+        for number in (signal.SIGINT, signal.SIGTERM):  # in place of Ray's handler, which aborts
+            signal.signal(number, signal.default_int_handler)
         nodes = [node["Resources"] for node in self._ray.nodes()]
         say({"ray": f"{self._ray.cluster_resources().get('CPU', 0):g} cores in {len(nodes)} node(s)"})
         for name, need in self._needs.items():
