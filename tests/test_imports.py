@@ -19,7 +19,22 @@ LAYERS = [
     {"models", "config"},
     {"data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
-    {"training", "summary", "replay", "evaluation", "zooming", "strip", "huge", "enlarging", "exporting"},
+    {
+        "training",
+        "summary",
+        "replay",
+        "evaluation",
+        "zooming",
+        "strip",
+        "huge",
+        "enlarging",
+        "exporting",
+        "page",
+        "page_steps",
+        "page_results",
+        "page_events",
+        "page_gate",
+    },
     {"launchers", "job"},
     {"sweep", "search"},
     {"train", "evaluate", "zoom", "compare", "prepare", "export", "demo", "__main__", "__init__"},
@@ -31,6 +46,8 @@ ONLY = {
     "matplotlib": {"figures"},
     "typer": {"__main__", "prepare", "job", "zoom", "export", "demo"},
     "httpx": {"data/download"},
+    "gradio": {"page/blocks", "page/events"},
+    "starlette": {"page/blocks"},
 }
 NEVER = {"torchvision", "cv2"}
 
@@ -87,7 +104,8 @@ def test_a_net_knows_torch_and_the_lowest_rooms_only(path: Path) -> None:
 
 
 def test_heavy_packages_wait_until_the_command_line_is_read() -> None:
-    light = "zoomsr.train, zoomsr.evaluate, zoomsr.__main__, zoomsr.sweep, zoomsr.job, zoomsr.launchers.local"
+    commands = "zoomsr.train, zoomsr.evaluate, zoomsr.zoom, zoomsr.export, zoomsr.demo, zoomsr.__main__"
+    light = f"{commands}, zoomsr.sweep, zoomsr.job, zoomsr.launchers.local"
     code = f"import sys, {light}; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for package in ("torch", "lightning", "numpy", "PIL", "matplotlib"):

@@ -1,0 +1,49 @@
+"""``python -m zoomsr.demo``: the page in the browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoomsr.errors import one_line_errors
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="who may open the page; 0.0.0.0: the whole network")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="of the page", min=1, max=65535)] = 7860,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="a file of weights to offer as well; may be repeated")
+    ] = None,
+) -> None:
+    """Open a page in the browser that enlarges an area of a photograph by every net, side by side.
+
+    Nothing leaves this machine, and the page needs no internet. Ctrl-C ends it.
+    """
+    with one_line_errors():
+        if importlib.util.find_spec("gradio") is None:
+            raise ValueError("the page needs an extra: pip install zoomsr[demo]")
+        from zoomsr.page.steps import Nets  # heavy
+
+        nets = Nets(model or [], device=device)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder is removed
+        with tempfile.TemporaryDirectory(prefix="zoomsr-demo-") as name:
+            folder = Path(name).resolve()
+            # Gradio reads them as it is imported; without them it fills the system's folder, and calls home.
+            os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+            from zoomsr.page.blocks import serve
+
+            serve(nets, host=host, port=port, folder=folder)
+
+
+if __name__ == "__main__":
+    app()
