@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices"},
+    {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
     {"degradations", "metrics", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
     {"models", "config"},
     {"data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,13 @@ from conftest import photograph
 from test_models import NETS, build
 from torch import nn
 
-from zoomsr import tiling
+from zoomsr import tiling, zoomer
+from zoomsr.devices import free_memory
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.tiling import enlarge
+from zoomsr.zoomer import Zoomer
 
 CPU = torch.device("cpu")
 
@@ -113,3 +117,16 @@ def test_other_errors_are_not_taken_for_memory() -> None:
     net.forward = broken  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         _tiled(net, photograph(8, 8))
+
+
+def test_the_tile_suits_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, side in ((None, 512), (10**11, 512), (6 * 10**8, 256), (10**6, 64)):
+        monkeypatch.setattr(zoomer, "free_memory", lambda device, free=free: free)
+        assert Zoomer.open("bicubic").tile == side, free
+    assert Zoomer.open("bicubic", tile=33).tile == 33
+
+
+def test_free_memory_is_less_than_the_machines() -> None:
+    free = free_memory(CPU)
+    if free is not None:  # elsewhere than on Linux
+        assert 10**7 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

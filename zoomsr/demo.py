@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from zoomsr.errors import one_line_errors
+from zoomsr.memory import give_back_early
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,6 +33,7 @@ def demo(
     with one_line_errors():
         if importlib.util.find_spec("gradio") is None:
             raise ValueError("the page needs an extra: pip install zoomsr[demo]")
+        give_back_early()
         from zoomsr.page.steps import Nets  # heavy
 
         nets = Nets(model or [], device=device)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zoomsr.errors import one_line_errors
+from zoomsr.memory import give_back_early
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,6 +43,7 @@ def zoom(
     Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, as the output is called.
     """
     with one_line_errors():
+        give_back_early()
         from zoomsr.zooming import Options, parse_box, run  # heavy
 
         if truth is not None and not compare:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from zoomsr.cards import Card
-from zoomsr.devices import device_named, has_fast_bfloat16
+from zoomsr.devices import device_named, free_memory, has_fast_bfloat16
 from zoomsr.encoding import Pixels
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
@@ -24,6 +24,9 @@ from zoomsr.weights import Weights
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 """``NAME.safetensors`` here is ``--model NAME``."""
+
+_LEAST_TILE = 64
+_BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
 
 PRECISIONS = ("auto", "32", "bf16")
 
@@ -88,7 +91,7 @@ class Zoomer:
             device=where,
             halo=None if exact or card is None else card.halo,
             bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
-            tile=tile or TILE,
+            tile=tile or _suitable_tile(cast(Net, net).halo if exact or card is None else card.halo, where),
             card=card,
         )
 
@@ -173,6 +176,14 @@ def _no_weights(model: str) -> str:
         f"there are no weights of {model} (there are: {', '.join(known)}): python -m zoomsr.train model={model} "
         "trains it, and --model runs/NAME/checkpoints/best.ckpt uses it"
     )
+
+
+def _suitable_tile(halo: int, device: torch.device) -> int:
+    """``TILE``, or less where that would take more than half of the memory that is free."""
+    free, side = free_memory(device), TILE
+    while free is not None and side > _LEAST_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
+        side //= 2
+    return side
 
 
 def _empty(pixels: Pixels, scale: int) -> Pixels:

@@ -48,10 +48,11 @@ def main() -> None:
 
 
 def export(net: torch.nn.Module, folder: Path) -> None:
-    """The net as weights and as ONNX."""
+    """The net as weights with their card, and as ONNX."""
     kind = type(net)
-    weights = folder / f"{kind.__name__}.safetensors"
-    Weights(weights, net.state_dict(), {"_target_": f"{kind.__module__}.{kind.__name__}"}).save(weights)
+    plain, weights = folder / "plain.safetensors", folder / f"{kind.__name__}.safetensors"
+    Weights(plain, net.state_dict(), {"_target_": f"{kind.__module__}.{kind.__name__}"}).save(plain)
+    write(str(plain), weights, licence="", overwrite=True)
     write(str(weights), folder / f"{kind.__name__}.onnx", licence="", overwrite=True)
 
 
@@ -96,7 +97,7 @@ def large(folder: Path, height: int, width: int) -> dict[str, float]:
     rows = np.random.default_rng(0).integers(0, 256, (height, width // 50, 3), np.uint8).repeat(50, axis=1)
     with source.open("wb") as file:
         write_png(file, rows)
-    seconds, peak = timed([str(source), "-m", str(folder / "UNet.safetensors"), "--precision", "bf16", "--overwrite"])
+    seconds, peak = timed([str(source), "-m", str(folder / "UNet.safetensors"), "--overwrite"])
     return {"seconds": seconds, "peak": peak, "pixels in and out": 5 * 3 * height * width}
 
 

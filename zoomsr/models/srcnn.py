@@ -71,7 +71,8 @@ class SRCNN(nn.Module):
         features = self.patch_extraction(enlarged).relu()
         features = self.non_linear_mapping(features).relu()
         with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
-            restored: Tensor = self.reconstruction(features.to(enlarged.dtype))
+            features = features.to(enlarged.dtype)  # under the same name, so that the other is let go
+            restored: Tensor = self.reconstruction(features)
         return restored
 
 

@@ -76,9 +76,8 @@ class UNet(nn.Module):
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
         features = self.refine(self.extra_up(self._unet(F.pad(lr, (0, right, 0, bottom), mode="replicate"))))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
-            sr: Tensor = self.tail(features.to(self.tail.weight.dtype))[
-                ..., : height * self.scale, : width * self.scale
-            ]
+            features = features.to(self.tail.weight.dtype)  # under the same name, so that the other is let go
+            sr: Tensor = self.tail(features)[..., : height * self.scale, : width * self.scale]
             return sr + self.upscale(lr) if self.residual else sr
 
     def _unet(self, features: Tensor) -> Tensor:

@@ -55,5 +55,6 @@ class VDSR(nn.Module):
     def _layers(self, enlarged: Tensor) -> Tensor:
         features = self.body(enlarged)
         with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
-            sr: Tensor = enlarged + self.residual(features.to(enlarged.dtype))
+            features = features.to(enlarged.dtype)  # under the same name, so that the other is let go
+            sr: Tensor = enlarged + self.residual(features)
         return sr
