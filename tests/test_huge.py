@@ -46,9 +46,21 @@ def test_by_parts_as_in_one_piece(
         assert file.is_bigtiff
 
 
+def test_an_area_needs_no_more_than_the_area(zoom: Zoom, tmp_path: Path) -> None:  # noqa: F811
+    pixels = photograph(70, 90)
+    Photograph(pixels).write(tmp_path / "a.tif")
+    zoom("a.tif", "-m", "bicubic", "--box", "10,20,30,16", "-o", "area.png")
+    Photograph(pixels[20:36, 10:40]).write(tmp_path / "cut.png")
+    zoom("cut.png", "-m", "bicubic")
+    areas = [Photograph.read(tmp_path / name).pixels for name in ("area.png", "cut-x2.png")]
+    assert np.array_equal(*areas)
+    assert "a.tif: box 80,0,30,16 is not inside" in zoom("a.tif", "-m", "bicubic", "--box", "80,0,30,16", code=1)
+
+
 def test_what_cannot_be_is_one_line_and_leaves_nothing(zoom: Zoom, tmp_path: Path) -> None:  # noqa: F811
     Image.fromarray(photograph(70, 90)).save(tmp_path / "a.tif")
     assert "only a TIFF can hold its double, -o FILE.tif" in zoom("a.tif", "-m", "bicubic", code=1)
+    assert "--scale 4 goes with --box" in zoom("a.tif", "-m", "bicubic", "--scale", "4", "-o", "b.tif", code=1)
     Image.fromarray(photograph(300, 400)).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:90_000])
     assert "error: cut.png: " in zoom("cut.png", "-m", "bicubic", "-o", "b.tif", code=1)

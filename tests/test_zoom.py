@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,6 +197,21 @@ def test_a_folder_that_cannot_be_written(zoom: Zoom, photo: Path, tmp_path: Path
     folder = tmp_path / "fixed"
     folder.mkdir(mode=0o500)
     assert "Permission denied" in zoom(photo, "-m", "bicubic", "-o", folder / "a.png", code=1)
+
+
+def test_an_interrupt_leaves_no_file(photo: Path, tmp_path: Path) -> None:
+    Image.fromarray(photograph(3000, 3000)).save(tmp_path / "large.bmp")
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from zoomsr.zoom import app; app()"
+    command = [sys.executable, "-c", code, str(tmp_path / "large.bmp"), str(photo), "-m", "bicubic", "--tile", "16"]
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)  # in the midst of 35,000 tiles
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said[1]
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_compared_with_the_truth(zoom: Zoom, tmp_path: Path) -> None:

@@ -43,16 +43,14 @@ def write(model: str, out: Path, *, licence: str, overwrite: bool) -> None:
         raise ValueError(f"-o {out} must end in .onnx, .pt2 or .safetensors")
     if out.exists() and not overwrite:
         raise ValueError(f"{out} is there already: --overwrite replaces it")
-    source = _file_of(model)
+    source = weights_file(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".safetensors":
         _write_weights(source, out, licence)
         return
     net = Bicubic() if source is None else Weights.read(source).build()
     if isinstance(net, IRCNN):
-        raise ValueError(
-            f"{model} is a loop of 180 steps around its denoisers, which no graph is made of: export these"
-        )
+        raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
     partial = out.with_name(f".{out.stem}.part{out.suffix}")
     try:
         writers[out.suffix](net.requires_grad_(False).eval(), partial)
@@ -60,14 +58,6 @@ def write(model: str, out: Path, *, licence: str, overwrite: bool) -> None:
     finally:
         partial.unlink(missing_ok=True)
     say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
-
-
-def _file_of(model: str) -> Path | None:
-    """The weights that are meant; None for bicubic, which has none."""
-    folder = Path(model)
-    if folder.is_dir():
-        return folder / "checkpoints" / "best.ckpt"
-    return weights_file(model)
 
 
 def _contract(net: nn.Module) -> dict[str, str]:
@@ -145,9 +135,10 @@ def _write_weights(source: Path | None, out: Path, licence: str) -> None:
     net = weights.build()
     run = Run.read(source.parent.parent) if (source.parent.parent / ".hydra").is_dir() else None
     results = (None if run is None else run.results) or {}
-    Weights(out, weights.tensors, weights.own_config()).save(out)
-    say({"measuring": "the halo and bfloat16 on real photographs"})
+    say({"card": "measuring the halo and bfloat16 on real photographs"})
     photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
+    halo, bfloat16 = smallest_halo(cast(Net, net), photographs), survives_bfloat16(cast(Net, net), photographs)
+    Weights(out, weights.tensors, weights.own_config()).save(out)
     card = Card(
         net=weights.own_config(),
         scale=cast(Net, net).scale,
@@ -157,8 +148,8 @@ def _write_weights(source: Path | None, out: Path, licence: str) -> None:
         degradation=results.get("degradation", ""),
         protocols=results.get("protocols", {}),
         sets=_means(results.get("sets", {})),
-        halo=smallest_halo(cast(Net, net), photographs),
-        bfloat16=survives_bfloat16(cast(Net, net), photographs),
+        halo=halo,
+        bfloat16=bfloat16,
         sha256=sha256_of(out),
         licence=licence,
         command="" if run is None else " ".join(["python -m zoomsr.train", *run.overrides]),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoomsr.encoding import Pixels
-from zoomsr.photograph import MOST_PIXELS
+from zoomsr.photograph import MOST_PIXELS, Box, Photograph
 from zoomsr.screen import say
 from zoomsr.zoomer import Zoomer
 
@@ -34,9 +34,7 @@ def enlarge_file(
     if target.exists() and not overwrite:
         raise ValueError(f"{target} is there already: --overwrite replaces it")
     try:
-        # vips remembers files by name; this one may have changed.
-        opened = vips.Image.new_from_file(str(source), access="random", fail_on="truncated", revalidate=True)
-        picture = _Picture(opened.autorot(), source)
+        picture = _opened(vips, source)
         scale = zoomer.net.scale
         shape = (scale * picture.shape[0], scale * picture.shape[1], picture.shape[2])
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.stem}", suffix=".raw") as raw:
@@ -46,6 +44,28 @@ def enlarge_file(
     except (vips.Error, OSError) as error:
         raise ValueError(f"{source}: {' '.join(str(error).split())}") from None
     say({zoomer.name: f"{target}  {shape[1]}x{shape[0]}"})
+
+
+def read_area(source: Path, box: Box) -> Photograph:
+    """An area of a picture of any size; transparency is left out.
+
+    Raises:
+        ValueError: no pyvips, a box that is not inside, pixels that are neither 8 nor 16 bit.
+    """
+    vips = _pyvips(source)
+    try:
+        picture = _opened(vips, source)
+        box.require_inside(picture.shape[0], picture.shape[1])
+        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+        return Photograph(picture[rows, columns], icc=picture.icc)
+    except (vips.Error, OSError) as error:
+        raise ValueError(f"{source}: {' '.join(str(error).split())}") from None
+
+
+def _opened(vips: Any, source: Path) -> _Picture:
+    # vips remembers files by name; this one may have changed.
+    opened = vips.Image.new_from_file(str(source), access="random", fail_on="truncated", revalidate=True)
+    return _Picture(opened.autorot(), source)
 
 
 class _Picture:
@@ -59,6 +79,12 @@ class _Picture:
         self.vips = picture.extract_band(0, n=colours) if colours < picture.bands else picture
         self.shape: tuple[int, ...] = (picture.height, picture.width, colours)
         self.dtype: np.dtype[Any] = np.dtype(_TYPES[picture.format])
+
+    @property
+    def icc(self) -> bytes | None:
+        """Colour profile."""
+        name = "icc-profile-data"
+        return bytes(self.vips.get(name)) if self.vips.get_typeof(name) else None
 
     def __getitem__(self, area: tuple[slice, slice]) -> Pixels:
         rows, columns = area
@@ -85,9 +111,8 @@ def _write(vips: Any, raw: Path, target: Path, shape: tuple[int, ...], picture: 
     names = {np.dtype(kind): name for name, kind in _TYPES.items()}
     pixels = vips.Image.rawload(str(raw), shape[1], shape[0], shape[2], format=names[picture.dtype])
     pixels = pixels.copy(interpretation=kinds[shape[2]], xres=picture.vips.xres, yres=picture.vips.yres)
-    if picture.vips.get_typeof("icc-profile-data"):
-        pixels = pixels.copy()
-        pixels.set_type(vips.GValue.blob_type, "icc-profile-data", picture.vips.get("icc-profile-data"))
+    if picture.icc is not None:
+        pixels.set_type(vips.GValue.blob_type, "icc-profile-data", picture.icc)
     partial = target.with_name(f".{target.name}.part")
     try:
         pixels.tiffsave(str(partial), compression="deflate", predictor="horizontal", tile=True, bigtiff=True)

@@ -34,6 +34,14 @@ class Box(NamedTuple):
     width: int
     height: int
 
+    def require_inside(self, height: int, width: int) -> None:
+        """Raises ValueError where the area is empty, or not all inside a picture of that size."""
+        text = ",".join(map(str, self))
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"box {text} is empty: X,Y,W,H need a width and a height of at least 1")
+        if self.left < 0 or self.top < 0 or self.left + self.width > width or self.top + self.height > height:
+            raise ValueError(f"box {text} is not inside the picture, which is {width}x{height}")
+
 
 @dataclass(frozen=True)
 class Photograph:
@@ -92,14 +100,8 @@ class Photograph:
         Raises:
             ValueError: an empty area, or one that is not all inside.
         """
-        height, width = self.size
-        left, top, box_width, box_height = box
-        text = ",".join(map(str, box))
-        if box_width < 1 or box_height < 1:
-            raise ValueError(f"box {text} is empty: X,Y,W,H need a width and a height of at least 1")
-        if left < 0 or top < 0 or left + box_width > width or top + box_height > height:
-            raise ValueError(f"box {text} is not inside the picture, which is {width}x{height}")
-        rows, columns = slice(top, top + box_height), slice(left, left + box_width)
+        box.require_inside(*self.size)
+        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
         alpha = None if self.alpha is None else self.alpha[rows, columns]
         return replace(self, pixels=self.pixels[rows, columns], alpha=alpha)
 

@@ -36,7 +36,9 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     photograph = Photograph.read(source)
     box = options.box or _middle(photograph)
     area = photograph.cropped(box)
-    zoomers = [options.open(name) for name in dict.fromkeys(["bicubic", *options.models])]
+    zoomers = [options.open(model) for model in dict.fromkeys(["bicubic", *options.models])]
+    if len({zoomer.name for zoomer in zoomers}) < len(zoomers):
+        raise ValueError(f"two nets are called the same: {', '.join(zoomer.name for zoomer in zoomers)}")
     scale = zoomers[-1].net.scale ** zoomers[-1].passes(options.scale)
     hr = None if truth is None else _truth(truth, photograph, box, scale)
     enlarged = {zoomer.name: zoomer.enlarge(area, scale=scale).pixels for zoomer in zoomers}

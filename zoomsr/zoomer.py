@@ -66,7 +66,7 @@ class Zoomer:
         """Open a net by name, or from a file.
 
         Args:
-            model: ``bicubic``, the name of a file in ``WEIGHTS_DIR``, or a path (.safetensors, .ckpt).
+            model: ``bicubic``, the name of a file in ``WEIGHTS_DIR``, or a run's directory, or a file.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
             precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
                 pixel changes by more than a level; ``32`` never, ``bf16`` always.
@@ -86,7 +86,7 @@ class Zoomer:
             net = SelfEnsemble(net)
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         return Zoomer(
-            name=Path(model).stem,
+            name=_name(weights_file(model)),
             net=cast(Net, net),
             device=where,
             halo=None if exact or card is None else card.halo,
@@ -149,22 +149,35 @@ class Zoomer:
 
 
 def weights_file(model: str) -> Path | None:
-    """The file of a name or path; None for ``bicubic``, which has none.
+    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
 
     Raises:
         ValueError: no weights of that name; the nearest names, or how to make them.
     """
     if model == "bicubic":
         return None
-    path = Path(model) if Path(model).suffix else WEIGHTS_DIR / f"{model}.safetensors"
-    if not Path(model).suffix and not path.is_file():
+    path = Path(model)
+    if path.is_dir():
+        return path / "checkpoints" / "best.ckpt"
+    if path.suffix:
+        return path
+    shipped = WEIGHTS_DIR / f"{model}.safetensors"
+    if not shipped.is_file():
         raise ValueError(_no_weights(model))
-    return path
+    return shipped
 
 
 def _net(model: str) -> tuple[nn.Module, Card | None]:
     path = weights_file(model)
     return (Bicubic(), None) if path is None else (Weights.read(path).build(), Card.beside(path))
+
+
+def _name(path: Path | None) -> str:
+    """Of a net: its file's, or its run's, for every run has a best.ckpt."""
+    if path is None:
+        return "bicubic"
+    folder = path.resolve().parent
+    return folder.parent.name if folder.name == "checkpoints" else path.stem
 
 
 def _no_weights(model: str) -> str:
@@ -174,7 +187,7 @@ def _no_weights(model: str) -> str:
         return f"no net is called {model}; the nearest: {', '.join(near)}"
     return (
         f"there are no weights of {model} (there are: {', '.join(known)}): python -m zoomsr.train model={model} "
-        "trains it, and --model runs/NAME/checkpoints/best.ckpt uses it"
+        "trains it, and --model runs/NAME uses it"
     )
 
 

@@ -90,7 +90,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
             label = task.source.name if len(tasks) == 1 else f"{number} of {len(tasks)}  {task.source.name}"
             try:
                 _enlarge(task, zoomer, options, lambda pixels, label=label: begin(label, pixels))  # type: ignore[misc]
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 if len(tasks) == 1:
                     raise
                 failures[task.source] = str(error)
@@ -106,17 +106,17 @@ def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int]
     if task.target.exists() and not options.overwrite:
         raise ValueError(f"{task.target} is there already: --overwrite replaces it")
     height, width = image.size(task.source)
-    if height * width > MOST_PIXELS:
+    if height * width > MOST_PIXELS and options.box is None:
         from zoomsr.huge import enlarge_file
 
+        if zoomer.passes(options.scale) > 1:
+            raise ValueError(f"{task.source} has more than {MOST_PIXELS:,} pixels: --scale 4 goes with --box")
         area = height * width * zoomer.net.scale**2
         enlarge_file(task.source, task.target, zoomer, overwrite=options.overwrite, advance=begin(area))
         return
-    photograph = Photograph.read(task.source)
+    photograph = _area(task.source, options.box, is_huge=height * width > MOST_PIXELS)
     for note in photograph.notes:
         say({"note": f"{task.source}: {note}"})
-    if options.box is not None:
-        photograph = _area(photograph, options.box, task.source)
     height, width = photograph.size
     passes = range(1, zoomer.passes(options.scale) + 1)
     advance = begin(sum(height * width * zoomer.net.scale ** (2 * number) for number in passes))
@@ -128,11 +128,17 @@ def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int]
     say({zoomer.name: f"{short(task.target)}  {width}x{height}"})
 
 
-def _area(photograph: Photograph, box: Box, source: Path) -> Photograph:
+def _area(source: Path, box: Box | None, *, is_huge: bool) -> Photograph:
+    """The photograph, or an area of it; of a huge one no more than the area is decoded."""
     try:
-        return photograph.cropped(box)
+        if is_huge and box is not None:
+            from zoomsr.huge import read_area
+
+            return read_area(source, box)
+        photograph = Photograph.read(source)
+        return photograph if box is None else photograph.cropped(box)
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+        raise ValueError(str(error) if str(source) in str(error) else f"{source}: {error}") from None
 
 
 def plan(patterns: Sequence[str], out: Path | None, *, ending: str) -> list[Task]:

@@ -29,7 +29,7 @@ from zoomsr.runs import versions, write_json
 HERE = Path(__file__).parent
 PATCH, BATCH, EPOCHS = 64, 8, 5
 
-STEPS = {"srcnn": 50, "vdsr": 10, "unet": 50}
+STEPS = {"srcnn": 30, "vdsr": 8, "unet": 40}
 """In an epoch; on an accelerator twenty times as many."""
 
 SEEDS_WAY = "eager fp32 with PNG decoding, unet (patches/s)"

@@ -29,7 +29,7 @@ _VISITORS = 32  # whose last photograph is remembered
 
 _MORE_NETS = (
     "Bicubic is the only net here. `python -m zoomsr.train model=unet` trains one, and "
-    "`python -m zoomsr.demo --model runs/NAME/checkpoints/best.ckpt` shows it beside bicubic."
+    "`python -m zoomsr.demo --model runs/NAME` shows it beside bicubic."
 )
 
 _Move = Callable[[str | Path | None], Awaitable[str | None]]
