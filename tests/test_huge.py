@@ -65,3 +65,16 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(zoom: Zoom, tmp_path: Pat
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:90_000])
     assert "error: cut.png: " in zoom("cut.png", "-m", "bicubic", "-o", "b.tif", code=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "cut.png", "weights"]
+
+
+def test_a_picture_that_pillow_takes_for_a_bomb_goes_through(
+    zoom: Zoom,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    Photograph(photograph(70, 90)).write(tmp_path / "a.tif")
+    zoom("a.tif", "-m", "bicubic", "-o", "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages[0].shape == (140, 180, 3)
+    assert Image.MAX_IMAGE_PIXELS == 500

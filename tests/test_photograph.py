@@ -12,7 +12,8 @@ import tifffile
 from conftest import photograph
 from PIL import ExifTags, Image, ImageOps
 
-from zoomsr.photograph import MOST_PIXELS, Box, Photograph
+from zoomsr.image import MOST_PIXELS
+from zoomsr.photograph import Box, Photograph
 
 PIXELS = photograph(20, 30)
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from zoomsr.encoding import Pixels
-from zoomsr.photograph import MOST_PIXELS, Box, Photograph
+from zoomsr.image import MOST_PIXELS
+from zoomsr.photograph import Box, Photograph
 from zoomsr.screen import say
 from zoomsr.zoomer import Zoomer
 

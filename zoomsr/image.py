@@ -7,6 +7,7 @@ pixel store and on the wire to the device, and nowhere else.
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+MOST_PIXELS = 178_956_970
+"""Of a picture that is decoded as a whole; where Pillow, too, speaks of a bomb."""
+
+_PILLOW_LIMIT = threading.Lock()
 
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -31,7 +37,7 @@ def size(path: Path) -> tuple[int, int]:
     Raises:
         ValueError: the file is no image.
     """
-    with _open(path) as picture:
+    with open_picture(path) as picture:
         width, height = picture.size
         # A PNG without EXIF in its head would be decoded to look for it behind the pixels.
         has_exif = "exif" in picture.info or picture.format == "TIFF"
@@ -45,7 +51,7 @@ def is_grey(path: Path) -> bool:
     Raises:
         ValueError: the file is no image.
     """
-    with _open(path) as picture:
+    with open_picture(path) as picture:
         return picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
 
 
@@ -59,7 +65,8 @@ def read(path: Path) -> Tensor:
         ValueError: not an image, truncated, or of a pixel type without a fixed range; the message names the file.
     """
     try:
-        with _open(path) as picture:
+        with open_picture(path) as picture:
+            require_decodable(picture, path)
             pixels = np.asarray(_to_rgb(_upright(picture), path))
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
         raise ValueError(f"{path} is damaged or truncated: {error}") from error
@@ -121,13 +128,26 @@ def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
     return image[..., : height - height % multiple, : width - width % multiple]
 
 
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not an image that Pillow can read") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path} is too large: {error}") from error
+def open_picture(path: Path) -> Image.Image:
+    """Open a file and read its header, however many pixels it promises; see ``require_decodable``.
+
+    Raises:
+        ValueError: not an image.
+    """
+    with _PILLOW_LIMIT:  # a setting of the whole process
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{path} is not an image that Pillow can read") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def require_decodable(picture: Image.Image, path: Path) -> None:
+    """Raises ValueError where decoding would fill the memory: a bomb, or a job for the ``huge`` extra."""
+    if picture.width * picture.height > MOST_PIXELS:
+        raise ValueError(f"{path} has more than {MOST_PIXELS:,} pixels")
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile
 
 from zoomsr.encoding import Pixels, as_picture, eight_bit, encoder, whole_or_not_at_all
-
-MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Of a picture that is decoded as a whole: 179 million. More is a bomb, or a job for the ``huge`` extra."""
+from zoomsr.image import open_picture, require_decodable
 
 _ORIENTATION = ExifTags.Base.Orientation
 # What describes the photograph, and not how its pixels lie in the file.
@@ -73,10 +70,9 @@ class Photograph:
             ValueError: no image, truncated, too large, or of a pixel type without a fixed white; the file is named.
         """
         try:
-            with _open(path) as picture:
+            with open_picture(path) as picture:
+                require_decodable(picture, path)
                 return _photograph(picture, path)
-        except Image.DecompressionBombError:
-            raise ValueError(f"{path} has more than {MOST_PIXELS:,} pixels") from None
         except (OSError, SyntaxError, EOFError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
             raise ValueError(f"{path} is damaged or truncated: {error}") from error
 
@@ -134,15 +130,6 @@ class Photograph:
     def interleaved(self) -> Pixels:
         """(H, W, 1 to 4): pixels, with alpha where there is one."""
         return self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha], axis=2)
-
-
-def _open(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its error is what we heed
-        try:
-            return Image.open(path)
-        except UnidentifiedImageError:
-            raise ValueError(f"{path} is not an image that Pillow can read") from None
 
 
 def _photograph(picture: Image.Image, path: Path | None) -> Photograph:
@@ -203,7 +190,7 @@ def _deep(picture: Image.Image, path: Path, mode: str) -> Pixels:
 
 
 def _decoded(path: Path, raw_mode: str) -> Pixels:
-    with _open(path) as picture:
+    with open_picture(path) as picture:
         picture.tile = [  # type: ignore[attr-defined]  # of an ImageFile
             tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
             for tile in picture.tile  # type: ignore[attr-defined]

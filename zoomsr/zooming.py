@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from zoomsr import image
 from zoomsr.encoding import OUTPUT_SUFFIXES
-from zoomsr.photograph import MOST_PIXELS, Box, Photograph
+from zoomsr.image import MOST_PIXELS
+from zoomsr.photograph import Box, Photograph
 from zoomsr.screen import pixel_bar, say, short
 from zoomsr.zoomer import Zoomer
 
