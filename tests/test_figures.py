@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zoomsr.figures import ERROR_RANGE, Enlargement, comparison
+from zoomsr.figures import ERROR_RANGE, Enlargement, comparison, enlarged_area
 
 
 def _row(name: str = "cat", *, marked: bool = True) -> Enlargement:
@@ -36,7 +36,7 @@ def test_panels_share_their_range_and_the_error_map_has_a_bar() -> None:
 
 def test_area_is_marked_where_it_is() -> None:
     (box,) = comparison([_row()]).axes[0].patches
-    assert (*box.get_xy(), box.get_width(), box.get_height()) == (2, 4, 8, 6)
+    assert (*box.get_xy(), box.get_width(), box.get_height()) == (1.5, 3.5, 8, 6)  # pixels' centres have whole numbers
 
 
 def test_strip_without_photograph_starts_with_the_input() -> None:
@@ -57,3 +57,20 @@ def test_rows_of_different_methods_are_refused() -> None:
         comparison([_row(), other])
     with pytest.raises(ValueError, match="at least one row"):
         comparison([])
+
+
+def test_an_enlarged_area_has_an_inset_in_every_panel() -> None:
+    rng = np.random.default_rng(0)
+    photograph, lr = rng.random((40, 50, 3), np.float32), rng.random((16, 16, 3), np.float32)
+    methods = {"bicubic": (lr.repeat(2, 0).repeat(2, 1), 30.5), "unet": (lr.repeat(2, 0).repeat(2, 1), 33.25)}
+    figure = enlarged_area(name="a.png", photograph=photograph, box=(3, 5, 16, 16), lr=lr, methods=methods, hr=None)
+    upper, lower = figure.axes[:4], figure.axes[4:]
+    titles = ["a.png\narea marked", "input (nearest)", "bicubic\n30.50 dB", "unet\n33.25 dB"]
+    assert [ax.get_title() for ax in upper] == titles
+    boxes = [ax.patches[0] for ax in upper]
+    assert [(*box.get_xy(), box.get_width(), box.get_height()) for box in boxes] == [
+        *((2.5, 4.5, 16, 16), (5.5, 5.5, 4, 4), (11.5, 11.5, 8, 8), (11.5, 11.5, 8, 8))
+    ]
+    insets = [ax.images[0].get_array() for ax in lower[1:]]
+    assert np.array_equal(insets[0], lr[6:10, 6:10])
+    assert [inset.shape[:2] for inset in insets] == [(4, 4), (8, 8), (8, 8)]

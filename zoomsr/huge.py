@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,8 @@ def _write(vips: Any, raw: Path, target: Path, shape: tuple[int, ...], picture: 
 def _pyvips(source: Path) -> Any:
     try:
         import pyvips
+
+        logging.getLogger("pyvips").setLevel(logging.WARNING)  # it logs every call
     except ImportError:
         extra = "pip install zoomsr[huge] enlarges it by parts"
         raise ValueError(f"{source} has more than {MOST_PIXELS:,} pixels: {extra}") from None
