@@ -127,7 +127,7 @@ def _pyvips(source: Path) -> Any:
     try:
         import pyvips
 
-        logging.getLogger("pyvips").setLevel(logging.WARNING)  # it logs every call
+        logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # it logs calls, and errors that it also raises
     except ImportError:
         extra = "pip install zoomsr[huge] enlarges it by parts"
         raise ValueError(f"{source} has more than {MOST_PIXELS:,} pixels: {extra}") from None
