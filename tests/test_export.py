@@ -111,6 +111,8 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
     export("-m", run.path, "-o", tmp_path / "own.safetensors", "--licence", "CC0-1.0")
     card = Card.beside(tmp_path / "own.safetensors")
     assert card is not None
+    own, sidecar = (tmp_path / f"own{suffix}" for suffix in (".safetensors", ".json"))
+    assert own.stat().st_mode == sidecar.stat().st_mode  # who may read the one may read the other
     assert (card.scale, card.channels, card.licence) == (2, 3, "CC0-1.0")
     assert card.net["_target_"] == "zoomsr.models.srcnn.SRCNN"
     assert card.command.startswith("python -m zoomsr.train data=folder")

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 _TARGET = "_target_"
@@ -61,7 +61,8 @@ class Weights:
         """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
         partial = path.with_name(f"{path.name}.part")
         header = {} if self.config is None else {_MODEL: json.dumps(self.config)}
-        save_file({name: tensor.contiguous() for name, tensor in self.tensors.items()}, partial, header)
+        # Not save_file, whose files nobody else may read.
+        partial.write_bytes(save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, header))
         partial.replace(path)
 
     def own_config(self) -> dict[str, Any]:

@@ -132,6 +132,8 @@ def carry_out(job: Job, place: Path) -> int:
         The exit code, which is recorded.
     """
     os.chdir(place)
+    # A cancel comes as an interrupt, and not at all where the shell that began it all has that ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     frozen = (job.path / SETTINGS).stat().st_mtime
     saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / "checkpoints" / name).is_file()]
     if any(path.stat().st_mtime > frozen for path in saved):
