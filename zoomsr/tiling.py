@@ -105,15 +105,14 @@ def enlarge(
     if tile < 1:
         raise ValueError(f"a tile of {tile} pixels: it must be at least 1")
     height, width = source.shape[:2]
-    grid, scale = net.multiple_of, net.scale
+    grid = net.multiple_of
     tile = _up_to(tile, grid)
     margin = _up_to(net.halo if halo is None else halo, grid)
     waiting = deque(Area(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid))
     while waiting:
         area = waiting.popleft()
-        outer = area.grown(margin, height, width)
         try:
-            sr = _run(net, source[outer.top : outer.bottom, outer.left : outer.right], device, bfloat16=bfloat16)
+            place, pixels = _larger(net, source, area, margin, device, bfloat16=bfloat16)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -124,11 +123,20 @@ def enlarge(
             waiting = deque(chain.from_iterable(smaller))
             _let_go(device)
             continue
-        top, left = (area.top - outer.top) * scale, (area.left - outer.left) * scale
-        rows, columns = (area.bottom - area.top) * scale, (area.right - area.left) * scale
-        place = slice(area.top * scale, area.bottom * scale), slice(area.left * scale, area.right * scale)
-        out[place] = _quantized(sr[..., top : top + rows, left : left + columns], source.dtype)
-        advance(rows * columns)
+        out[place] = pixels
+        advance(pixels.shape[0] * pixels.shape[1])
+
+
+def _larger(
+    net: Net, source: Source, area: Area, margin: int, device: torch.device, *, bfloat16: bool
+) -> tuple[tuple[slice, slice], Pixels]:
+    """Where an area lies in the output, and its pixels there: run with its halo, which is cut off again."""
+    outer, scale = area.grown(margin, source.shape[0], source.shape[1]), net.scale
+    sr = _run(net, source[outer.top : outer.bottom, outer.left : outer.right], device, bfloat16=bfloat16)
+    top, left = (area.top - outer.top) * scale, (area.left - outer.left) * scale
+    rows, columns = (area.bottom - area.top) * scale, (area.right - area.left) * scale
+    place = slice(area.top * scale, area.bottom * scale), slice(area.left * scale, area.right * scale)
+    return place, _quantized(sr[..., top : top + rows, left : left + columns], source.dtype)
 
 
 @torch.inference_mode()

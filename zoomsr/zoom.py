@@ -12,25 +12,28 @@ from zoomsr.memory import give_back_early
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+Models = Annotated[
+    list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="a file, or a folder for many; default: photo-x2.png beside it")
+]
+Compare = Annotated[bool, typer.Option("--compare", help="one picture: the area, nearest, bicubic, and each --model")]
+SelfEnsemble = Annotated[
+    bool, typer.Option("--self-ensemble", help="mean over eight turns: better, in 8 times the time")
+]
+
 
 @app.command()
 def zoom(
     files: Annotated[list[str], typer.Argument(help="photographs, folders, or patterns such as 'trip/*.jpg'")],
     box: Annotated[str | None, typer.Option(help="X,Y,W,H: an area, in pixels of the upright picture")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="a file, or a folder for many; default: photo-x2.png beside it")
-    ] = None,
+    model: Models = None,
+    out: Out = None,
     scale: Annotated[int | None, typer.Option(help="2, or 4: the net runs twice")] = None,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="one picture: the area, nearest, bicubic, and each --model")
-    ] = False,
+    compare: Compare = False,
     truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the dB")] = None,
-    self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="mean over eight turns: better, in 8 times the time")
-    ] = False,
+    self_ensemble: SelfEnsemble = False,
     exact: Annotated[bool, typer.Option("--exact", help="tiles as the net's whole receptive field asks")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
