@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zoomsr.losses import Charbonnier
+from zoomsr.losses import Charbonnier, Frequency, Gradient, Weighted
 
 
 def test_charbonnier_equals_its_formula() -> None:
@@ -20,3 +20,26 @@ def test_charbonnier_has_a_finite_gradient_at_zero_error() -> None:
 def test_charbonnier_refuses_eps_zero() -> None:
     with pytest.raises(ValueError, match="eps 0"):
         Charbonnier(eps=0)
+
+
+def test_frequency_of_a_cosine_is_its_two_coefficients() -> None:
+    x = torch.arange(8.0)
+    wave = torch.cos(2 * torch.pi * 2 * x / 8).expand(1, 1, 8, 8)
+    # Orthonormal: 64 / 2 / 8 in each of the two coefficients, of which rfft2 keeps one among 8 x 5.
+    torch.testing.assert_close(Frequency()(wave, torch.zeros_like(wave)), torch.tensor(4 / 40))
+
+
+def test_gradient_sees_an_edge_and_no_offset() -> None:
+    hr = torch.zeros(1, 1, 4, 4)
+    assert Gradient()(hr + 0.5, hr) == 0
+    edge = hr.clone()
+    edge[..., 2:] = 1
+    torch.testing.assert_close(Gradient()(edge, hr), torch.tensor((4 / 12 + 0) / 2))
+
+
+def test_weighted_sums_its_terms() -> None:
+    sr, hr = torch.rand(2, 1, 3, 8, 8)
+    loss = Weighted([torch.nn.L1Loss(), torch.nn.MSELoss()], [1, 0.25])
+    torch.testing.assert_close(loss(sr, hr), (sr - hr).abs().mean() + 0.25 * (sr - hr).square().mean())
+    with pytest.raises(ValueError, match="2 terms and 1 weights"):
+        Weighted([torch.nn.L1Loss(), torch.nn.MSELoss()], [1])

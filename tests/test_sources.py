@@ -31,6 +31,15 @@ def test_folder_takes_a_second_folder_to_hold_out(photos: Path, tmp_path: Path) 
     assert (len(source.train), [photo.name for photo in source.val]) == (6, ["a.PNG"])
 
 
+def test_fewer_photographs_are_among_more(photos: Path) -> None:
+    few, more = (folder(str(photos), val_fraction=0.34, n_train=count) for count in (2, 3))
+    assert (len(few.train), len(more.train)) == (2, 3)
+    assert set(few.train) < set(more.train) < set(folder(str(photos), val_fraction=0.34).train)
+    assert few.val == more.val
+    with pytest.raises(ValueError, match=r"data\.n_train=5: .* has 4 photographs to train on"):
+        folder(str(photos), val_fraction=0.34, n_train=5)
+
+
 def test_overlap_is_refused(photos: Path) -> None:
     with pytest.raises(ValueError, match=r"4\.png is both trained on and held out"):
         folder(str(photos), val_root=str(photos / "more"))

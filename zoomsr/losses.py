@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -25,3 +27,53 @@ class Charbonnier(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Two tensors of the same shape to a scalar."""
         return torch.sqrt((sr - hr).square() + self.eps**2).mean()
+
+
+class Frequency(nn.Module):
+    """MAE between Fourier transforms: mean of |F(sr) - F(hr)|, F orthonormal over height and width.
+
+    A photograph holds little energy at high frequencies, and a pixel-wise loss as little interest in them; absolute
+    values of coefficients weigh them more. After Fuoli, Van Gool & Timofte, "Fourier Space Losses for Efficient
+    Perceptual Image Super-Resolution", ICCV 2021, arXiv:2106.00783, who compare amplitude and phase instead.
+    """
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two tensors (N, C, H, W) to a scalar."""
+        return torch.fft.rfft2(sr - hr, norm="ortho").abs().mean()
+
+
+class Gradient(nn.Module):
+    """MAE between differences of neighbours, the mean over those along x and those along y.
+
+    After Ma et al., "Structure-Preserving Super Resolution with Gradient Guidance", CVPR 2020, arXiv:2003.13081, who
+    compare the gradients' magnitudes.
+    """
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two tensors (N, C, H, W) to a scalar."""
+        error = sr - hr
+        return (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) / 2
+
+
+class Weighted(nn.Module):
+    """A sum of losses, each with its weight.
+
+    Args:
+        terms: losses of (sr, hr).
+        weights: one for each.
+
+    Raises:
+        ValueError: another number of weights than of terms.
+    """
+
+    def __init__(self, terms: Sequence[nn.Module], weights: Sequence[float]) -> None:
+        super().__init__()
+        if len(terms) != len(weights):
+            raise ValueError(f"{len(terms)} terms and {len(weights)} weights: each term needs one")
+        self.terms = nn.ModuleList(terms)
+        self.weights = tuple(weights)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two tensors of the same shape to a scalar."""
+        values = [weight * term(sr, hr) for term, weight in zip(self.terms, self.weights, strict=True)]
+        return torch.stack(values).sum()

@@ -151,29 +151,39 @@ def div2k(root: str) -> Photographs:
     )
 
 
-def folder(root: str | None, *, val_root: str | None = None, val_fraction: float = 0.1) -> Photographs:
+def folder(
+    root: str | None, *, val_root: str | None = None, val_fraction: float = 0.1, n_train: int | None = None
+) -> Photographs:
     """All images below a folder, at any depth.
 
     Args:
         root: the folder to train on.
         val_root: a folder of held-out images; without it a part of ``root`` is held out.
         val_fraction: that part, at least one image; always the same images for the same names.
+        n_train: how many of the others to train on, drawn so that a larger number includes a smaller one; None for all.
 
     Raises:
-        ValueError: a folder is missing or empty, a fraction outside (0, 1), one image alone, an overlap.
+        ValueError: a folder is missing or empty, a fraction outside (0, 1), one image alone, an overlap, an ``n_train``
+            that is more than there are.
     """
     if root is None:
         raise ValueError("data=folder needs data.root=FOLDER, a folder with images at any depth")
     photos = images(Path(root))
+    shuffled = tuple(random.Random(0).sample(photos, len(photos)))
     if val_root is not None:
-        return Photographs(Path(root).name, photos, images(Path(val_root)))
+        return Photographs(Path(root).name, _first(shuffled, n_train, root), images(Path(val_root)))
     if not 0 < val_fraction < 1:
         raise ValueError(f"data.val_fraction {val_fraction} must lie between 0 and 1")
     if len(photos) < 2:
         raise ValueError(f"{root} has one image, and one must be held out: add images or set data.val_root=FOLDER")
-    shuffled = random.Random(0).sample(photos, len(photos))
     n_val = min(max(1, round(val_fraction * len(photos))), len(photos) - 1)
-    return Photographs(Path(root).name, tuple(sorted(shuffled[n_val:])), tuple(sorted(shuffled[:n_val])))
+    return Photographs(Path(root).name, _first(shuffled[n_val:], n_train, root), tuple(sorted(shuffled[:n_val])))
+
+
+def _first(shuffled: tuple[Photo, ...], n_train: int | None, root: str) -> tuple[Photo, ...]:
+    if n_train is not None and not 1 <= n_train <= len(shuffled):
+        raise ValueError(f"data.n_train={n_train}: {root} has {len(shuffled)} photographs to train on")
+    return tuple(sorted(shuffled[:n_train]))
 
 
 def _shipped(files: Sequence[tuple[str, str]]) -> tuple[Photo, ...]:

@@ -32,6 +32,8 @@ class UNet(nn.Module):
         depth: number of poolings.
         batch_norm: normalise after each 3x3 convolution.
         residual: add the bicubic enlargement to the output.
+        pixel_shuffle: the extra step up by a 3x3 convolution and a pixel shuffle (Shi et al., "Real-Time Single Image
+            and Video Super-Resolution", CVPR 2016, arXiv:1609.05158) instead of an up-convolution.
     """
 
     def __init__(
@@ -43,20 +45,21 @@ class UNet(nn.Module):
         depth: int = 4,
         batch_norm: bool = False,
         residual: bool = True,
+        pixel_shuffle: bool = False,
     ) -> None:
         super().__init__()
         self.scale = scale
         self.channels = channels
         self.multiple_of = 2**depth
-        self.halo = _receptive_radius(depth, scale)
+        self.halo = _receptive_radius(depth, scale) + pixel_shuffle  # its 3x3 convolution
         widths = [width * 2**level for level in range(depth + 1)]
         self.encoder = nn.ModuleList(
             [_double_conv(channels, width, batch_norm)]
             + [_double_conv(above, below, batch_norm) for above, below in pairwise(widths)]
         )
-        self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1])])
+        self.up = nn.ModuleList([_up_conv(2 * w, w, 2) for w in reversed(widths[:-1])])
         self.decoder = nn.ModuleList([_double_conv(2 * w, w, batch_norm) for w in reversed(widths[:-1])])
-        self.extra_up = nn.ConvTranspose2d(width, width, scale, stride=scale)
+        self.extra_up = _shuffled_up(width, scale) if pixel_shuffle else _up_conv(width, width, scale)
         self.refine = _conv(width, width, batch_norm)
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
         self.upscale = Upscale(scale)
@@ -100,6 +103,14 @@ def _conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
 
 def _double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(_conv(inputs, outputs, batch_norm), _conv(outputs, outputs, batch_norm))
+
+
+def _up_conv(inputs: int, outputs: int, scale: int) -> nn.Module:
+    return nn.ConvTranspose2d(inputs, outputs, scale, stride=scale)
+
+
+def _shuffled_up(width: int, scale: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(width, width * scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
 
 def _initialise(net: nn.Module) -> None:
