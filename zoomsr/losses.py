@@ -39,7 +39,8 @@ class Frequency(nn.Module):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Two tensors (N, C, H, W) to a scalar."""
-        return torch.fft.rfft2(sr - hr, norm="ortho").abs().mean()
+        coefficients: Tensor = torch.fft.rfft2(sr - hr, norm="ortho")
+        return coefficients.abs().mean()
 
 
 class Gradient(nn.Module):

@@ -123,10 +123,12 @@ class ZoomModule(LightningModule):
         if self._train_mae is not None and not self.trainer.sanity_checking:
             self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure whole held-out photographs, enlarged by the net and by bicubic."""
-        _update(self._test_metric, self(batch["lr"]), batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Measure whole held-out photographs, enlarged by the net and by bicubic; sr, for callbacks."""
+        sr: Tensor = self(batch["lr"])
+        _update(self._test_metric, sr, batch)
         _update(self._bicubic_metric, self._bicubic(batch["lr"]), batch)
+        return sr.detach()
 
     def on_test_epoch_end(self) -> None:
         """Keep the per-image scores and log their means."""

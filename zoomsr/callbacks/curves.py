@@ -7,8 +7,10 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import scalar
 
 from zoomsr.callbacks.results import epoch_metrics
+from zoomsr.frequency import N_BANDS
 from zoomsr.metrics import METRICS
 
 _CHARTS = {
@@ -17,6 +19,17 @@ _CHARTS = {
     "PSNR on RGB (dB)": "psnr_rgb",
     "SSIM on Y": "ssim_y",
     "SSIM on RGB": "ssim_rgb",
+}
+_SPLITS = {"train": "patches that were trained on", "val": "held-out photographs"}
+_MEANINGS = {
+    "mae": "Mean absolute error on [0, 1]; less is better.",
+    "psnr_y": "Peak signal-to-noise ratio on Y in dB, mean over images; more is better.",
+    "psnr_rgb": "Peak signal-to-noise ratio on 8-bit RGB in dB, mean over images; more is better.",
+    "ssim_y": "Structural similarity on Y, at most 1; more is better.",
+    "ssim_rgb": "Structural similarity on RGB, at most 1; more is better.",
+    "mae_gap": "Held-out MAE minus training MAE: a gap that grows is overfitting.",
+    "loss": "What was minimised.",
+    "wait": "Share of the epoch in which the device waited for data.",
 }
 
 
@@ -33,12 +46,19 @@ class Curves(Callback):
         self._every_n_steps = every_n_steps
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lay out the charts: each metric with its training and its held-out curve."""
+        """Lay out the charts: each metric in training and held out; runs against each other; the spectrum."""
         if (writer := tensorboard(trainer)) is not None:
-            both = {title: ["Multiline", [f"train/{name}", f"val/{name}"]] for title, name in _CHARTS.items()}
+            both = {title: ["Multiline", [f"train/{name}$", f"val/{name}$"]] for title, name in _CHARTS.items()}
             bands = [f"val/{name}" for name in METRICS if name.startswith("error_band_")]
             spectrum = {"Error over truth (dB), bands of rising frequency": ["Multiline", bands]}
-            writer.add_custom_scalars({"Training and held-out, by epoch": both, "Held-out, by frequency": spectrum})
+            runs = {title: ["Multiline", [f"val/{name}$"]] for title, name in _CHARTS.items()}
+            writer.add_custom_scalars(
+                {
+                    "Training and held-out, by epoch": both,
+                    "Runs against each other, held-out, by epoch": runs,
+                    "Held-out, by frequency": spectrum,
+                }
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,7 +77,26 @@ class Curves(Callback):
         if (writer := tensorboard(trainer)) is not None:
             for name, value in epoch_metrics(trainer).items():
                 if name not in ("train/loss", "optim/learning_rate"):  # these are logged per step
-                    writer.add_scalar(name, value, trainer.current_epoch + 1)
+                    _add_described(writer, name, value, trainer.current_epoch + 1)
+
+
+def _add_described(writer: SummaryWriter, tag: str, value: float, epoch: int) -> None:
+    """``SummaryWriter.add_scalar`` with the words that TensorBoard shows beside the tag."""
+    summary = scalar(tag, value)  # type: ignore[no-untyped-call]  # torch's own is not typed
+    summary.value[0].metadata.summary_description = describe(tag)
+    writer._get_file_writer().add_summary(summary, epoch)  # type: ignore[no-untyped-call]
+
+
+def describe(tag: str) -> str:
+    """What ``val/psnr_y`` and its like mean."""
+    split, name = tag.split("/")
+    if name.startswith("error_band_"):
+        number = int(name.removeprefix("error_band_")) - 1
+        low, high = number / (2 * N_BANDS), (number + 1) / (2 * N_BANDS)
+        meaning = f"Error over truth on Y in dB at {low:g} to {high:g} cycles per pixel; less is better."
+    else:
+        meaning = _MEANINGS.get(name, "")
+    return f"{meaning} On {_SPLITS[split]}, by epoch." if split in _SPLITS else meaning
 
 
 def tensorboard(trainer: Trainer) -> SummaryWriter | None:

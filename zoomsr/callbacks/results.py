@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from zoomsr.costs import costs_of
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.metrics import ImageScore, mean_score
 from zoomsr.module import ZoomModule
@@ -93,8 +93,7 @@ class Results(Callback):
             },
             "net": {
                 "name": self._net_name,
-                "params": sum(parameter.numel() for parameter in module.net.parameters()),
-                "latency_ms": _latency_ms(module),
+                **asdict(costs_of(module.net, scale=data.degradation.scale, device=module.device)),
                 "config": self._net_config,
             },
             "degradation": repr(data.degradation),
@@ -116,17 +115,6 @@ def _tested_epoch(trainer: Trainer) -> int:
     """Of the weights that were tested, counted from 1; 0 where nothing was trained."""
     path = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1 if path else 0
-
-
-def _latency_ms(module: ZoomModule, *, side: int = 128, repeats: int = 5) -> float:
-    """Median time in which the net enlarges one picture of ``side`` x ``side`` lr pixels, on the run's device."""
-    lr = torch.zeros(1, 3, side, side, device=module.device)
-    times = []
-    for _ in range(repeats + 1):  # the first one warms up
-        start = time.perf_counter()
-        float(module(lr).mean())  # waits for the device
-        times.append(time.perf_counter() - start)
-    return round(1000 * statistics.median(times[1:]), 3)
 
 
 def epoch_metrics(trainer: Trainer) -> dict[str, float]:
