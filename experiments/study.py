@@ -1,98 +1,49 @@
-"""Run a study: ``make study S=unet_ablation``. What it compares stands in ``experiments/NAME/study.yaml``."""
+"""Run a study, measure its nets, redraw its figures and rewrite its tables: ``make study S=unet_ablation``."""
 
 from __future__ import annotations
 
-import re
-import shlex
-import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
+import typer
 
-EXPERIMENTS = Path(__file__).parent
-STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.yaml"))
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training of a study.
-
-    Attributes:
-        job: its name in the study.
-        seed: of the run.
-        overrides: of ``zoomsr.train``.
-        folder: the run's directory.
-    """
-
-    job: str
-    seed: int
-    overrides: tuple[str, ...]
-    folder: Path
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether its final scores are there."""
-        return (self.folder / "metrics.json").is_file()
-
-    def run(self) -> int:
-        """Train, or go on where it was stopped; the exit code."""
-        last = self.folder / "checkpoints" / "last.ckpt"
-        goes_on = [f"ckpt={self.folder}"] if last.is_file() else []
-        command = [sys.executable, "-m", "zoomsr.train", *self.overrides, f"hydra.run.dir={self.folder}", *goes_on]
-        print("$", shlex.join(command[1:]), flush=True)
-        return subprocess.run(command, check=False).returncode
+from experiments.collecting import collect, held_out
+from experiments.drawings import draw
+from experiments.measuring import Benchmarks, measure
+from experiments.numbers import write
+from experiments.trials import EXPERIMENTS, Study
+from zoomsr.errors import one_line_errors
+from zoomsr.screen import say, short
 
 
-@dataclass(frozen=True)
-class Study:
-    """What ``study.yaml`` says.
+def main(
+    name: Annotated[str, typer.Argument(help="a folder of experiments/ with a study.yaml")],
+    data: Annotated[str, typer.Option(help="overrides that choose the photographs: 'data=folder data.root=FOLDER'")],
+    test: Annotated[list[Path] | None, typer.Option(help="a folder of benchmark pictures: Set5")] = None,
+    runs: Annotated[Path, typer.Option(help="where the runs are kept")] = Path("runs/studies"),
+    seeds: Annotated[str, typer.Option(help="1,2: these seeds alone; default: the study's")] = "",
+) -> None:
+    """Train what is not trained yet, measure what is not measured, and write results.csv, figures/ and README.md."""
+    with one_line_errors():
+        study = Study.read(name)
+        wanted = [int(seed) for seed in seeds.split(",")] if seeds else study.seeds
+        trials = study.trials(runs, data=data.split())
+        tests = Benchmarks.find(test or [], study.test_degradations)  # before hours are spent
+        failed = [trial for trial in trials if trial.seed in wanted and not trial.is_finished and trial.run()]
+        for trial in failed:
+            say({"failed": short(trial.folder)})
+        finished = [trial for trial in trials if trial.is_finished]
+        if not finished:
+            raise ValueError(f"no run of {name} is finished")
+        folder = EXPERIMENTS / name
+        measured = measure(finished, tests, runs=runs / name) if test else held_out(finished)
+        collect(folder, finished, measured)
+        draw(folder, finished, measured)
+        write(folder / "README.md")
+        say({"study": short(folder / "README.md"), "runs": f"{len(finished)} of {len(trials)}"})
+        sys.exit(1 if failed else 0)
 
-    Attributes:
-        name: of its folder.
-        common: overrides of every job.
-        jobs: name to the overrides in which it differs.
-        seeds: with which every job is run.
-        test_degradations: name to a choice of ``conf/degradation``; what every net is tested on.
-    """
 
-    name: str
-    common: tuple[str, ...]
-    jobs: dict[str, list[str]]
-    seeds: tuple[int, ...]
-    test_degradations: dict[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def read(name: str) -> Study:
-        """Read a study by its name.
-
-        Raises:
-            ValueError: there is none of that name.
-        """
-        if name not in STUDIES:
-            raise ValueError(f"no study is called {name!r}; there are: {', '.join(STUDIES)}")
-        data: dict[str, Any] = yaml.safe_load((EXPERIMENTS / name / "study.yaml").read_text())
-        data["common"], data["seeds"] = tuple(data["common"]), tuple(data["seeds"])
-        return Study(name=name, **data)
-
-    def trials(self, runs: Path, data: list[str]) -> list[Trial]:
-        """Every training, all jobs with the first seed first.
-
-        Args:
-            runs: the folder of all studies' runs.
-            data: overrides that choose the photographs; a job that chooses its own does without them.
-        """
-        return [
-            Trial(job, seed, (*self._data(own, data), *self.common, *own, f"seed={seed}"), self._folder(runs, job, seed))
-            for seed in self.seeds
-            for job, own in self.jobs.items()
-        ]
-
-    def _data(self, own: list[str], data: list[str]) -> list[str]:
-        return [] if any(text.startswith("data=") for text in own) else data
-
-    def _folder(self, runs: Path, job: str, seed: int) -> Path:
-        slug = re.sub(r"\W+", "_", job).strip("_")
-        return (runs / self.name / f"{slug}_seed{seed}").absolute()
+if __name__ == "__main__":
+    typer.run(main)

@@ -15,9 +15,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Lower rooms know nothing of higher ones.
 LAYERS = [
     {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
-    {"degradations", "metrics", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
-    {"models", "config"},
-    {"data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
+    {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
+    {"models", "config", "drawing"},
+    {"anatomy", "data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
     {
         "training",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zoomsr.encoding import Pixels, whole_or_not_at_all
-from zoomsr.figures import Image, enlarged_area
+from zoomsr.figures import Enlargement, Image, Panel, comparison
 from zoomsr.image import luma, shave
 from zoomsr.metrics import psnr
 from zoomsr.photograph import Box, Photograph
@@ -42,17 +42,18 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     scale = zoomers[-1].net.scale ** zoomers[-1].passes(options.scale)
     hr = None if truth is None else _truth(truth, photograph, box, scale)
     enlarged = {zoomer.name: zoomer.enlarge(area, scale=scale).pixels for zoomer in zoomers}
-    figure = enlarged_area(
+    row = Enlargement(
         name=source.name,
-        photograph=_floats(photograph.pixels),
-        box=box,
         lr=_floats(area.pixels),
         methods={
-            name: (_floats(pixels), None if hr is None else _psnr_y(pixels, hr, border=scale))
+            name: Panel(_floats(pixels), None if hr is None else _psnr_y(pixels, hr, border=scale))
             for name, pixels in enlarged.items()
         },
         hr=None if hr is None else _floats(hr),
+        photograph=_floats(photograph.pixels),
+        box=box,
     )
+    figure = comparison([row])
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_not_at_all(target) as file:
         figure.savefig(file, dpi=220, format=target.suffix[1:])

@@ -21,18 +21,35 @@ def main(
 ) -> None:
     """Fold the batch norm of every denoiser's best checkpoint and write the bank, in the order of the noise levels."""
     with one_line_errors():
-        runs = sorted((noise_level(run), run) for run in (path.parent for path in sweep.glob("*/.hydra")))
-        expected = [2 * (number + 1) for number in range(len(runs))]
-        if not runs or [level for level, _ in runs] != expected:
-            raise ValueError(f"{sweep} holds noise levels {[level for level, _ in runs]}, expected 2, 4, 6 ... of 255")
-        denoisers = [trained(run) for _, run in runs]
-        width, channels = denoisers[0].noise.in_channels, denoisers[0].channels
-        arguments = {"scale": 2, "channels": channels, "width": width, "n_denoisers": len(runs)}
-        bank = IRCNN(**arguments, degradation=Bicubic(2))
-        bank.plug_in(denoisers)
-        Weights(output, bank.state_dict(), None).save(output)
-        overrides = " ".join(f"model.{name}={value}" for name, value in arguments.items() if name != "scale")
-        say({"wrote": f"{output} ({len(runs)} denoisers)", "use": f"model=ircnn {overrides} ckpt={output}"})
+        net = bank(sweep)
+        Weights(output, net.state_dict(), None).save(output)
+        first = net.denoisers[0]
+        overrides = f"model.channels={net.channels} model.width={first.noise.in_channels}"
+        count = len(net.denoisers)
+        say({"wrote": f"{output} ({count} denoisers)"})
+        say({"use": f"model=ircnn {overrides} model.n_denoisers={count} ckpt={output}"})
+
+
+def bank(sweep: Path) -> IRCNN:
+    """The denoisers of a sweep, each with its best weights, plugged in.
+
+    Raises:
+        ValueError: the noise levels are not 2, 4, 6 ... of 255.
+    """
+    runs = sorted((noise_level(run), run) for run in (path.parent for path in sweep.glob("*/.hydra")))
+    expected = [2 * (number + 1) for number in range(len(runs))]
+    if not runs or [level for level, _ in runs] != expected:
+        raise ValueError(f"{sweep} holds noise levels {[level for level, _ in runs]}, expected 2, 4, 6 ... of 255")
+    denoisers = [trained(run) for _, run in runs]
+    net = IRCNN(
+        scale=2,
+        degradation=Bicubic(2),
+        channels=denoisers[0].channels,
+        width=denoisers[0].noise.in_channels,
+        n_denoisers=len(runs),
+    )
+    net.plug_in(denoisers)
+    return net
 
 
 def noise_level(run: Path) -> int:

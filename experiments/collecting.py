@@ -1,0 +1,103 @@
+"""The trainings of a study as csv files: ``results.csv``, ``epochs.csv`` and ``facts.csv``."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from experiments.measuring import Measured
+from experiments.report import Value, machine, write_facts, write_rows
+from experiments.trials import Trial
+from zoomsr.metrics import METRICS
+from zoomsr.runs import Run
+
+HELD_OUT = "held out"
+BICUBIC = "bicubic"
+
+
+def collect(folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured]) -> None:
+    """Write the three files into the study's folder.
+
+    Args:
+        folder: of the study.
+        trials: that are finished.
+        measured: folder of each to its means on the test sets; a folder called ``bicubic`` holds the baseline's.
+    """
+    jobs = by_job(trials)
+    write_rows(folder / "results.csv", list(_results(jobs, measured)))
+    write_rows(folder / "epochs.csv", [row for job, seeds in jobs.items() for row in _epochs(job, seeds)])
+    runs = [Run.read(run) for trial in trials for run in trial.runs]
+    data = next(run.results["data"] for run in runs if run.results is not None)
+    minutes = sum(run.results["seconds"] for run in runs if run.results is not None) / 60
+    facts: dict[str, Value] = {"machine": machine(), "runs": len(runs), "minutes": minutes}
+    facts |= {"photographs": data["n_train"], "held_out": data["n_val"], "data_hash": data["hash"]}
+    write_facts(folder / "facts.csv", facts)
+
+
+def by_job(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    """Job to its seeds, in the study's order."""
+    jobs: dict[str, list[Trial]] = {}
+    for trial in trials:
+        jobs.setdefault(trial.job, []).append(trial)
+    return jobs
+
+
+def held_out(trials: Sequence[Trial]) -> dict[Path, Measured]:
+    """What the runs themselves measured on their held-out photographs, bicubic among them."""
+    found: dict[Path, Measured] = {}
+    for trial in trials:
+        if not trial.is_sweep:
+            for net, means in Run.read(trial.folder).means().items():
+                place = Path(BICUBIC) if net == BICUBIC else trial.folder
+                found.setdefault(place, {HELD_OUT: {"as trained": {"modern": means}}})
+    return found
+
+
+def _results(jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured]) -> Iterator[dict[str, Value]]:
+    baseline = next(sets for folder, sets in measured.items() if folder.name == BICUBIC)
+    for name, degradations in baseline.items():
+        for degradation, protocols in degradations.items():
+            for protocol, means in protocols.items():
+                key: dict[str, Value] = {"set": name, "shrunk_by": degradation, "protocol": protocol}
+                yield {**key, "net": BICUBIC, **{metric: means[metric] for metric in METRICS}}
+                for job, seeds in jobs.items():
+                    scores = [measured[trial.folder][name][degradation][protocol] for trial in seeds]
+                    yield {**key, "net": job, "seeds": len(seeds), **_spread(scores), **_costs(seeds)}
+
+
+def _spread(scores: Sequence[Mapping[str, float]]) -> dict[str, Value]:
+    """Mean over seeds, and the sample's standard deviation where there are two."""
+    row: dict[str, Value] = {}
+    for metric in METRICS:
+        values = [score[metric] for score in scores]
+        row[metric] = statistics.fmean(values)
+        row[f"{metric}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+    return row
+
+
+def _costs(seeds: Sequence[Trial]) -> dict[str, Value]:
+    """Of the first seed: those of the others are the same, up to time."""
+    results = [Run.read(run).results or {} for run in seeds[0].runs]
+    net = results[-1].get("net", {})
+    return {
+        "params": sum(result["net"]["params"] for result in results),
+        "macs": net.get("macs") if len(results) == 1 else None,
+        "latency_ms": net.get("latency_ms") if len(results) == 1 else None,
+        "best_epoch": results[0].get("best_epoch") if len(results) == 1 else None,
+        "minutes": sum(result["seconds"] for result in results) / 60,
+    }
+
+
+def _epochs(job: str, seeds: Sequence[Trial]) -> Iterator[dict[str, Value]]:
+    """Means over the seeds that have come so far."""
+    histories = [Run.read(trial.folder).epochs for trial in seeds if not trial.is_sweep]
+    for number in range(max(map(len, histories), default=0)):
+        rows = [history[number] for history in histories if number < len(history)]
+        passed = [
+            sum(row["seconds"] for row in history[: number + 1]) for history in histories if number < len(history)
+        ]
+        row: dict[str, Value] = {"net": job, "epoch": number + 1, "seeds": len(rows)}
+        for metric in ("train/mae", "val/mae", "train/psnr_y", "val/psnr_y"):
+            row[metric.replace("/", "_")] = statistics.fmean(one[metric] for one in rows)
+        yield {**row, "minutes": statistics.fmean(passed) / 60}

@@ -1,0 +1,98 @@
+"""The nets of a study on benchmark pictures; what is measured once is kept beside the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from torch import nn
+
+from experiments.trials import Trial
+from zoomsr.config import CONF_DIR, instantiate
+from zoomsr.data.benchmarks import Benchmark
+from zoomsr.degradations import Bicubic as BicubicDown
+from zoomsr.degradations import Degradation
+from zoomsr.metrics import mean_score
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.runs import write_json
+from zoomsr.scoring import evaluate
+from zoomsr.screen import progress_bar
+
+KEPT = "tests.json"
+SCALE = 2
+
+Measured = dict[str, dict[str, dict[str, dict[str, float]]]]
+"""Set -> degradation that it was shrunk by -> protocol -> mean metrics."""
+
+
+@dataclass(frozen=True)
+class Benchmarks:
+    """What every net is tested on.
+
+    Attributes:
+        folders: of benchmark pictures.
+        degradations: name to what shrinks them; published lr files serve bicubic alone.
+    """
+
+    folders: tuple[Path, ...]
+    degradations: Mapping[str, Degradation]
+
+    @staticmethod
+    def find(folders: Sequence[Path], choices: Sequence[str]) -> Benchmarks:
+        """Look whether all of them are there.
+
+        Raises:
+            ValueError: a folder without pictures.
+        """
+        for folder in folders:
+            Benchmark.find(folder, scale=SCALE)
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            found = {name: instantiate(compose("train", [f"degradation={name}"]).degradation) for name in choices}
+        return Benchmarks(tuple(folders), found)
+
+
+def measure(trials: Sequence[Trial], tests: Benchmarks, *, runs: Path) -> dict[Path, Measured]:
+    """Measure every trial's net, and bicubic, which is kept in ``runs/bicubic``.
+
+    Returns:
+        Folder of the trial, or ``runs/bicubic``, to its means.
+    """
+    nets: dict[Path, Trial | None] = {runs / "bicubic": None, **{trial.folder: trial for trial in trials}}
+    measured = {}
+    with progress_bar() as progress:
+        task = progress.add_task("nets on test pictures", total=len(nets))
+        for folder, trial in nets.items():
+            measured[folder] = _kept(folder, trial, tests)
+            progress.advance(task)
+    return measured
+
+
+def _kept(folder: Path, trial: Trial | None, tests: Benchmarks) -> Measured:
+    path = folder / KEPT
+    measured: Measured = json.loads(path.read_text()) if path.is_file() else {}
+    net: Any = None
+    for test in tests.folders:
+        for name, degradation in tests.degradations.items():
+            if name not in measured.get(test.name, {}):
+                net = net or (Bicubic(SCALE) if trial is None else trial.net())
+                measured.setdefault(test.name, {})[name] = _means(net, test, degradation)
+                folder.mkdir(parents=True, exist_ok=True)
+                write_json(path, measured)
+    return measured
+
+
+def _means(net: nn.Module, folder: Path, degradation: Degradation) -> dict[str, dict[str, float]]:
+    benchmark = Benchmark.find(folder, scale=SCALE, published_lr=repr(degradation) == repr(BicubicDown(SCALE)))
+    scores = evaluate(
+        {"net": net.eval().to(memory_format=torch.channels_last)},  # type: ignore[call-overload]
+        benchmark,
+        degradation=degradation,
+        device=torch.device("cpu"),
+        advance=lambda: None,
+    )
+    return {protocol: mean_score(list(images.values())).as_dict() for protocol, images in scores["net"].items()}

@@ -1,0 +1,77 @@
+"""Every study composes, and its runs become the rows that its README shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import conftest
+import pytest
+
+from experiments.collecting import collect, held_out
+from experiments.measuring import Benchmarks, measure
+from experiments.trials import STUDIES, Study, Trial
+from zoomsr.runs import Run, read_rows
+
+FOLDER = ["data=folder", "data.root=photos"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_job_of_every_study_composes(name: str) -> None:
+    for trial in Study.read(name).trials(Path("runs"), data=FOLDER):
+        overrides = [text for text in trial.overrides if text != "-m"]
+        single = [text.split(",")[0] if text.startswith("degradation.sigma=") else text for text in overrides]
+        assert conftest.composed(*single).seed == trial.seed
+
+
+def test_jobs_differ_in_what_is_said_and_share_the_rest() -> None:
+    study = Study(
+        "tiny", common=("model=unet", "ema=0.9"), jobs={"a b": [], "c": ["ema=null", "data=sample"]}, seeds=(1, 2)
+    )
+    trials = study.trials(Path("/runs"), data=FOLDER)
+    assert [trial.folder for trial in trials] == [
+        Path("/runs/tiny") / name for name in ("a_b_seed1", "c_seed1", "a_b_seed2", "c_seed2")
+    ]
+    assert trials[0].overrides == (*FOLDER, "model=unet", "ema=0.9", "seed=1")
+    assert trials[3].overrides == ("model=unet", "ema=null", "data=sample", "seed=2")
+
+
+def test_a_study_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="no study is called 'nothing'; there are: data_size"):
+        Study.read("nothing")
+
+
+def test_rows_hold_means_and_spreads_over_seeds(train: Callable[..., Run], photos: Path, tmp_path: Path) -> None:
+    runs = [train(f"seed={seed}") for seed in (1, 2)]
+    trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
+    tests = Benchmarks.find([photos], ["bicubic", "box"])
+    measured = measure(trials, tests, runs=tmp_path / "study")
+    collect(tmp_path, trials, measured)
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    head, *rows = (line.split(",") for line in lines)
+    assert len(rows) == 2 * 2 * 2  # degradations, protocols, bicubic and the net
+    row = dict(zip(head, rows[1], strict=True))
+    assert (row["set"], row["shrunk_by"], row["protocol"], row["net"], row["seeds"]) == (
+        *("photos", "bicubic", "modern", "tiny"),
+        "2",
+    )
+    first, second = (measured[trial.folder]["photos"]["bicubic"]["modern"]["psnr_y"] for trial in trials)
+    assert float(row["psnr_y"]) == pytest.approx((first + second) / 2, abs=1e-3)
+    assert float(row["psnr_y_sd"]) == pytest.approx(abs(first - second) / 2**0.5, rel=1e-3)
+    again = measure(trials, Benchmarks.find([photos], ["bicubic", "box"]), runs=tmp_path / "study")
+    assert again == measured  # from the files
+    own = held_out(trials)
+    assert own[runs[0].path]["held out"]["as trained"]["modern"] == runs[0].means()["srcnn"]
+
+
+def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., Run], tmp_path: Path) -> None:
+    runs = [train(), train("seed=2", "trainer.max_epochs=1")]
+    trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
+    collect(tmp_path, trials, held_out(trials))
+    text = (tmp_path / "epochs.csv").read_text().replace("tiny", "0")  # read_rows takes numbers alone
+    (tmp_path / "epochs.csv").write_text(text)
+    first, second = read_rows(tmp_path / "epochs.csv")
+    assert (first["epoch"], first["seeds"], second["epoch"], second["seeds"]) == (1, 2, 2, 1)
+    mean = (runs[0].epochs[0]["val/psnr_y"] + runs[1].epochs[0]["val/psnr_y"]) / 2
+    assert first["val_psnr_y"] == pytest.approx(mean, abs=1e-3)
+    assert second["val_psnr_y"] == pytest.approx(runs[0].epochs[1]["val/psnr_y"], abs=1e-3)

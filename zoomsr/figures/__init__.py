@@ -1,0 +1,31 @@
+"""Pictures of results: pure functions from arrays and rows to a matplotlib Figure. The caller saves it.
+
+Every figure is white, at most about ten inches wide, with no text below 7 points at the size it is drawn in.
+"""
+
+from zoomsr.figures.architecture import architecture
+from zoomsr.figures.charts import dots, spectrum
+from zoomsr.figures.curves import curves
+from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, History, Image, Panel, Stage
+from zoomsr.figures.matrix import matrix
+from zoomsr.figures.strips import comparison, epochs, gallery
+from zoomsr.figures.tradeoff import tradeoff
+
+__all__ = [
+    "ERROR_RANGE",
+    "Cost",
+    "Enlargement",
+    "History",
+    "Image",
+    "Panel",
+    "Stage",
+    "architecture",
+    "comparison",
+    "curves",
+    "dots",
+    "epochs",
+    "gallery",
+    "matrix",
+    "spectrum",
+    "tradeoff",
+]
