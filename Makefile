@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming test-clusters test-page lint types format bench-metrics bench-data bench-train bench-zoom wheel clean
+.PHONY: help demo test test-slow test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-zoom study wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -48,6 +48,9 @@ lint: $(READY) ## ruff: rules and format
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
+check-numbers: $(READY) ## every number of the READMEs against its csv file
+	$(BIN)/python -m experiments.numbers check
+
 format: $(READY) ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -64,6 +67,9 @@ bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch l
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
+
+study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"
+	$(BIN)/python -m experiments.study $(S) --data "$(or $(DATA),data=sample)" $(foreach folder,$(TEST),--test "$(folder)")
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

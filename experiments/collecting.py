@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.measuring import Measured
 from experiments.report import Value, machine, write_facts, write_rows
 from experiments.trials import Trial
+from zoomsr.costs import Costs
 from zoomsr.metrics import METRICS
 from zoomsr.runs import Run
 
@@ -16,16 +17,19 @@ HELD_OUT = "held out"
 BICUBIC = "bicubic"
 
 
-def collect(folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured]) -> None:
+def collect(
+    folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured], costs: Mapping[str, Costs]
+) -> None:
     """Write the three files into the study's folder.
 
     Args:
         folder: of the study.
         trials: that are finished.
         measured: folder of each to its means on the test sets; a folder called ``bicubic`` holds the baseline's.
+        costs: of each job's net.
     """
     jobs = by_job(trials)
-    write_rows(folder / "results.csv", list(_results(jobs, measured)))
+    write_rows(folder / "results.csv", list(_results(jobs, measured, costs)))
     write_rows(folder / "epochs.csv", [row for job, seeds in jobs.items() for row in _epochs(job, seeds)])
     runs = [Run.read(run) for trial in trials for run in trial.runs]
     data = next(run.results["data"] for run in runs if run.results is not None)
@@ -54,7 +58,19 @@ def held_out(trials: Sequence[Trial]) -> dict[Path, Measured]:
     return found
 
 
-def _results(jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured]) -> Iterator[dict[str, Value]]:
+def _results(
+    jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured], costs: Mapping[str, Costs]
+) -> Iterator[dict[str, Value]]:
+    spent = {
+        job: {
+            **_trained(seeds),
+            "params": costs[job].params,
+            "gmacs": costs[job].macs / 1e9,  # for an output of 1280x720
+            "latency_ms": costs[job].latency_ms,  # for 128x128 lr
+            "peak_mb": costs[job].peak_mb,
+        }
+        for job, seeds in jobs.items()
+    }
     baseline = next(sets for folder, sets in measured.items() if folder.name == BICUBIC)
     for name, degradations in baseline.items():
         for degradation, protocols in degradations.items():
@@ -63,7 +79,7 @@ def _results(jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured])
                 yield {**key, "net": BICUBIC, **{metric: means[metric] for metric in METRICS}}
                 for job, seeds in jobs.items():
                     scores = [measured[trial.folder][name][degradation][protocol] for trial in seeds]
-                    yield {**key, "net": job, "seeds": len(seeds), **_spread(scores), **_costs(seeds)}
+                    yield {**key, "net": job, "seeds": len(seeds), **_spread(scores), **spent[job]}
 
 
 def _spread(scores: Sequence[Mapping[str, float]]) -> dict[str, Value]:
@@ -76,17 +92,12 @@ def _spread(scores: Sequence[Mapping[str, float]]) -> dict[str, Value]:
     return row
 
 
-def _costs(seeds: Sequence[Trial]) -> dict[str, Value]:
-    """Of the first seed: those of the others are the same, up to time."""
-    results = [Run.read(run).results or {} for run in seeds[0].runs]
-    net = results[-1].get("net", {})
-    return {
-        "params": sum(result["net"]["params"] for result in results),
-        "macs": net.get("macs") if len(results) == 1 else None,
-        "latency_ms": net.get("latency_ms") if len(results) == 1 else None,
-        "best_epoch": results[0].get("best_epoch") if len(results) == 1 else None,
-        "minutes": sum(result["seconds"] for result in results) / 60,
-    }
+def _trained(seeds: Sequence[Trial]) -> dict[str, Value]:
+    """Means over seeds; a net that is made of several runs took the time of all."""
+    results = [[Run.read(run).results or {} for run in trial.runs] for trial in seeds]
+    minutes = statistics.fmean(sum(run["seconds"] for run in runs) for runs in results) / 60
+    best = None if seeds[0].is_sweep else statistics.fmean(runs[0]["best_epoch"] for runs in results)
+    return {"best_epoch": best, "minutes": minutes}
 
 
 def _epochs(job: str, seeds: Sequence[Trial]) -> Iterator[dict[str, Value]]:

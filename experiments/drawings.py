@@ -12,6 +12,7 @@ from experiments.measuring import Measured
 from experiments.trials import Trial
 from zoomsr.anatomy import stages
 from zoomsr.areas import PICTURES, read_areas
+from zoomsr.costs import Costs
 from zoomsr.drawing import comparison_row, epochs_row, gallery_rows
 from zoomsr.figures import Cost, architecture, comparison, curves, dots, epochs, gallery, matrix, spectrum, tradeoff
 from zoomsr.frequency import N_BANDS
@@ -21,23 +22,26 @@ from zoomsr.runs import Run
 _PROTOCOL = "modern"
 
 
-def draw(folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured]) -> None:
+def draw(folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured], costs: Mapping[str, Costs]) -> None:
     """Write ``figures/*.png`` into the study's folder.
 
     Args:
         folder: of the study.
         trials: that are finished.
         measured: folder of each to its means on the test sets; a folder called ``bicubic`` holds the baseline's.
+        costs: of each job's net.
     """
     target = folder / "figures"
     target.mkdir(exist_ok=True)
     jobs = by_job(trials)
-    figures = {**_charts(jobs, measured), **_pictures(jobs)}
+    figures = {**_charts(jobs, measured, costs), **_pictures(jobs)}
     for name, figure in figures.items():
         figure.savefig(target / f"{name}.png", dpi=110)
 
 
-def _charts(jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured]) -> dict[str, Figure]:
+def _charts(
+    jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured], costs: Mapping[str, Costs]
+) -> dict[str, Figure]:
     baseline = next(sets for place, sets in measured.items() if place.name == BICUBIC)
     test, degradations = next(iter(baseline.items()))
     shrunk, *others = degradations
@@ -67,24 +71,14 @@ def _charts(jobs: Mapping[str, list[Trial]], measured: Mapping[Path, Measured]) 
             row_title="trained on",
             column_title="tested on",
         )
-    return charts | _tradeoff(jobs, psnr)
+    if len({cost.params for cost in costs.values()}) > 1:
+        points = {job: Cost(sum(psnr[job]) / len(psnr[job]), costs[job].latency_ms, costs[job].params) for job in jobs}
+        charts["tradeoff"] = tradeoff(points)
+    return charts
 
 
 def _bands(scores: Sequence[Mapping[str, float]]) -> list[float]:
     return [sum(score[f"error_band_{n + 1}"] for score in scores) / len(scores) for n in range(N_BANDS)]
-
-
-def _tradeoff(jobs: Mapping[str, list[Trial]], psnr: Mapping[str, list[float]]) -> dict[str, Figure]:
-    nets = {
-        job: (Run.read(seeds[0].folder).results or {})["net"] for job, seeds in jobs.items() if not seeds[0].is_sweep
-    }
-    if len({net["params"] for net in nets.values()}) < 2:
-        return {}
-    costs = {
-        job: Cost(sum(psnr[job]) / len(psnr[job]), latency_ms=net["latency_ms"], params=net["params"])
-        for job, net in nets.items()
-    }
-    return {"tradeoff": tradeoff(costs)}
 
 
 def _pictures(jobs: Mapping[str, list[Trial]]) -> dict[str, Figure]:

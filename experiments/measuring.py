@@ -14,6 +14,7 @@ from torch import nn
 
 from experiments.trials import Trial
 from zoomsr.config import CONF_DIR, instantiate
+from zoomsr.costs import Costs, costs_of
 from zoomsr.data.benchmarks import Benchmark
 from zoomsr.degradations import Bicubic as BicubicDown
 from zoomsr.degradations import Degradation
@@ -89,10 +90,22 @@ def _kept(folder: Path, trial: Trial | None, tests: Benchmarks) -> Measured:
 def _means(net: nn.Module, folder: Path, degradation: Degradation) -> dict[str, dict[str, float]]:
     benchmark = Benchmark.find(folder, scale=SCALE, published_lr=repr(degradation) == repr(BicubicDown(SCALE)))
     scores = evaluate(
-        {"net": net.eval().to(memory_format=torch.channels_last)},  # type: ignore[call-overload]
+        {"net": _ready(net)},
         benchmark,
         degradation=degradation,
         device=torch.device("cpu"),
         advance=lambda: None,
     )
     return {protocol: mean_score(list(images.values())).as_dict() for protocol, images in scores["net"].items()}
+
+
+def costs(trials: Sequence[Trial]) -> dict[str, Costs]:
+    """What each job's net costs, all of them measured in one go on this machine's CPU."""
+    first = {trial.job: trial for trial in reversed(trials)}
+    device = torch.device("cpu")
+    return {job: costs_of(_ready(first[job].net()), scale=SCALE, device=device, repeats=3) for job in first}
+
+
+def _ready(net: Any) -> nn.Module:
+    ready: nn.Module = net.eval().to(memory_format=torch.channels_last)
+    return ready

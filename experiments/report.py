@@ -1,10 +1,16 @@
-"""What the studies share: the machine's name, and a table that code writes into a README."""
+"""What the studies share: the machine's name, and csv files that look the same whoever writes them."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from zoomsr.runs import write_text
+
+Value = str | float | None
 
 
 def machine() -> str:
@@ -14,8 +20,20 @@ def machine() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
-def write_table(readme: Path, lines: Sequence[str]) -> None:
-    """Put the lines between the README's marks, ``<!-- table -->`` and ``<!-- end -->``."""
-    before, rest = readme.read_text().split("<!-- table -->")
-    _, after = rest.split("<!-- end -->")
-    readme.write_text(f"{before}<!-- table -->\n" + "\n".join(lines) + f"\n<!-- end -->{after}")
+def write_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
+    """Write rows with the columns of all of them, whole or not at all; floats to six digits, None as an empty cell."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_written(row.get(name)) for name in columns] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_facts(path: Path, facts: Mapping[str, Value]) -> None:
+    """What has no row of its own, a fact in each row: ``{machine|value}`` is a cell of it."""
+    write_rows(path, [{"fact": name, "value": value} for name, value in facts.items()])
+
+
+def _written(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)

@@ -10,7 +10,7 @@ import typer
 
 from experiments.collecting import collect, held_out
 from experiments.drawings import draw
-from experiments.measuring import Benchmarks, measure
+from experiments.measuring import Benchmarks, costs, measure
 from experiments.numbers import write
 from experiments.trials import EXPERIMENTS, Study
 from zoomsr.errors import one_line_errors
@@ -38,8 +38,9 @@ def main(
             raise ValueError(f"no run of {name} is finished")
         folder = EXPERIMENTS / name
         measured = measure(finished, tests, runs=runs / name) if test else held_out(finished)
-        collect(folder, finished, measured)
-        draw(folder, finished, measured)
+        spent = costs(finished)
+        collect(folder, finished, measured, spent)
+        draw(folder, finished, measured, spent)
         write(folder / "README.md")
         say({"study": short(folder / "README.md"), "runs": f"{len(finished)} of {len(trials)}"})
         sys.exit(1 if failed else 0)

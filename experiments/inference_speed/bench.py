@@ -18,12 +18,13 @@ import typer
 from PIL import Image
 from rich.progress import track
 
+from experiments import numbers
 from experiments.benchmarks.timing import medians
 from experiments.inference_speed.one import HEIGHT, NETS, WAYS, WIDTH
-from experiments.report import machine, write_table
+from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.data.sources import sample
 from zoomsr.png import write_png
-from zoomsr.runs import versions, write_json
+from zoomsr.runs import versions
 from zoomsr.weights import Weights
 
 HERE = Path(__file__).parent
@@ -31,7 +32,7 @@ LARGE = {"24 megapixels": (4000, 6000), "100 megapixels": (10_000, 10_000)}
 
 
 def main() -> None:
-    """Measure everything in one run and write results.json and the README's table."""
+    """Measure everything in one run; write results.csv, large.csv and facts.csv, and bring the README up to date."""
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
         folder = Path(name)
         for kind in NETS.values():
@@ -40,10 +41,12 @@ def main() -> None:
         nets: dict[str, dict[str, Any]] = {net: {} for net in NETS}
         for net, way in track(jobs, description="enlarging"):
             nets[net][way] = one(net, way, folder)
-        results = {"machine": machine(), "nets": nets, "png": png(), "command": command(folder)}
+        results: dict[str, Any] = {"machine": machine(), "nets": nets, "png": png(), "command": command(folder)}
         results["large"] = {label: large(folder, *size) for label, size in LARGE.items()}
-    write_json(HERE / "results.json", results | {"versions": versions()})
-    write_table(HERE / "README.md", table(results))
+    write_rows(HERE / "results.csv", rows(results["nets"]))
+    write_rows(HERE / "large.csv", large_rows(results["large"]))
+    write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
+    numbers.write(HERE / "README.md")
 
 
 def export(net: torch.nn.Module, folder: Path) -> None:
@@ -111,32 +114,42 @@ def timed(arguments: list[str]) -> tuple[float, float]:
     return time.perf_counter() - start, 1024.0 * usage.ru_maxrss
 
 
-def table(results: dict[str, Any]) -> list[str]:
-    """The README's lines."""
-    rows = []
-    for net, ways in results["nets"].items():
-        first = ways["torch, eager fp32"]["seconds"]
-        for way, found in ways.items():
-            times = f"{found['seconds'] * 1e3:,.0f} | {first / found['seconds']:.2f}"
-            rows.append(f"| {net} | {way} | {times} | {found['peak'] / 1e6:,.0f} |")
-    lines = [
-        f"*{WIDTH}x{HEIGHT} in, twice as large out, 8 bits to 8 bits, {results['machine']}; written by `bench.py`.*",
-        "",
-        "| net | engine | ms | times eager fp32 | peak MB of the process |",
-        "|---|---|---|---|---|",
-        *rows,
-        "",
-        f"A PNG takes {results['png']['time']:.2f} of Pillow's time at {results['png']['size']:.2f} of its size. "
-        f"`python -m zoomsr.zoom` enlarges a 256x256 area in {results['command']['box']:.1f} s from start to file, and "
-        f"answers `--help` in {results['command']['help']:.1f} s.",
+def rows(nets: dict[str, dict[str, Any]]) -> list[dict[str, Value]]:
+    """Every net's engines, beside the first."""
+    found: list[dict[str, Value]] = []
+    for net, ways in nets.items():
+        first = next(iter(ways.values()))["seconds"]
+        for way, one_way in ways.items():
+            times = {"ms": 1e3 * one_way["seconds"], "times_eager_fp32": first / one_way["seconds"]}
+            found.append({"net": net, "engine": way, **times, "peak_mb": one_way["peak"] / 1e6})
+    return found
+
+
+def large_rows(pictures: dict[str, dict[str, float]]) -> list[dict[str, Value]]:
+    """The command on large photographs."""
+    return [
+        {
+            "photograph": label,
+            "seconds": found["seconds"],
+            "peak_gb": found["peak"] / 1e9,
+            "above_pixels_gb": (found["peak"] - found["pixels in and out"]) / 1e9,
+        }
+        for label, found in pictures.items()
     ]
-    for label, found in results["large"].items():
-        above = (found["peak"] - found["pixels in and out"]) / 1e9
-        lines[-1] += (
-            f" {label} through the U-Net: {found['peak'] / 1e9:.2f} GB at the peak, {above:.2f} GB above the pixels in "
-            f"and out, in {found['seconds']:.0f} s."
-        )
-    return lines
+
+
+def facts(results: dict[str, Any]) -> dict[str, Value]:
+    """What stands beside the tables."""
+    return {
+        "machine": results["machine"],
+        "width": WIDTH,
+        "height": HEIGHT,
+        "png, time over Pillow's": results["png"]["time"],
+        "png, size over Pillow's": results["png"]["size"],
+        "zoom, 256x256 area (s)": results["command"]["box"],
+        "zoom --help (s)": results["command"]["help"],
+        **results["versions"],
+    }
 
 
 if __name__ == "__main__":

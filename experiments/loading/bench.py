@@ -19,8 +19,9 @@ import typer
 from PIL import Image
 from rich.progress import track
 
+from experiments import numbers
 from experiments.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
-from experiments.report import machine, write_table
+from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr import image
 from zoomsr.data.datamodule import turned as turn
 from zoomsr.data.loader import ThreadLoader
@@ -29,7 +30,7 @@ from zoomsr.data.pairs import PatchKey, PatchSampler, RandomPatches
 from zoomsr.data.sources import sample
 from zoomsr.data.store import PixelStore, index_of, layout
 from zoomsr.degradations import Bicubic
-from zoomsr.runs import versions, write_json
+from zoomsr.runs import versions
 
 HERE = Path(__file__).parent
 BATCH = 16
@@ -38,14 +39,15 @@ BATCH = 16
 def main(
     photos: Annotated[Path | None, typer.Option(help="photographs of about 2040 px; default: the sample's")] = None,
 ) -> None:
-    """Measure everything in one run and write results.json and the README's table."""
+    """Measure everything in one run; write results.csv and facts.csv, and bring the README up to date."""
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
         folder = Path(name)
         hr, lr = write_photographs(folder, photos)
         results = {"machine": machine(), "photographs": len(hr), **building(folder, hr, lr), **loading(folder, hr, lr)}
         results |= {"cold": cold(folder), "open 800 images (ms)": opening(folder), "versions": versions()}
-    write_json(HERE / "results.json", results)
-    write_table(HERE / "README.md", table(results))
+    write_rows(HERE / "results.csv", rows(results["pairs per second"]))
+    write_facts(HERE / "facts.csv", facts(results))
+    numbers.write(HERE / "README.md")
 
 
 def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], list[Path]]:
@@ -208,29 +210,19 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
-def table(results: dict[str, Any]) -> list[str]:
-    """The README's lines."""
-    rates: dict[str, float] = results["pairs per second"]
+def rows(rates: dict[str, float]) -> list[dict[str, Value]]:
+    """Every way beside the slowest and the machine's limit."""
     naive, limit = next(iter(rates.values())), rates["copy of the rows, the machine's limit"]
-    rows = [f"| {way} | {rate:,.0f} | {rate / naive:,.0f} | {rate / limit:.2f} |" for way, rate in rates.items()]
-    store, usual = (results[f"{name}: seconds"] for name in ("store", "sub-images and LMDB"))
-    space, usual_space = (results[f"{name}: bytes"] for name in ("store", "sub-images and LMDB"))
-    packing = [results[f"packing hr, share of the decoder's speed {of}"] for of in ("times cores", "on all cores")]
     return [
-        f"*{results['photographs']} photographs, patch {SIDE}, {results['machine']}; written by `bench.py`.*",
-        "",
-        "| a batch in hand | pairs/s | times whole PNG | of the row copy |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        f"Packing hr runs at {packing[1]:.2f} of the speed of decoding alone on all cores ({packing[0]:.2f} of one "
-        "core's times their number). Hr and lr are packed in "
-        f"{store / usual:.2f} of the time of sub-images plus LMDB, and take {space / usual_space:.2f} of their disk. "
-        f"A store of 800 images opens in {results['open 800 images (ms)']:.1f} ms. From a cold disk a patch reads "
-        f"{results['cold']['bytes read over bytes of the rows']:.2f} times the bytes of its rows and takes "
-        f"{results['cold']['ms a patch, prefetched']:.1f} ms, by page faults alone "
-        f"{results['cold']['ms a patch, by page faults']:.1f} ms.",
+        {"way": way, "pairs_per_s": rate, "times_whole_png": rate / naive, "of_row_copy": rate / limit}
+        for way, rate in rates.items()
     ]
+
+
+def facts(results: dict[str, Any]) -> dict[str, Value]:
+    """What stands beside the rates."""
+    rest = {name: value for name, value in results.items() if not isinstance(value, dict)}
+    return {**rest, "patch": SIDE, **results["cold"], **results["versions"]}
 
 
 if __name__ == "__main__":

@@ -17,14 +17,15 @@ from lightning.pytorch import Trainer
 from rich.progress import track
 from torch import nn
 
+from experiments import numbers
 from experiments.loading.bench import write_photographs
 from experiments.loading.rivals import WholePng, batches
-from experiments.report import machine, write_table
+from experiments.report import Value, machine, write_facts, write_rows
 from experiments.training_speed.rivals import Bare
 from zoomsr.image import to_float
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
-from zoomsr.runs import versions, write_json
+from zoomsr.runs import versions
 
 HERE = Path(__file__).parent
 PATCH, BATCH, EPOCHS = 64, 8, 5
@@ -33,6 +34,8 @@ STEPS = {"srcnn": 30, "vdsr": 8, "unet": 40}
 """In an epoch; on an accelerator twenty times as many."""
 
 SEEDS_WAY = "eager fp32 with PNG decoding, unet (patches/s)"
+
+LOOPS = ("raw", "trainer", "above raw")
 
 WAYS = {
     "fp32": ["channels_last=false"],
@@ -46,7 +49,7 @@ TINY = ["model=srcnn", "model.widths=[3,3]", "model.kernels=[1,1,1]", "data.batc
 
 
 def main() -> None:
-    """Measure everything in one run and write results.json and the README's table."""
+    """Measure everything in one run; write results.csv and facts.csv, and bring the README up to date."""
     factor = 20 if torch.cuda.is_available() else 1
     jobs = [(net, way) for net in STEPS for way in WAYS]
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
@@ -64,8 +67,9 @@ def main() -> None:
             steps = f"trainer.limit_train_batches={factor * STEPS[net]}"
             size = [f"data.patch={PATCH}", f"data.batch_size={BATCH}"]
             results["nets"][net][way] = trained(folder, [f"model={net}", *WAYS[way], *size, steps])
-    write_json(HERE / "results.json", results | {"versions": versions()})
-    write_table(HERE / "README.md", table(results))
+    write_rows(HERE / "results.csv", rows(results))
+    write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
+    numbers.write(HERE / "README.md")
 
 
 def trained(folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -154,33 +158,41 @@ def seeds_way(folder: Path) -> float:
     return BATCH / statistics.median(times[1:])
 
 
-def table(results: dict[str, Any]) -> list[str]:
-    """The README's lines."""
-    rows = []
+def rows(results: dict[str, Any]) -> list[dict[str, Value]]:
+    """Every net's ways, beside its first."""
+    found: list[dict[str, Value]] = []
     for net, ways in results["nets"].items():
-        first = ways["fp32"]["trainer (s/step)"]
-        for way, found in ways.items():
-            seconds = found["trainer (s/step)"]
+        first = next(iter(ways.values()))["trainer (s/step)"]
+        for way, times in ways.items():
+            seconds = times["trainer (s/step)"]
             best = results["matrix product (TFLOP/s)"][str(torch.bfloat16 if "bf16" in way else torch.float32)]
-            used = found["flop"] / seconds / best / 1e12
-            speed = f"{found['patches'] / seconds:,.1f} | {first / seconds:.2f} | {found['of raw']:.3f}"
-            rows.append(f"| {net} | {way} | {speed} | {used:.0%} | {found['wait']:.1%} |")
-    tiny, unet = results["tiny"], results["nets"]["unet"]
-    fastest = max(found["patches"] / found["trainer (s/step)"] for found in unet.values())
-    return [
-        f"*Patches of {PATCH}x{PATCH}, {BATCH} a step, {results['machine']}; written by `bench.py`.*",
-        "",
-        "| net | way | patches/s | times fp32 | of the raw loop | of a matrix product | waiting for data |",
-        "|---|---|---|---|---|---|---|",
-        *rows,
-        "",
-        f"On a net that costs next to nothing a step takes {tiny['above raw (s/step)'] * 1e3:.2f} ms more than the raw "
-        f"loop's {tiny['raw (s/step)'] * 1e3:.2f} ms, of which Lightning without any callback takes "
-        f"{results['bare Lightning above raw (s/step)'] * 1e3:.2f} ms. The first step of `python -m zoomsr.train` is "
-        f"done {results['start-up (s)']:.1f} s after the command. The U-Net at its fastest trains "
-        f"{fastest / results[SEEDS_WAY]:.0f} times as many patches per second as in eager fp32 "
-        "with two PNG files decoded for each.",
-    ]
+            speed = {"patches_per_s": times["patches"] / seconds, "times_fp32": first / seconds}
+            shares = {
+                "of_raw_loop": times["of raw"],
+                "of_matrix_product": times["flop"] / seconds / best / 1e12,
+                "waiting": times["wait"],
+            }
+            steps = {f"{name.replace(' ', '_')}_ms": 1e3 * times[f"{name} (s/step)"] for name in LOOPS}
+            found.append({"net": net, "way": way, **speed, **shares, **steps, "flop_per_step": times["flop"]})
+    unet = results["nets"]["unet"]["fp32"]
+    rate, first = results[SEEDS_WAY], unet["patches"] / unet["trainer (s/step)"]
+    return [*found, {"net": "unet, from PNG files", "way": "fp32", "patches_per_s": rate, "times_fp32": rate / first}]
+
+
+def facts(results: dict[str, Any]) -> dict[str, Value]:
+    """What stands beside the table."""
+    tiny, products = results["tiny"], results["matrix product (TFLOP/s)"]
+    return {
+        "machine": results["machine"],
+        "patch": PATCH,
+        "batch": BATCH,
+        "start-up (s)": results["start-up (s)"],
+        **{f"tiny net, {name} (ms/step)": 1e3 * tiny[f"{name} (s/step)"] for name in LOOPS},
+        **{f"tiny net, {name}": tiny[name] for name in ("of raw", "wait", "flop", "patches")},
+        "bare Lightning above raw (ms/step)": 1e3 * results["bare Lightning above raw (s/step)"],
+        **{f"matrix product in {kind} (TFLOP/s)": rate for kind, rate in products.items()},
+        **results["versions"],
+    }
 
 
 if __name__ == "__main__":
