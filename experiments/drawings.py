@@ -5,24 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from experiments.collecting import BICUBIC, by_job
-from experiments.measuring import Measured
+from experiments.measuring import SCALE, Benchmarks, Measured, ready
 from experiments.trials import Trial
 from zoomsr.anatomy import stages
-from zoomsr.areas import PICTURES, read_areas
+from zoomsr.areas import PICTURES, Area, read_areas
 from zoomsr.costs import Costs
-from zoomsr.drawing import comparison_row, epochs_row, gallery_rows
+from zoomsr.data.benchmarks import Benchmark, Picture
+from zoomsr.degradations import Degradation
+from zoomsr.drawing import comparison_row, enlarged, epochs_row, gallery_rows, hardest_area
 from zoomsr.figures import Cost, architecture, comparison, curves, dots, epochs, gallery, matrix, spectrum, tradeoff
 from zoomsr.frequency import N_BANDS
+from zoomsr.image import to_float
 from zoomsr.models.unet import UNet
 from zoomsr.runs import Run
 
 _PROTOCOL = "modern"
+_AREAS, _SIDE = 3, 128
 
 
-def draw(folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured], costs: Mapping[str, Costs]) -> None:
+def draw(
+    folder: Path,
+    trials: Sequence[Trial],
+    measured: Mapping[Path, Measured],
+    costs: Mapping[str, Costs],
+    tests: Benchmarks,
+) -> None:
     """Write ``figures/*.png`` into the study's folder.
 
     Args:
@@ -30,11 +42,14 @@ def draw(folder: Path, trials: Sequence[Trial], measured: Mapping[Path, Measured
         trials: that are finished.
         measured: folder of each to its means on the test sets; a folder called ``bicubic`` holds the baseline's.
         costs: of each job's net.
+        tests: what the nets were tested on; pictures of the last folder are shown.
     """
     target = folder / "figures"
     target.mkdir(exist_ok=True)
     jobs = by_job(trials)
-    figures = {**_charts(jobs, measured, costs), **_pictures(jobs)}
+    figures = {**_charts(jobs, measured, costs), **_kept(jobs)}
+    if tests.folders:
+        figures["comparison"] = _strips(jobs, tests.folders[-1], next(iter(tests.degradations.values())))
     for name, figure in figures.items():
         figure.savefig(target / f"{name}.png", dpi=110)
 
@@ -81,26 +96,33 @@ def _bands(scores: Sequence[Mapping[str, float]]) -> list[float]:
     return [sum(score[f"error_band_{n + 1}"] for score in scores) / len(scores) for n in range(N_BANDS)]
 
 
-def _pictures(jobs: Mapping[str, list[Trial]]) -> dict[str, Figure]:
-    """Of the first seed: nets side by side, and the first net's epochs, gallery and drawing."""
-    first, *_ = jobs.values()
-    run = first[0].folder
-    areas = {job: read_areas(seeds[0].folder / PICTURES) for job, seeds in jobs.items()}
-    places = [{(area.name, area.box) for area in found} for found in areas.values() if found]
+def _strips(jobs: Mapping[str, list[Trial]], test: Path, degradation: Degradation) -> Figure:
+    """Nets of the first seed side by side on the test pictures that are hardest for bicubic."""
+    benchmark = Benchmark.find(test, scale=SCALE)
+    areas = [_area(benchmark.read(number), degradation) for number in range(len(benchmark.files))]
+    hardest = sorted(areas, key=lambda area: float(np.square(area.bicubic - area.hr).mean()), reverse=True)[:_AREAS]
+    nets = {job: ready(seeds[0].net()) for job, seeds in jobs.items()}
+    device = torch.device("cpu")
+    rows = [
+        comparison_row(area, {job: enlarged(net, area, device=device) for job, net in nets.items()}) for area in hardest
+    ]
+    return comparison(rows)
+
+
+def _area(picture: Picture, degradation: Degradation) -> Area:
+    lr = degradation.down(picture.hr)
+    return hardest_area(picture.name, lr=to_float(lr)[None], hr=to_float(picture.hr)[None], side=_SIDE)
+
+
+def _kept(jobs: Mapping[str, list[Trial]]) -> dict[str, Figure]:
+    """Of the first net's first seed: its epochs, its gallery, and the net itself."""
+    trial = next(iter(jobs.values()))[0]
     figures = {}
-    if places and all(place == places[0] for place in places):
-        rows = [
-            comparison_row(
-                area,
-                {job: one.tested for job, found in areas.items() for one in found[n : n + 1] if one.tested is not None},
-            )
-            for n, area in enumerate(read_areas(run / PICTURES))
-        ]
-        figures["comparison"] = comparison(rows)
-        figures["epochs"] = epochs([epochs_row(area) for area in read_areas(run / PICTURES)])
-    gains, errors = gallery_rows(run, net_name=first[0].job)
+    if areas := read_areas(trial.folder / PICTURES):
+        figures["epochs"] = epochs([epochs_row(area) for area in areas])
+    gains, errors = gallery_rows(trial.folder, net_name=trial.job)
     if errors:
         figures["gallery"] = gallery(gains=gains, errors=errors)
-    if isinstance(net := first[0].net(), UNet):
+    if isinstance(net := trial.net(), UNet):
         figures["architecture"] = architecture(stages(net))
     return figures

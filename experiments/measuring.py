@@ -90,7 +90,7 @@ def _kept(folder: Path, trial: Trial | None, tests: Benchmarks) -> Measured:
 def _means(net: nn.Module, folder: Path, degradation: Degradation) -> dict[str, dict[str, float]]:
     benchmark = Benchmark.find(folder, scale=SCALE, published_lr=repr(degradation) == repr(BicubicDown(SCALE)))
     scores = evaluate(
-        {"net": _ready(net)},
+        {"net": ready(net)},
         benchmark,
         degradation=degradation,
         device=torch.device("cpu"),
@@ -103,9 +103,10 @@ def costs(trials: Sequence[Trial]) -> dict[str, Costs]:
     """What each job's net costs, all of them measured in one go on this machine's CPU."""
     first = {trial.job: trial for trial in reversed(trials)}
     device = torch.device("cpu")
-    return {job: costs_of(_ready(first[job].net()), scale=SCALE, device=device, repeats=3) for job in first}
+    return {job: costs_of(ready(first[job].net()), scale=SCALE, device=device, repeats=3) for job in first}
 
 
-def _ready(net: Any) -> nn.Module:
-    ready: nn.Module = net.eval().to(memory_format=torch.channels_last)
-    return ready
+def ready(net: Any) -> nn.Module:
+    """The net as it is measured: in evaluation mode, in the memory format in which it is fastest."""
+    prepared: nn.Module = net.eval().to(memory_format=torch.channels_last)
+    return prepared

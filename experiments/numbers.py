@@ -33,6 +33,8 @@ from zoomsr.errors import one_line_errors
 from zoomsr.runs import write_text
 
 ROOT = Path(__file__).parents[1]
+READMES = [ROOT / "README.md", ROOT / "conf/README.md", *sorted(ROOT.glob("zoomsr/*/README.md"))]
+READMES += sorted(ROOT.glob("experiments/**/README.md"))
 
 _TABLE = re.compile(
     r"<!-- table\b(?P<line>(?:(?!-->).)*)-->[ \t]*\n(?P<body>(?:(?!<!-- table\b).)*?)<!-- end -->", re.DOTALL
@@ -146,7 +148,7 @@ def _short(path: Path) -> Path:
 
 def readmes(chosen: Sequence[Path] | None = None) -> list[Path]:
     """Those chosen, else the project's README.md and one for each study."""
-    return list(chosen or [ROOT / "README.md", *sorted(ROOT.glob("experiments/*/README.md"))])
+    return list(chosen or READMES)
 
 
 app = typer.Typer(help="Numbers and tables of the READMEs, from their csv files.", add_completion=False)

@@ -40,7 +40,7 @@ def main(
         measured = measure(finished, tests, runs=runs / name) if test else held_out(finished)
         spent = costs(finished)
         collect(folder, finished, measured, spent)
-        draw(folder, finished, measured, spent)
+        draw(folder, finished, measured, spent, tests)
         write(folder / "README.md")
         say({"study": short(folder / "README.md"), "runs": f"{len(finished)} of {len(trials)}"})
         sys.exit(1 if failed else 0)

@@ -10,7 +10,7 @@ from test_cells import RESULTS
 from typer.testing import CliRunner
 
 from experiments.cells import Sheet
-from experiments.numbers import ROOT, app, findings, write, written_like
+from experiments.numbers import READMES, app, findings, write, written_like
 from experiments.tables import table
 
 
@@ -250,6 +250,6 @@ def test_the_command_prints_a_line_for_each_finding_and_exits_with_1(tmp_path: P
     assert readme.read_text() == f"It gains {GAIN.format('4')} dB in `5` s.\n"
 
 
-@pytest.mark.parametrize("readme", sorted(ROOT.glob("experiments/*/README.md")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
 def test_every_number_of_a_study_comes_from_its_csv(readme: Path) -> None:
     assert findings(readme) == []

@@ -9,7 +9,7 @@ import conftest
 import pytest
 
 from experiments.collecting import collect, held_out
-from experiments.measuring import Benchmarks, measure
+from experiments.measuring import Benchmarks, costs, measure
 from experiments.trials import STUDIES, Study, Trial
 from zoomsr.runs import Run, read_rows
 
@@ -46,7 +46,7 @@ def test_rows_hold_means_and_spreads_over_seeds(train: Callable[..., Run], photo
     trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
     tests = Benchmarks.find([photos], ["bicubic", "box"])
     measured = measure(trials, tests, runs=tmp_path / "study")
-    collect(tmp_path, trials, measured)
+    collect(tmp_path, trials, measured, costs(trials))
     lines = (tmp_path / "results.csv").read_text().splitlines()
     head, *rows = (line.split(",") for line in lines)
     assert len(rows) == 2 * 2 * 2  # degradations, protocols, bicubic and the net
@@ -67,7 +67,7 @@ def test_rows_hold_means_and_spreads_over_seeds(train: Callable[..., Run], photo
 def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., Run], tmp_path: Path) -> None:
     runs = [train(), train("seed=2", "trainer.max_epochs=1")]
     trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
-    collect(tmp_path, trials, held_out(trials))
+    collect(tmp_path, trials, held_out(trials), costs(trials))
     text = (tmp_path / "epochs.csv").read_text().replace("tiny", "0")  # read_rows takes numbers alone
     (tmp_path / "epochs.csv").write_text(text)
     first, second = read_rows(tmp_path / "epochs.csv")

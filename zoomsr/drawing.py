@@ -1,20 +1,60 @@
-"""From the areas that a run keeps to the rows of its figures."""
+"""From photographs to areas, and from areas to the rows of figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoomsr.areas import GALLERY, Area, Image, read_areas
 from zoomsr.figures import Enlargement, Panel
 from zoomsr.image import luma
 from zoomsr.metrics import SSIM_WINDOW, psnr, ssim
+from zoomsr.models.bicubic import Bicubic
 
 GAIN, ERROR = "gain", "error"
 """How the folders of a gallery begin."""
+
+
+def pixels(picture: Tensor) -> Image:
+    """(1, 3, H, W) or (3, H, W) on any device to (H, W, 3) on the CPU, clipped to [0, 1]."""
+    image: Image = picture.reshape(picture.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
+    return image
+
+
+def hardest_area(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Area:
+    """The square of a photograph in which bicubic errs most on Y.
+
+    Args:
+        name: of the photograph.
+        lr: (1, 3, H, W) on [0, 1].
+        hr: (1, 3, scale H, scale W).
+        side: of the square in hr pixels; less where the photograph is smaller.
+    """
+    scale = hr.shape[-1] // lr.shape[-1]
+    side = min(side, *hr.shape[-2:]) // scale * scale
+    pooled = F.avg_pool2d((luma(Bicubic(scale)(lr)) - luma(hr)).square(), side, stride=scale)
+    row, column = divmod(int(pooled.argmax()), pooled.shape[-1])
+    cut = lr[..., row : row + side // scale, column : column + side // scale]
+    left, top = column * scale, row * scale
+    return Area(
+        name=name,
+        box=(left, top, side, side),
+        photograph=pixels(hr),
+        lr=pixels(cut),
+        hr=pixels(hr[..., top : top + side, left : left + side]),
+        bicubic=pixels(Bicubic(scale)(cut)),
+    )
+
+
+@torch.no_grad()
+def enlarged(net: Callable[[Tensor], Tensor], area: Area, *, device: torch.device) -> Image:
+    """What a net makes of an area; the net is on ``device`` and in evaluation mode."""
+    lr = torch.from_numpy(area.lr).permute(2, 0, 1)[None]
+    return pixels(net(lr.to(device)))
 
 
 def panel(image: Image, hr: Image) -> Panel:

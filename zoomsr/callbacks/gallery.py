@@ -16,9 +16,8 @@ from torch import Tensor
 
 from zoomsr.areas import GALLERY, Area, Image
 from zoomsr.callbacks.curves import tensorboard
-from zoomsr.callbacks.pictures import pixels
 from zoomsr.data.datamodule import Batch
-from zoomsr.drawing import ERROR, GAIN, gallery_rows
+from zoomsr.drawing import ERROR, GAIN, gallery_rows, pixels
 from zoomsr.encoding import whole_or_not_at_all
 from zoomsr.figures import gallery
 from zoomsr.image import luma

@@ -5,19 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from zoomsr.areas import PICTURES, Area, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.callbacks.curves import tensorboard
-from zoomsr.data.datamodule import Batch, PairsDataModule
-from zoomsr.drawing import comparison_row, panel
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.drawing import comparison_row, enlarged, hardest_area, panel
 from zoomsr.encoding import whole_or_not_at_all
 from zoomsr.figures import Enlargement, comparison, epochs
-from zoomsr.image import luma
-from zoomsr.models.bicubic import Bicubic
 
 COMPARISON = "comparison.png"
 
@@ -78,43 +73,15 @@ class Pictures(Callback):
         if self._watched or not isinstance(data, PairsDataModule) or not trainer.is_global_zero:
             return
         for number in range(min(self._count, len(data.names))):
-            area = _hardest(data.held_out(number), self._side)
+            whole = data.held_out(number)
+            area = hardest_area(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
             folder = self._run_dir / PICTURES / f"{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', area.name)}"
             area.save(folder)
             self._watched[folder] = area
 
 
-def pixels(picture: Tensor) -> Image:
-    """(1, 3, H, W) or (3, H, W) on any device to (H, W, 3) on the CPU, clipped to [0, 1]."""
-    image: Image = picture.reshape(picture.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
-    return image
-
-
-def _hardest(whole: Batch, side: int) -> Area:
-    """The square of a photograph in which bicubic errs most on Y."""
-    lr, hr = whole["lr"], whole["hr"]
-    scale = hr.shape[-1] // lr.shape[-1]
-    bicubic = Bicubic(scale)(lr)
-    side = min(side, *hr.shape[-2:]) // scale * scale
-    pooled = F.avg_pool2d((luma(bicubic) - luma(hr)).square(), side, stride=scale)
-    row, column = divmod(int(pooled.argmax()), pooled.shape[-1])
-    cut = lr[..., row : row + side // scale, column : column + side // scale]
-    box = (column * scale, row * scale, side, side)
-    return Area(
-        name=whole["name"][0],
-        box=box,
-        photograph=pixels(hr),
-        lr=pixels(cut),
-        hr=pixels(hr[..., box[1] : box[1] + side, box[0] : box[0] + side]),
-        bicubic=pixels(Bicubic(scale)(cut)),
-    )
-
-
-@torch.no_grad()
 def _enlarged(module: LightningModule, area: Area) -> Image:
     training = module.training
-    module.eval()
-    lr = torch.from_numpy(area.lr).permute(2, 0, 1)[None]
-    image = pixels(module(lr.to(module.device)))
+    image = enlarged(module.eval(), area, device=module.device)
     module.train(training)
     return image
