@@ -33,13 +33,13 @@ test-clusters: $(READY) ## the tests of SLURM and Ray, each on a cluster of this
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "submitit>=1.5" "ray>=2.9"
 	$(BIN)/python -m pytest -q -rs tests/test_slurm.py tests/test_ray.py
 
-test-page: $(READY) ## the page's tests, in a real Chromium
+test-page: $(READY) ## the tests of the pages, in a real Chromium
 	# As root, where there is apt-get; elsewhere the tests skip, unless chromium is there already.
 	-if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "gradio>=6.20,<7" "playwright>=1.50"
-	$(BIN)/python -m pytest -q -rs tests/test_demo.py tests/test_page.py
+	$(BIN)/python -m pytest -q -rs tests/test_demo.py tests/test_page.py tests/test_report_page.py
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

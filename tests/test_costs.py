@@ -33,7 +33,9 @@ def test_published_multiply_adds() -> None:
     # 612.6 G is VDSR's in CARN's table 1 (Ahn et al., ECCV 2018); bicubic before it and the luma after it are ours.
     assert costs_of(VDSR(channels=1), scale=2, device=CPU, repeats=1).macs == pytest.approx(612.6e9, rel=2e-4)
     # 57,184 weights at each of the output's pixels.
-    assert costs_of(SRCNN(channels=1), scale=2, device=CPU, repeats=1).macs == pytest.approx(57184 * 720 * 1280, rel=2e-3)
+    assert costs_of(SRCNN(channels=1), scale=2, device=CPU, repeats=1).macs == pytest.approx(
+        57184 * 720 * 1280, rel=2e-3
+    )
 
 
 def test_a_net_stays_in_its_mode() -> None:

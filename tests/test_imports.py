@@ -29,6 +29,7 @@ LAYERS = [
         "huge",
         "enlarging",
         "exporting",
+        "report",
         "page",
         "page_steps",
         "page_results",
@@ -44,7 +45,8 @@ ONLY = {
     "omegaconf": {"config", "training", "summary", "replay", "train", "evaluation", "evaluate"},
     "lightning": {"module", "data/datamodule", "callbacks", "checkpoints", "training", "summary"},
     "matplotlib": {"figures"},
-    "typer": {"__main__", "prepare", "job", "zoom", "export", "demo"},
+    "typer": {"__main__", "prepare", "job", "zoom", "export", "demo", "compare"},
+    "scipy": {"report/significance"},
     "httpx": {"data/download"},
     "gradio": {"page/blocks", "page/events"},
     "starlette": {"page/blocks"},
@@ -104,7 +106,7 @@ def test_a_net_knows_torch_and_the_lowest_rooms_only(path: Path) -> None:
 
 
 def test_heavy_packages_wait_until_the_command_line_is_read() -> None:
-    commands = "zoomsr.train, zoomsr.evaluate, zoomsr.zoom, zoomsr.export, zoomsr.demo, zoomsr.__main__"
+    commands = "zoomsr.train, zoomsr.evaluate, zoomsr.zoom, zoomsr.compare, zoomsr.export, zoomsr.demo, zoomsr.__main__"
     light = f"{commands}, zoomsr.sweep, zoomsr.job, zoomsr.launchers.local"
     code = f"import sys, {light}; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -29,7 +29,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_wheel_holds_every_module_and_every_yaml(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for source in (*(ROOT / "zoomsr").rglob("*.py"), ROOT / "zoomsr" / "py.typed"):
+    assets = [path for kind in ("css", "html", "js") for path in (ROOT / "zoomsr").rglob(f"*.{kind}")]
+    assert len(assets) >= 4
+    for source in (*(ROOT / "zoomsr").rglob("*.py"), *assets, ROOT / "zoomsr" / "py.typed"):
         assert source.relative_to(ROOT).as_posix() in names
     for source in (ROOT / "conf").rglob("*.yaml"):
         assert f"zoomsr/{source.relative_to(ROOT).as_posix()}" in names

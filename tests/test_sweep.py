@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from zoomsr.runs import Run
+from zoomsr.runs import Run, labels
 from zoomsr.sweep import ranking
 
 
@@ -30,3 +30,10 @@ def test_each_degradation_has_a_bicubic_row_of_its_own() -> None:
     ]
     rows = {name: row["psnr_y"] for name, row in ranking(runs).items()}
     assert rows == {"bicubic": 30, "bicubic degradation=box": 33, "degradation=box": 34, "degradation=bicubic": 31}
+
+
+def test_labels_name_the_net_first_and_leave_out_what_all_share() -> None:
+    runs = [["loss=mse", "model=unet", "seed=1"], ["loss=mse", "model=vdsr", "ema=null", "seed=2"], []]
+    assert labels(runs) == ["unet seed=1", "vdsr ema=null seed=2", ""]
+    assert labels([["ema=null", "model=vdsr"], ["model=unet"]], without=["seed"]) == ["vdsr ema=null", "unet"]
+    assert labels([["model=unet", "loss=mse"]]) == [""]

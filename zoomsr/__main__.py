@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from zoomsr.compare import compare
 from zoomsr.demo import demo
 from zoomsr.export import export
 from zoomsr.prepare import app as prepare
@@ -36,6 +37,7 @@ def evaluate(context: typer.Context) -> None:
 
 
 app.command()(zoom)
+app.command()(compare)
 app.command()(export)
 app.command()(demo)
 app.add_typer(prepare, name="prepare")

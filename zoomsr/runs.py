@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +62,20 @@ class Run:
         (sets,) = self.results["sets"].values()
         (protocol,) = self.results["protocols"]
         return {net: scores[protocol]["mean"] for net, scores in sets.items()}
+
+
+def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -> list[str]:
+    """What tells runs apart: the overrides that not all of them share, ``vdsr`` or ``vdsr loss=mse``.
+
+    Args:
+        overrides: of each run; one of which none are known has an empty label, and counts for nothing.
+        without: keys that are left out: ``seed``.
+    """
+    known = [set(run) for run in overrides if run]
+    shared = set.intersection(*known) if known else set()
+    told = [[text for text in run if text not in shared and text.split("=")[0] not in without] for run in overrides]
+    ordered = [sorted(run, key=lambda text: not text.startswith("model=")) for run in told]  # the net first
+    return [" ".join(text.removeprefix("model=") for text in run) for run in ordered]
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.filesize import decimal as decimal
@@ -43,6 +44,38 @@ def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
             for key, (_, form) in _COLUMNS.items()
         ]
         table.add_row(name, *cells)
+    return table
+
+
+class Described(Protocol):
+    """A column as a comparison has it: see ``zoomsr.report.columns``."""
+
+    @property
+    def heading(self) -> str:
+        """With the unit."""
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Of each row."""
+
+    @property
+    def best(self) -> frozenset[int]:
+        """Rows in bold."""
+
+    def note(self, row: int) -> str:
+        """Beside a text; may be empty."""
+
+
+def comparison_table(title: str, names: Sequence[str], columns: Sequence[Described]) -> Table:
+    """Nets with their scores, how sure these are, and what the nets cost."""
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("", overflow="fold", min_width=min(20, max(map(len, names))))
+    for column in columns:
+        table.add_column(column.heading, justify="right")
+    for row, name in enumerate(names):
+        cells = [f"[bold]{one.texts[row]}[/]" if row in one.best else one.texts[row] for one in columns]
+        notes = [f"\n[dim]{one.note(row)}[/]" if one.note(row) else "" for one in columns]
+        table.add_row(escape(name), *(cell + note for cell, note in zip(cells, notes, strict=True)))
     return table
 
 
@@ -115,7 +148,7 @@ def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, boo
 def say(lines: Mapping[str, str]) -> None:
     """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
     for label, text in lines.items():
-        CONSOLE.print(f"[bold]{label:9}[/]{escape(text)}", soft_wrap=True, highlight=False)
+        CONSOLE.print(f"[bold]{label:8}[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def short(path: Path) -> str:

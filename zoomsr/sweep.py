@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zoomsr.jobs import OUTPUT, STOPPED, Job
 from zoomsr.launchers import Launcher
-from zoomsr.runs import Run
+from zoomsr.runs import Run, labels
 from zoomsr.screen import CONSOLE, say, score_table, short
 
 
@@ -61,11 +61,9 @@ def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
 
     A job is called by the overrides in which it differs from the others: ``vdsr``, or ``vdsr loss=mse``.
     """
-    shared = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
     bicubic: dict[str, dict[str, float]] = {}
     jobs: dict[str, dict[str, float]] = {}
-    for run in runs:
-        label = " ".join(text.removeprefix("model=") for text in run.overrides if text not in shared)
+    for run, label in zip(runs, labels([run.overrides for run in runs]), strict=True):
         for net, row in run.means().items():
             if net != "bicubic":
                 name = label or net

@@ -3,6 +3,8 @@
 Every figure is white, at most about ten inches wide, with no text below 7 points at the size it is drawn in.
 """
 
+from matplotlib.figure import Figure
+
 from zoomsr.figures.architecture import architecture
 from zoomsr.figures.charts import dots, spectrum
 from zoomsr.figures.curves import curves
@@ -15,6 +17,7 @@ __all__ = [
     "ERROR_RANGE",
     "Cost",
     "Enlargement",
+    "Figure",
     "History",
     "Image",
     "Panel",

@@ -1,0 +1,39 @@
+"""``python -m zoomsr.compare RUN...``: from runs to tables, figures and one page."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoomsr.errors import one_line_errors
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Runs = Annotated[
+    list[Path] | None, typer.Argument(help="runs, a sweep, folders of runs, or evaluations", metavar="RUN...")
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="the report's folder; an earlier report there is replaced")]
+Mixed = Annotated[bool, typer.Option("--mixed", help="sets that were not measured alike stand in tables of their own")]
+
+
+@app.command()
+def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False) -> None:
+    """Hold runs against each other: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
+
+    Runs that differ in nothing but the seed are one row. Unfinished and failed runs are listed, and their curves drawn.
+    """
+    with one_line_errors():
+        if not runs:
+            raise ValueError("no runs were named: python -m zoomsr.compare runs/A runs/B, or a folder of them")
+        from zoomsr.report.comparing import compare as write_report  # heavy
+
+        options = [*(["--mixed"] if mixed else []), "-o", str(out)]
+        command = shlex.join(["python", "-m", "zoomsr.compare", *map(str, runs), *options])
+        write_report(runs, out, mixed=mixed, command=command)
+
+
+if __name__ == "__main__":
+    app()
