@@ -38,7 +38,7 @@ def report(jobs: Sequence[Job], folder: Path, *, again: str) -> int:
         The exit code: 0 when every job is finished, or given up by a search.
     """
     statuses = {job: job.status() for job in jobs}
-    _print_table([job for job in jobs if job.is_finished], folder)
+    _print_table(jobs, folder)
     lacking = {job: status for job, status in statuses.items() if not job.is_finished}
     for job, status in lacking.items():
         log = job.path / OUTPUT
@@ -50,8 +50,9 @@ def report(jobs: Sequence[Job], folder: Path, *, again: str) -> int:
     return STOPPED[0] if any(status.get("exit_code") in STOPPED for status in lacking.values()) else 1
 
 
-def _print_table(finished: Sequence[Job], sweep_dir: Path) -> None:
-    rows = ranking([Run.read(job.path) for job in finished])
+def _print_table(jobs: Sequence[Job], sweep_dir: Path) -> None:
+    # Unfinished ones too: a job's name is that in which it differs from all others.
+    rows = ranking([Run.read(job.path) for job in jobs if (job.path / ".hydra").is_dir()])
     if rows:
         CONSOLE.print(score_table(f"{short(sweep_dir)}: held-out photographs, ranked", rows))
 
