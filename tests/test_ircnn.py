@@ -103,3 +103,8 @@ def test_a_bank_is_trained_in_one_sweep_and_collected_into_one_file(
 
 def overrides(checkpoints: Path) -> str:
     return (checkpoints.parent / ".hydra" / "overrides.yaml").read_text()
+
+
+def test_a_new_denoiser_starts_near_the_identity() -> None:
+    noisy = torch.rand(1, 3, 24, 24)
+    assert (IRCNNDenoiser()(noisy) - noisy).abs().max() < 0.2  # by default it would add noise of its own, some 1.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,8 @@ class IRCNNDenoiser(nn.Module):
             body.append(nn.ReLU(inplace=True))
         self.body = nn.Sequential(*body)
         self.noise = _conv(width, channels, last)
+        nn.init.normal_(self.noise.weight, std=1e-3)  # starts near the identity, not with noise of its own
+        nn.init.zeros_(cast(Tensor, self.noise.bias))
 
     def forward(self, noisy: Tensor) -> Tensor:
         """(N, C, H, W) to the clean picture of the same shape."""
