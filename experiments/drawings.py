@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,19 @@ from zoomsr.costs import Costs
 from zoomsr.data.benchmarks import Benchmark, Picture
 from zoomsr.degradations import Degradation
 from zoomsr.drawing import comparison_row, enlarged, epochs_row, gallery_rows, hardest_area
-from zoomsr.figures import Cost, architecture, comparison, curves, dots, epochs, gallery, matrix, spectrum, tradeoff
+from zoomsr.figures import (
+    Cost,
+    Enlargement,
+    architecture,
+    comparison,
+    curves,
+    dots,
+    epochs,
+    gallery,
+    matrix,
+    spectrum,
+    tradeoff,
+)
 from zoomsr.frequency import N_BANDS
 from zoomsr.image import to_float
 from zoomsr.models.unet import UNet
@@ -35,7 +48,7 @@ def draw(
     costs: Mapping[str, Costs],
     tests: Benchmarks,
 ) -> None:
-    """Write ``figures/*.png`` into the study's folder.
+    """Write those figures into the study's ``figures/`` that its README shows, as PNG or WebP.
 
     Args:
         folder: of the study.
@@ -49,9 +62,12 @@ def draw(
     jobs = by_job(trials)
     figures = {**_charts(jobs, measured, costs), **_kept(jobs)}
     if tests.folders:
-        figures["comparison"] = _strips(jobs, tests.folders[-1], next(iter(tests.degradations.values())))
-    for name, figure in figures.items():
-        figure.savefig(target / f"{name}.png", dpi=110)
+        rows = _strips(jobs, tests.folders[-1], next(iter(tests.degradations.values())))
+        figures |= {"hardest": comparison(rows[:1]), "comparison": comparison(rows)}
+    shown = dict(re.findall(r"figures/(\w+)\.(png|webp)", (folder / "README.md").read_text()))
+    for name in figures.keys() & shown.keys():
+        lossy = {"quality": 90} if shown[name] == "webp" else {}  # photographs: a fifth of a PNG
+        figures[name].savefig(target / f"{name}.{shown[name]}", dpi=110, pil_kwargs=lossy)
 
 
 def _charts(
@@ -67,7 +83,7 @@ def _charts(
     bicubic = degradations[shrunk][_PROTOCOL]
     psnr = {job: [means(trial)["psnr_y"] for trial in seeds] for job, seeds in jobs.items()}
     bands = {BICUBIC: _bands([bicubic]), **{job: _bands([means(one) for one in seeds]) for job, seeds in jobs.items()}}
-    histories = {job: [Run.read(one.folder).epochs for one in seeds] for job, seeds in jobs.items()}
+    histories = {job: [Run.read(one.folder).epochs for one in seeds if not one.is_sweep] for job, seeds in jobs.items()}
     charts = {
         "curves": curves({job: rows for job, rows in histories.items() if any(rows)}),
         "dots": dots(psnr, axis=f"{test}, PSNR on Y (dB)", baseline=bicubic["psnr_y"]),
@@ -96,17 +112,16 @@ def _bands(scores: Sequence[Mapping[str, float]]) -> list[float]:
     return [sum(score[f"error_band_{n + 1}"] for score in scores) / len(scores) for n in range(N_BANDS)]
 
 
-def _strips(jobs: Mapping[str, list[Trial]], test: Path, degradation: Degradation) -> Figure:
+def _strips(jobs: Mapping[str, list[Trial]], test: Path, degradation: Degradation) -> list[Enlargement]:
     """Nets of the first seed side by side on the test pictures that are hardest for bicubic."""
     benchmark = Benchmark.find(test, scale=SCALE)
     areas = [_area(benchmark.read(number), degradation) for number in range(len(benchmark.files))]
     hardest = sorted(areas, key=lambda area: float(np.square(area.bicubic - area.hr).mean()), reverse=True)[:_AREAS]
     nets = {job: ready(seeds[0].net()) for job, seeds in jobs.items()}
     device = torch.device("cpu")
-    rows = [
+    return [
         comparison_row(area, {job: enlarged(net, area, device=device) for job, net in nets.items()}) for area in hardest
     ]
-    return comparison(rows)
 
 
 def _area(picture: Picture, degradation: Degradation) -> Area:
