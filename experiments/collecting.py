@@ -31,12 +31,21 @@ def collect(
     jobs = by_job(trials)
     write_rows(folder / "results.csv", list(_results(jobs, measured, costs)))
     write_rows(folder / "epochs.csv", [row for job, seeds in jobs.items() for row in _epochs(job, seeds)])
-    runs = [Run.read(run) for trial in trials for run in trial.runs]
-    data = next(run.results["data"] for run in runs if run.results is not None)
-    minutes = sum(run.results["seconds"] for run in runs if run.results is not None) / 60
-    facts: dict[str, Value] = {"machine": machine(), "runs": len(runs), "minutes": minutes}
-    facts |= {"photographs": data["n_train"], "held_out": data["n_val"], "data_hash": data["hash"]}
-    write_facts(folder / "facts.csv", facts)
+    write_facts(folder / "facts.csv", facts(trials))
+
+
+def facts(trials: Sequence[Trial]) -> dict[str, Value]:
+    """Where the runs ran and how long, and the largest set among them: a job may take a part, or pictures of its own."""
+    results = [Run.read(run).results or {} for trial in trials for run in trial.runs]
+    data = max((one["data"] for one in results), key=lambda one: (one["n_val"], one["n_train"]))
+    return {
+        "machine": machine(),
+        "runs": len(results),
+        "minutes": sum(one["seconds"] for one in results) / 60,
+        "photographs": data["n_train"],
+        "held_out": data["n_val"],
+        "data_hash": data["hash"],
+    }
 
 
 def by_job(trials: Sequence[Trial]) -> dict[str, list[Trial]]:

@@ -17,7 +17,8 @@ def machine() -> str:
     """Processor and cores."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     (name, *_) = (line.split(": ")[1] for line in lines if line.startswith("model name"))
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+    cores = len(os.sched_getaffinity(0))
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}"
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
