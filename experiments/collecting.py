@@ -35,7 +35,7 @@ def collect(
 
 
 def facts(trials: Sequence[Trial]) -> dict[str, Value]:
-    """Where the runs ran and how long, and the largest set among them: a job may take a part, or pictures of its own."""
+    """Where the runs ran, how long, and the largest set among them: a job may take a part, or pictures of its own."""
     results = [Run.read(run).results or {} for trial in trials for run in trial.runs]
     data = max((one["data"] for one in results), key=lambda one: (one["n_val"], one["n_train"]))
     return {
