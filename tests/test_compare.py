@@ -133,7 +133,7 @@ def test_a_damaged_checkpoint_costs_a_figure_and_no_more(compare: Callable[..., 
 
 def test_two_trainings(compare: Callable[..., str], train: Callable[..., Run], tmp_path: Path) -> None:
     one = train()
-    two = train(net=["model=unet", "model.width=4", "model.depth=2"])
+    two = train(net=["model=unet_plain", "model.width=4", "model.depth=2"])
     said = compare(one.path, two.path)
     with (tmp_path / "report" / "results.csv").open() as file:
         rows = {row["net"]: row for row in csv.DictReader(file)}

@@ -12,7 +12,7 @@ from conftest import photograph
 from PIL import Image
 from typer.testing import CliRunner
 
-from zoomsr import zoomer
+import zoomsr.weights
 from zoomsr.metrics import MODERN, measure
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.page import steps as page_steps
@@ -32,7 +32,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = folder / "srcnn.safetensors"
     config = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
     Weights(path, SRCNN(widths=[6, 5]).state_dict(), config).save(path)
-    monkeypatch.setattr(zoomer, "WEIGHTS_DIR", folder)
+    monkeypatch.setattr(zoomsr.weights, "WEIGHTS_DIR", folder)
     return path
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import photograph
+from PIL import Image
 from typer.testing import CliRunner
 
-from zoomsr import cards, exporting
+from zoomsr import cards, exporting, shipping
 from zoomsr.cards import Card
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -125,6 +126,35 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
         file.write(b"x")
     with pytest.raises(ValueError, match=r"own\.json is the card of other weights"):
         Card.beside(tmp_path / "own.safetensors")
+
+
+def test_weights_are_16_bit_where_that_costs_nothing(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, net = _weights(tmp_path, "vdsr")
+    for most_lost, stored in ((0.1, torch.float16), (0.0, torch.float32)):  # a net of noise loses more than most
+        monkeypatch.setattr(shipping, "MOST_LOST", most_lost)
+        said = export("-m", path, "-o", "out.safetensors", "--overwrite")
+        assert 0 < float(re.search(r"changes PSNR by at most (\S+) dB", said)[1]) < 0.1
+        card = Card.beside(tmp_path / "out.safetensors")
+        assert f"torch.{card.stored}" == str(stored)
+        for name, tensor in Weights.read(tmp_path / "out.safetensors").tensors.items():
+            assert tensor.equal(net.state_dict()[name].to(stored)), name
+
+
+def test_a_card_has_the_scores_of_the_benchmarks(export: Export, tmp_path: Path) -> None:
+    path, _ = _weights(tmp_path, "srcnn")
+    (tmp_path / "Two").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(photograph(40, 44)).save(tmp_path / "Two" / f"{name}.png")
+    export("-m", path, "-o", "out.safetensors", "--test", "Two")
+    card = Card.beside(tmp_path / "out.safetensors")
+    assert (list(card.sets["Two"]), list(card.protocols)) == (["bicubic", "out"], ["modern", "classic"])
+    assert card.sets["Two"]["out"]["classic"]["psnr_y"] != card.sets["Two"]["bicubic"]["classic"]["psnr_y"]
+    # What is known of weights goes on with them.
+    export("-m", "out.safetensors", "-o", "again.safetensors")
+    assert Card.beside(tmp_path / "again.safetensors").sets == card.sets
+    assert "there is no folder none" in export("-m", path, "-o", "x.safetensors", "--test", "none", code=1)
 
 
 def test_the_halo_is_the_least_that_leaves_no_seam() -> None:

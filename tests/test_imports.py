@@ -29,6 +29,7 @@ LAYERS = [
         "huge",
         "enlarging",
         "exporting",
+        "shipping",
         "report",
         "page",
         "page_steps",

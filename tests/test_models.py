@@ -10,7 +10,9 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from zoomsr.config import CONF_DIR, instantiate
+from zoomsr.costs import costs_of
 from zoomsr.image import luma
+from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
@@ -18,7 +20,7 @@ from zoomsr.module import scale_of
 from zoomsr.resize import resize
 
 NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
-SMALL = {"widths": "[6,5]", "width": "4", "iterations": "1", "back_projections": "1"}
+SMALL = {"widths": "[6,5]", "blocks": "[1,1]", "width": "4", "iterations": "1", "back_projections": "1"}
 """Settings that make a net slimmer or shorter, so that the tests stay fast; the halo follows the iterations."""
 
 
@@ -58,8 +60,11 @@ def test_scale_is_an_argument(name: str, scale: int) -> None:
 def test_gradients_reach_every_parameter(name: str) -> None:
     net = build(name).train()
     lr = torch.rand(2, 3, 32, 32, requires_grad=True)
-    net(lr).square().mean().backward()
     trained = [(label, parameter) for label, parameter in net.named_parameters() if parameter.requires_grad]
+    for _ in range(2):  # a layer of zeros lets gradients through to those before it from the second step on
+        net(lr).square().mean().backward()
+        for _, parameter in trained:
+            parameter.data -= 0.01 * parameter.grad
     for label, parameter in [("lr", lr), *trained]:
         assert parameter.grad is not None, label
         assert parameter.grad.abs().sum() > 0, label
@@ -168,9 +173,25 @@ def test_srcnn_starts_as_bicubic(channels: int) -> None:
     torch.testing.assert_close(SRCNN(channels=channels)(lr), resize(lr, (18, 18)), atol=1e-5, rtol=0)
 
 
-def test_unet_starts_near_bicubic() -> None:
+@pytest.mark.parametrize("net", [UNet, ResidualUNet])
+def test_unet_starts_near_bicubic(net: type[nn.Module]) -> None:
     lr = torch.rand(1, 3, 32, 32)
-    assert (UNet()(lr) - resize(lr, (64, 64))).abs().max() < 0.1
+    assert (net()(lr) - resize(lr, (64, 64))).abs().max() < 0.1
+
+
+def test_the_unet_of_the_box_has_four_steps_down_at_a_sixth_of_vdsrs_cost() -> None:
+    net = build("unet", "model.widths=[48,64,96,128,128]", "model.blocks=[4,1,1,1,1]")
+    assert (net.multiple_of, len(net.down), len(net.up)) == (16, 4, 4)
+    costs = {
+        name: costs_of(one, scale=2, device=torch.device("cpu"), repeats=1)
+        for name, one in (("unet", ResidualUNet()), ("vdsr", VDSR(channels=1)))
+    }
+    assert costs["unet"].macs * 6 < costs["vdsr"].macs
+
+
+def test_a_residual_unet_has_blocks_for_every_width() -> None:
+    with pytest.raises(ValueError, match=r"a width and blocks for each of 2 levels or more: \[4, 4\], \[1\]"):
+        ResidualUNet(widths=(4, 4), blocks=(1,))
 
 
 def test_bad_arguments_are_refused() -> None:

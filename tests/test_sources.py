@@ -4,6 +4,7 @@ import pytest
 
 from zoomsr.data.sources import Photo, Photographs, folder, sample
 from zoomsr.image import read
+from zoomsr.resize import resize
 
 
 def test_sample_is_ten_colour_photographs_that_do_not_overlap() -> None:
@@ -38,6 +39,29 @@ def test_fewer_photographs_are_among_more(photos: Path) -> None:
     assert few.val == more.val
     with pytest.raises(ValueError, match=r"data\.n_train=5: .* has 4 photographs to train on"):
         folder(str(photos), val_fraction=0.34, n_train=5)
+
+
+def test_smaller_copies_are_the_photographs_shrunk(photos: Path) -> None:
+    source = folder(str(photos), val_fraction=0.34, scale_augmentation=[0.75, 0.5])
+    assert (len(source.train), source.n_train, len(source.val)) == (12, 4, 2)
+    assert source.describe() == "4 photographs and 8 smaller copies to train on, 2 held out"
+    whole, copy = (next(one for one in source.train if one.shrink == shrink) for shrink in (1, 0.75))
+    assert (copy.name, copy.path) == (f"{whole.name} x0.75", whole.path)
+    height, width = whole.size
+    assert copy.size == (round(0.75 * height), round(0.75 * width))
+    assert copy.read().equal(resize(whole.read(), copy.size))
+    with pytest.raises(ValueError, match=r"data\.scale_augmentation has 1\.5: a smaller copy"):
+        folder(str(photos), scale_augmentation=[0.9, 1.5])
+
+
+def test_small_photographs_can_be_left_out(photos: Path) -> None:
+    every = folder(str(photos), val_fraction=0.34, scale_augmentation=[0.5])
+    shortest = min(min(one.size) for one in every.train if one.shrink == 1)
+    source = folder(str(photos), val_fraction=0.34, scale_augmentation=[0.5], min_side=shortest)
+    assert set(source.train) == {one for one in every.train if min(one.size) >= shortest}
+    assert source.val == every.val
+    with pytest.raises(ValueError, match=r"data\.min_side=9999: .* has no photograph as large to train on"):
+        folder(str(photos), min_side=9999)
 
 
 def test_overlap_is_refused(photos: Path) -> None:

@@ -60,6 +60,12 @@ def test_validation_and_test_agree_on_whole_photographs(train: Train) -> None:
         assert best[f"val/{name}"] == pytest.approx(run.means()["srcnn"][name], rel=1e-5)
 
 
+def test_the_test_measures_the_mean_of_the_weights(train: Train) -> None:
+    run = train("ema=0.8", "optimizer.lr=0.01")
+    best = max(row["val/psnr_y"] for row in run.epochs)
+    assert run.means()["srcnn"]["psnr_y"] == pytest.approx(best, abs=1e-4)
+
+
 def test_curves_stand_at_their_epoch_and_share_a_chart(train: Train) -> None:
     events = EventAccumulator(str(train().path / "tensorboard"), size_guidance={"images": 0}).Reload()
     for split in ("train", "val"):
@@ -267,8 +273,8 @@ def test_held_out_pictures_are_checked_before_anything_is_trained(
 
 
 def test_unet_on_luma_trains(train: Train) -> None:
-    run = train("model.width=4", "model.depth=1", "model.channels=1", "trainer.max_epochs=1", net=["model=unet"])
-    assert run.means()["unet"]["psnr_y"] > 15
+    run = train("model.width=4", "model.depth=1", "model.channels=1", "trainer.max_epochs=1", net=["model=unet_plain"])
+    assert run.means()["unet_plain"]["psnr_y"] > 15
 
 
 def test_a_denoiser_trains_on_noise(train: Train) -> None:

@@ -18,7 +18,7 @@ from conftest import photograph
 from PIL import Image
 from typer.testing import CliRunner
 
-from zoomsr import zoomer
+import zoomsr.weights
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.photograph import Photograph
 from zoomsr.resize import resize
@@ -37,7 +37,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     net = SRCNN(widths=[6, 5])
     net.reconstruction.weight.data += 0.05 * torch.randn_like(net.reconstruction.weight)
     Weights(folder / "srcnn.safetensors", net.state_dict(), SRCNN_CONFIG).save(folder / "srcnn.safetensors")
-    monkeypatch.setattr(zoomer, "WEIGHTS_DIR", folder)
+    monkeypatch.setattr(zoomsr.weights, "WEIGHTS_DIR", folder)
     return folder
 
 

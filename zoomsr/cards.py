@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Card:
         licence: under which it may be used.
         command: that made it.
         versions: of Python and the packages.
+        stored: type of the weights in their file; the net runs in float32, or in bfloat16 where that is allowed.
     """
 
     net: dict[str, Any]
@@ -55,6 +57,7 @@ class Card:
     licence: str
     command: str
     versions: dict[str, str]
+    stored: str = "float32"
 
     @staticmethod
     def beside(weights: Path) -> Card | None:
@@ -81,10 +84,16 @@ class Card:
 
 def smallest_halo(net: Net, photographs: Sequence[Pixels]) -> int:
     """The least margin around a tile with which no 8-bit pixel of the photographs differs from the whole picture's."""
-    for halo in (*(one for one in _HALOS if one < net.halo), net.halo):
-        if all(np.array_equal(_enlarged(net, one, tile=_TILE, halo=halo), _enlarged(net, one)) for one in photographs):
-            return halo
-    return net.halo
+    wholes = [_enlarged(net, one) for one in photographs]
+
+    def has_no_seam(halo: int) -> bool:
+        return all(
+            np.array_equal(_enlarged(net, one, tile=_TILE, halo=halo), whole)
+            for one, whole in zip(photographs, wholes, strict=True)
+        )
+
+    halos = [*(one for one in _HALOS if one < net.halo), net.halo]
+    return halos[bisect_left(halos, True, hi=len(halos) - 1, key=has_no_seam)]  # the last has none in any case
 
 
 def survives_bfloat16(net: Net, photographs: Sequence[Pixels]) -> bool:

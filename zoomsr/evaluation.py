@@ -25,7 +25,7 @@ from zoomsr.module import scale_of
 from zoomsr.runs import METRICS_JSON, versions, write_json
 from zoomsr.scoring import Scores, evaluate
 from zoomsr.screen import CONSOLE, band_table, progress_bar, say, score_table, short
-from zoomsr.weights import Weights
+from zoomsr.weights import Weights, in_the_box, weights_file
 
 IMAGES_CSV = "images.csv"
 
@@ -88,32 +88,48 @@ def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Bench
 
 
 def _nets(config: DictConfig) -> dict[str, Measured]:
-    """Bicubic, then the configured net or the nets of the checkpoints."""
+    """Bicubic, then the nets of ``ckpt``, or the net in the box that ``model`` names."""
     nets = {"bicubic": Measured(Bicubic(config.scale), {}, None)}
     name = _choice("model")
-    paths = [Path(path) for path in _as_list(config.ckpt)]
-    if not paths and name not in (None, "bicubic"):
-        raise ValueError(f"model={name} needs its weights: ckpt=FILE")
-    for path in paths:
-        measured = _opened(config, path)
+    given = _as_list(config.ckpt)
+    if not given and name not in (None, "bicubic"):
+        nets[str(name)] = _opened(_from_the_box(str(name)), None, config.scale)
+    for one in given:
+        path = weights_file(one)
+        if path is None:
+            continue  # bicubic is there already
+        measured = _opened(path, config.get("model"), config.scale)
         label = name or type(measured.net).__name__.lower()
-        label = label if len(paths) == 1 else f"{label} {_of_run(path)}"
+        if one in in_the_box():
+            label = one
+        elif len(given) > 1:
+            label = f"{label} {_of_run(path)}"
         if label in nets:
-            raise ValueError(f"ckpt holds {label} twice: {', '.join(map(str, paths))}")
+            raise ValueError(f"ckpt holds {label} twice: {', '.join(given)}")
         nets[label] = measured
     if config.self_ensemble:
         return {label: measured._replace(net=SelfEnsemble(measured.net)) for label, measured in nets.items()}
     return nets
 
 
-def _opened(config: DictConfig, path: Path) -> Measured:
+def _from_the_box(name: str) -> Path:
+    """The weights of a net, for which nothing can be set: they are of the net that was trained."""
+    changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
+    if changed:
+        raise ValueError(f"{changed[0]} makes another net than the {name} in the box: add ckpt=FILE")
+    path = weights_file(name)
+    assert path is not None, "bicubic was left out before"
+    return path
+
+
+def _opened(path: Path, model: DictConfig | None, scale: int) -> Measured:
+    """Weights in the net that ``model`` describes, or in the one that the file names."""
     weights = Weights.read(path)
-    given = config.get("model")
-    made = weights.own_config() if given is None else plain(given)
+    made = weights.own_config() if model is None else plain(model)
     weights.require(made)
     net: nn.Module = instantiate(OmegaConf.create(made))
-    if scale_of(net) != config.scale:
-        raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={config.scale}")
+    if scale_of(net) != scale:
+        raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={scale}")
     weights.load_into(net)
     return Measured(net, made, weights)
 

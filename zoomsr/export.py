@@ -18,6 +18,9 @@ def export(
         str, typer.Option("--model", "-m", help="unet, vdsr, srcnn, a run's folder, or a file of weights")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="FILE.onnx, FILE.pt2 (torch.export) or FILE.safetensors")],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="a folder as for zoomsr.evaluate: scores for the card; may be repeated")
+    ] = None,
     licence: Annotated[str, typer.Option(help="of the weights, for their card")] = "not stated",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there")] = False,
 ) -> None:
@@ -28,7 +31,7 @@ def export(
     with one_line_errors():
         from zoomsr.exporting import write  # heavy
 
-        write(model, out, licence=licence, overwrite=overwrite)
+        write(model, out, licence=licence, tests=test or (), overwrite=overwrite)
 
 
 if __name__ == "__main__":

@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoomsr.cards import Card, smallest_halo, survives_bfloat16
-from zoomsr.data.archives import sha256_of
-from zoomsr.data.sources import sample
-from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.photograph import Photograph
-from zoomsr.runs import Run, versions
 from zoomsr.screen import say, short
-from zoomsr.weights import Weights
-from zoomsr.zoomer import weights_file
+from zoomsr.shipping import Origin, ship
+from zoomsr.weights import Weights, weights_file
 
 ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
 """Batch, height and width of the pictures on which an exported net must agree."""
@@ -32,7 +26,7 @@ MOST_DIFFERENCE = 1e-4
 """On [0, 1]: a fortieth of a grey level."""
 
 
-def write(model: str, out: Path, *, licence: str, overwrite: bool) -> None:
+def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool) -> None:
     """Write the net as the suffix says.
 
     Raises:
@@ -46,7 +40,9 @@ def write(model: str, out: Path, *, licence: str, overwrite: bool) -> None:
     source = weights_file(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".safetensors":
-        _write_weights(source, out, licence)
+        if source is None:
+            raise ValueError("bicubic has no weights: there is nothing to write")
+        ship(Weights.read(source), out, origin=Origin.of(source), licence=licence, tests=tests)
         return
     net = Bicubic() if source is None else Weights.read(source).build()
     if isinstance(net, IRCNN):
@@ -126,41 +122,3 @@ def _require_parity(net: nn.Module, exported: Callable[[Tensor], Tensor]) -> Non
         say({"parity": f"{batch} x {height}x{width}: {difference:.1e}"})
         if not difference <= MOST_DIFFERENCE:
             raise ValueError(f"the exported net differs by {difference:.1e} at {height}x{width}: it is not written")
-
-
-def _write_weights(source: Path | None, out: Path, licence: str) -> None:
-    if source is None:
-        raise ValueError("bicubic has no weights: there is nothing to write")
-    weights = Weights.read(source)
-    net = weights.build()
-    run = Run.read(source.parent.parent) if (source.parent.parent / ".hydra").is_dir() else None
-    results = (None if run is None else run.results) or {}
-    say({"card": "measuring the halo and bfloat16 on real photographs"})
-    photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
-    halo, bfloat16 = smallest_halo(cast(Net, net), photographs), survives_bfloat16(cast(Net, net), photographs)
-    Weights(out, weights.tensors, weights.own_config()).save(out)
-    card = Card(
-        net=weights.own_config(),
-        scale=cast(Net, net).scale,
-        channels=cast(Net, net).channels,
-        params=sum(parameter.numel() for parameter in net.parameters()),
-        data=results.get("data", {}),
-        degradation=results.get("degradation", ""),
-        protocols=results.get("protocols", {}),
-        sets=_means(results.get("sets", {})),
-        halo=halo,
-        bfloat16=bfloat16,
-        sha256=sha256_of(out),
-        licence=licence,
-        command="" if run is None else " ".join(["python -m zoomsr.train", *run.overrides]),
-        versions=results.get("versions", versions()),
-    )
-    card.write(out)
-    say({"exported": short(out), "halo": f"{card.halo} of {cast(Net, net).halo} px", "bfloat16": str(card.bfloat16)})
-
-
-def _means(sets: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
-        for name, nets in sets.items()
-    }

@@ -29,7 +29,7 @@ from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.screen import say, short
 from zoomsr.summary import log_hyperparameters, say_result, say_start
-from zoomsr.weights import Weights
+from zoomsr.weights import Weights, open_plain
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -56,8 +56,11 @@ def train(settings: Mapping[str, Any]) -> None:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
         _fit(trainer, module, data, start=start, config=config)
-    best = _best(trainer).best_model_path or None
-    trainer.test(module, data, ckpt_path=best, verbose=False, weights_only=True)
+    best = _best(trainer).best_model_path
+    if best:
+        # Not by test(ckpt_path=), where the callback of ema puts back the weights of which the file holds the mean.
+        module.load_state_dict(open_plain(Path(best))["state_dict"])
+    trainer.test(module, data, verbose=False)
     if trainer.is_global_zero:
         log_hyperparameters(trainer, config)
         say_result(Path(config.run_dir))

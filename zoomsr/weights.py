@@ -1,7 +1,8 @@
-"""Trained nets on disk: open them without running anything that is in them, and say what they are."""
+"""Trained nets on disk: find them, open them without running anything that is in them, and say what they are."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import pickle
@@ -18,9 +19,42 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+"""The nets in the box: ``NAME.safetensors``, with its card ``NAME.json``."""
+
 _TARGET = "_target_"
 _NET = "net."  # the LightningModule's name for the net
 _MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
+
+
+def in_the_box() -> list[str]:
+    """Names of the trained nets that come with the package."""
+    return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
+
+
+def weights_file(net: str) -> Path | None:
+    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
+
+    Raises:
+        ValueError: no weights of that name; the nearest names, or how to make them.
+    """
+    if net == "bicubic":
+        return None
+    path = Path(net)
+    if path.is_dir():
+        return path / "checkpoints" / "best.ckpt"
+    if path.suffix:
+        return path
+    names = in_the_box()
+    if net in names:
+        return WEIGHTS_DIR / f"{net}.safetensors"
+    near = difflib.get_close_matches(net, names, n=3)
+    if near:
+        raise ValueError(f"no net is called {net}; the nearest: {', '.join(near)}")
+    raise ValueError(
+        f"there are no weights of {net} (there are: {', '.join(['bicubic', *names])}): "
+        f"python -m zoomsr.train model={net} makes a run, whose folder can be named instead"
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +19,7 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.photograph import Photograph
 from zoomsr.tiling import TILE, Sink, Source, enlarge
-from zoomsr.weights import Weights
-
-WEIGHTS_DIR = Path(__file__).parent / "weights"
-"""``NAME.safetensors`` here is ``--model NAME``."""
+from zoomsr.weights import Weights, weights_file
 
 _LEAST_TILE = 64
 _BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
@@ -66,7 +62,7 @@ class Zoomer:
         """Open a net by name, or from a file.
 
         Args:
-            model: ``bicubic``, the name of a file in ``WEIGHTS_DIR``, or a run's directory, or a file.
+            model: ``bicubic``, the name of a net in the box, or a run's directory, or a file.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
             precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
                 pixel changes by more than a level; ``32`` never, ``bf16`` always.
@@ -148,25 +144,6 @@ class Zoomer:
         return replace(photograph, pixels=pixels, alpha=alpha)
 
 
-def weights_file(model: str) -> Path | None:
-    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
-
-    Raises:
-        ValueError: no weights of that name; the nearest names, or how to make them.
-    """
-    if model == "bicubic":
-        return None
-    path = Path(model)
-    if path.is_dir():
-        return path / "checkpoints" / "best.ckpt"
-    if path.suffix:
-        return path
-    shipped = WEIGHTS_DIR / f"{model}.safetensors"
-    if not shipped.is_file():
-        raise ValueError(_no_weights(model))
-    return shipped
-
-
 def _net(model: str) -> tuple[nn.Module, Card | None]:
     path = weights_file(model)
     return (Bicubic(), None) if path is None else (Weights.read(path).build(), Card.beside(path))
@@ -178,17 +155,6 @@ def _name(path: Path | None) -> str:
         return "bicubic"
     folder = path.resolve().parent
     return folder.parent.name if folder.name == "checkpoints" else path.stem
-
-
-def _no_weights(model: str) -> str:
-    known = ["bicubic", *sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))]
-    near = difflib.get_close_matches(model, known, n=3)
-    if near:
-        return f"no net is called {model}; the nearest: {', '.join(near)}"
-    return (
-        f"there are no weights of {model} (there are: {', '.join(known)}): python -m zoomsr.train model={model} "
-        "trains it, and --model runs/NAME uses it"
-    )
 
 
 def _suitable_tile(halo: int, device: torch.device) -> int:

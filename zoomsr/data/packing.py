@@ -21,6 +21,7 @@ from zoomsr.data.archives import sha256_of
 from zoomsr.data.store import PixelStore, StoredImage, index_of, layout
 from zoomsr.degradations import Degradation
 from zoomsr.image import crop_to_multiple
+from zoomsr.resize import resize
 from zoomsr.runs import write_json
 from zoomsr.screen import decimal, progress_bar, say
 
@@ -28,10 +29,25 @@ HR_INDEX = "hr.json"
 
 
 class Photo(NamedTuple):
-    """A photograph: the name that tables and figures show, and its file."""
+    """A photograph: the name that tables and figures show, and its file.
+
+    ``shrink`` is below 1 for a smaller copy of it, by bicubic; the name says so too, and with it the content hash.
+    """
 
     name: str
     path: Path
+    shrink: float = 1.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, from the file's header."""
+        height, width = image.size(self.path)
+        return max(1, round(height * self.shrink)), max(1, round(width * self.shrink))
+
+    def read(self) -> Tensor:
+        """The pixels, uint8 (3, H, W)."""
+        pixels = image.read(self.path)
+        return pixels if self.shrink == 1 else resize(pixels, self.size)
 
 
 class Pairs(NamedTuple):
@@ -73,11 +89,11 @@ def pack_photos(photos: Sequence[Photo], index: Path, *, degradation: Degradatio
     Raises:
         ValueError: see ``open_pairs``.
     """
-    images = layout([(photo.name, image.size(photo.path)) for photo in photos])
+    images = layout([(photo.name, photo.size) for photo in photos])
     _write(
         index,
         images,
-        lambda number: image.read(photos[number].path),
+        lambda number: photos[number].read(),
         source_hash=content_hash(photos),
         degradation=degradation,
         threads=_n_cores(),

@@ -78,12 +78,14 @@ class Photographs:
 
     @property
     def n_train(self) -> int:
-        """See ``Source.n_train``."""
-        return len(self.train)
+        """See ``Source.n_train``; a photograph and its smaller copies are one."""
+        return len({photo.path for photo in self.train})
 
     def describe(self) -> str:
         """See ``Source.describe``."""
-        return f"{len(self.train)} photographs to train on, {len(self.val)} held out"
+        copies = len(self.train) - self.n_train
+        also = f" and {copies} smaller copies" if copies else ""
+        return f"{self.n_train} photographs{also} to train on, {len(self.val)} held out"
 
     def patches(
         self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
@@ -152,7 +154,13 @@ def div2k(root: str) -> Photographs:
 
 
 def folder(
-    root: str | None, *, val_root: str | None = None, val_fraction: float = 0.1, n_train: int | None = None
+    root: str | None,
+    *,
+    val_root: str | None = None,
+    val_fraction: float = 0.1,
+    n_train: int | None = None,
+    min_side: int = 1,
+    scale_augmentation: Sequence[float] = (),
 ) -> Photographs:
     """All images below a folder, at any depth.
 
@@ -161,29 +169,50 @@ def folder(
         val_root: a folder of held-out images; without it a part of ``root`` is held out.
         val_fraction: that part, at least one image; always the same images for the same names.
         n_train: how many of the others to train on, drawn so that a larger number includes a smaller one; None for all.
+        min_side: photographs with a shorter side in pixels are not trained on.
+        scale_augmentation: train on smaller copies of each photograph too, of these sizes, as 0.9 (of a side).
 
     Raises:
         ValueError: a folder is missing or empty, a fraction outside (0, 1), one image alone, an overlap, an ``n_train``
-            that is more than there are.
+            that is more than there are, or no photograph as large as ``min_side``.
     """
     if root is None:
         raise ValueError("data=folder needs data.root=FOLDER, a folder with images at any depth")
-    photos = images(Path(root))
-    shuffled = tuple(random.Random(0).sample(photos, len(photos)))
+    train, val = _split(Path(root), None if val_root is None else Path(val_root), val_fraction)
+    if n_train is not None and not 1 <= n_train <= len(train):
+        raise ValueError(f"data.n_train={n_train}: {root} has {len(train)} photographs to train on")
+    chosen = _large_enough(_with_copies(sorted(train[:n_train]), scale_augmentation), min_side)
+    if not chosen:
+        raise ValueError(f"data.min_side={min_side}: {root} has no photograph as large to train on")
+    return Photographs(Path(root).name, chosen, tuple(sorted(val)))
+
+
+def _split(root: Path, val_root: Path | None, val_fraction: float) -> tuple[list[Photo], list[Photo]]:
+    """What to train on, in the order in which fewer are taken, and what is held out."""
+    photos = images(root)
+    shuffled = random.Random(0).sample(photos, len(photos))
     if val_root is not None:
-        return Photographs(Path(root).name, _first(shuffled, n_train, root), images(Path(val_root)))
+        return shuffled, list(images(val_root))
     if not 0 < val_fraction < 1:
         raise ValueError(f"data.val_fraction {val_fraction} must lie between 0 and 1")
     if len(photos) < 2:
         raise ValueError(f"{root} has one image, and one must be held out: add images or set data.val_root=FOLDER")
     n_val = min(max(1, round(val_fraction * len(photos))), len(photos) - 1)
-    return Photographs(Path(root).name, _first(shuffled[n_val:], n_train, root), tuple(sorted(shuffled[:n_val])))
+    return shuffled[n_val:], shuffled[:n_val]
 
 
-def _first(shuffled: tuple[Photo, ...], n_train: int | None, root: str) -> tuple[Photo, ...]:
-    if n_train is not None and not 1 <= n_train <= len(shuffled):
-        raise ValueError(f"data.n_train={n_train}: {root} has {len(shuffled)} photographs to train on")
-    return tuple(sorted(shuffled[:n_train]))
+def _with_copies(photos: Sequence[Photo], shrinks: Sequence[float]) -> list[Photo]:
+    wrong = [shrink for shrink in shrinks if not 0 < shrink < 1]
+    if wrong:
+        raise ValueError(f"data.scale_augmentation has {wrong[0]}: a smaller copy's size lies between 0 and 1")
+    copies = (Photo(f"{one.name} x{shrink}", one.path, shrink) for one in photos for shrink in shrinks)
+    return [*photos, *copies]
+
+
+def _large_enough(photos: Sequence[Photo], min_side: int) -> tuple[Photo, ...]:
+    if min_side <= 1:
+        return tuple(photos)  # no header is read
+    return tuple(photo for photo in photos if min(photo.size) >= min_side)
 
 
 def _shipped(files: Sequence[tuple[str, str]]) -> tuple[Photo, ...]:

@@ -14,12 +14,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from zoomsr import image, zoomer
+from zoomsr import image
 from zoomsr.encoding import Pixels, eight_bit
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.metrics import METRICS, MODERN, measure
 from zoomsr.photograph import Box, Photograph
 from zoomsr.resize import downscale
+from zoomsr.weights import in_the_box
 from zoomsr.zoomer import Zoomer
 
 SIDE = 256
@@ -111,8 +112,7 @@ class Nets:
     """
 
     def __init__(self, files: Sequence[str], *, device: str) -> None:
-        shipped = sorted(path.stem for path in zoomer.WEIGHTS_DIR.glob("*.safetensors"))
-        names = ["bicubic", *shipped]
+        names = ["bicubic", *in_the_box()]
         # Every run has a best.ckpt: where names would be the same, the whole path tells them apart.
         stems = Counter([*names, *(Path(file).stem for file in files)])
         self._models = {name: name for name in names} | {

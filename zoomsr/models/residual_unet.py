@@ -1,0 +1,127 @@
+"""The U-Net worth choosing: the seed study's five levels, with most of its work on the input's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoomsr.image import luma
+from zoomsr.models.luminance import enhance
+from zoomsr.resize import Upscale
+
+
+class ResidualUNet(nn.Module):
+    """A U-Net (Ronneberger et al., MICCAI 2015, arXiv:1505.04597) of residual blocks that zooms by a pixel shuffle.
+
+    ::
+
+        lr -> head -> blocks ----------------- skip ---------------> (+) -> blocks -> tail -> pixel shuffle -> (+) -> sr
+                        down -> blocks ------- skip ------> (+) -> blocks -> up                                 |
+                                  down -> ... lowest level ... -> up                              bicubic(lr) --+
+
+    Different from ``zoomsr.models.unet.UNet``, each for more dB by the multiply-add: double convolutions are residual
+    blocks without batch norm (Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW
+    2017, arXiv:1707.02921); skips are added, not concatenated; a 2x2 convolution of stride 2 replaces the pooling; the
+    extra step up is the pixel shuffle of Shi et al. (CVPR 2016, arXiv:1609.05158) straight to the output's channels,
+    so that no convolution runs on the large grid; widths are free, because the lower levels buy little here.
+
+    Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup Initialization", ICLR 2019,
+    arXiv:1901.09321), so that high learning rates are safe from the first step.
+
+    Args:
+        scale: enlargement factor.
+        channels: 3 for RGB, 1 for luma with bicubic chroma.
+        widths: feature maps of each level, the finest first; their number is one more than that of the steps down.
+        blocks: residual blocks of each level, as many on the way up as on the way down; the lowest has them once.
+
+    Raises:
+        ValueError: not as many ``blocks`` as ``widths``, or fewer than two levels.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int = 2,
+        channels: int = 3,
+        widths: Sequence[int] = (48, 64, 96, 128, 128),
+        blocks: Sequence[int] = (4, 1, 1, 1, 1),
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(blocks) or len(widths) < 2:
+            raise ValueError(
+                f"a U-Net has a width and blocks for each of 2 levels or more: {list(widths)}, {list(blocks)}"
+            )
+        self.scale = scale
+        self.channels = channels
+        self.multiple_of = 2 ** (len(widths) - 1)
+        self.halo = _receptive_radius(blocks)
+        self.head = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(_level(width, n) for width, n in zip(widths, blocks, strict=True))
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
+        self.decoder = nn.ModuleList(_level(width, n) for width, n in zip(widths[:-1], blocks[:-1], strict=True))
+        self.tail = nn.Conv2d(widths[0], channels * scale**2, 3, padding=1)
+        nn.init.normal_(self.tail.weight, std=1e-3)  # near bicubic; with zeros it stays there for hundreds of steps
+        self.upscale = Upscale(scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, 3, scale H, scale W), any H and W; (N, 1, H, W) is Y where ``channels`` is 1."""
+        if lr.shape[1] == self.channels:
+            return self._enlarged(lr)
+        return enhance(self.upscale(lr), lambda _: self._enlarged(luma(lr)), channels=self.channels)
+
+    def _enlarged(self, lr: Tensor) -> Tensor:
+        height, width = lr.shape[-2:]
+        right, bottom = -width % self.multiple_of, -height % self.multiple_of
+        features = self._unet(self.head(F.pad(lr, (0, right, 0, bottom), mode="replicate")))
+        with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
+            features = features.to(self.tail.weight.dtype)  # under the same name, so that the other is let go
+            residual = F.pixel_shuffle(self.tail(features), self.scale)
+            sr: Tensor = residual[..., : height * self.scale, : width * self.scale] + self.upscale(lr)
+        return sr
+
+    def _unet(self, features: Tensor) -> Tensor:
+        skips: list[Tensor] = []
+        for level, down in zip(self.encoder, self.down, strict=False):  # the lowest level has no step down
+            features = level(features)
+            skips.append(features)
+            features = down(features)
+        features = self.encoder[-1](features)
+        for skip, up, level in zip(reversed(skips), reversed(self.up), reversed(self.decoder), strict=True):
+            features = level(skip + up(features))
+        return features
+
+
+class ResidualBlock(nn.Module):
+    """Features plus what two 3x3 convolutions make of them: nothing at first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        for parameter in (self.first.bias, self.second.weight, self.second.bias):
+            if parameter is not None:
+                nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, width, H, W) to the same."""
+        changed: Tensor = self.second(self.first(features).relu())
+        return features + changed
+
+
+def _level(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+
+def _receptive_radius(blocks: Sequence[int]) -> int:
+    """In lr pixels: a block reaches 2 pixels of its level, which is 2**level; steps down and up reach at most to the
+    end of the lowest level's pixel; head and tail reach one each.
+    """
+    *passed_twice, lowest = (2 * n << level for level, n in enumerate(blocks))
+    cell = 1 << (len(blocks) - 1)  # lr pixels across one of the lowest level
+    return 2 * sum(passed_twice) + lowest + (cell - 1) + 2

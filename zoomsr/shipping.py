@@ -1,0 +1,190 @@
+"""A trained net in a file for others: its weights, in 16 bit where that costs nothing, and a card that is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from zoomsr import image
+from zoomsr.cards import Card, smallest_halo, survives_bfloat16
+from zoomsr.data.archives import sha256_of
+from zoomsr.data.benchmarks import Benchmark
+from zoomsr.data.sources import sample
+from zoomsr.degradations import Bicubic as BicubicDown
+from zoomsr.metrics import MODERN, PROTOCOLS, mean_score, measure
+from zoomsr.models import Net
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.ircnn import IRCNN
+from zoomsr.photograph import Photograph
+from zoomsr.runs import Run, versions
+from zoomsr.scoring import evaluate
+from zoomsr.screen import progress_bar, say, short
+from zoomsr.tiling import Pixels
+from zoomsr.weights import Weights
+
+MOST_LOST = 0.005
+"""dB of PSNR on Y that 16-bit weights may cost on a photograph."""
+
+_AFFORDABLE = 192  # side of an area in lr pixels, for a net that runs thirty nets
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from, for their card.
+
+    Attributes:
+        data: what they were trained on: name, hash, n_train, n_val.
+        degradation: what made lr.
+        protocols: of the scores.
+        sets: mean scores by set, net and protocol.
+        command: that trained them.
+        versions: of Python and the packages.
+    """
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    degradation: str = ""
+    protocols: Mapping[str, Any] = field(default_factory=dict)
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+    @staticmethod
+    def of(weights: Path) -> Origin:
+        """What the card says, or the run in whose ``checkpoints`` folder the weights lie; else nothing.
+
+        Raises:
+            ValueError: the card or the run is damaged.
+        """
+        card = Card.beside(weights)
+        if card is not None:
+            return Origin(card.data, card.degradation, card.protocols, card.sets, card.command, card.versions)
+        run = weights.parent.parent
+        return Origin.of_run(Run.read(run)) if (run / ".hydra").is_dir() else Origin()
+
+    @staticmethod
+    def of_run(run: Run) -> Origin:
+        """What a run knows."""
+        results = run.results or {}
+        return Origin(
+            data=results.get("data", {}),
+            degradation=results.get("degradation", ""),
+            protocols=results.get("protocols", {}),
+            sets=_means(results.get("sets", {})),
+            command=" ".join(["python -m zoomsr.train", *_portable(run.overrides)]),
+            versions=results.get("versions", versions()),
+        )
+
+
+def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Sequence[Path] = ()) -> None:
+    """Write ``out``, NAME.safetensors, and its card, NAME.json.
+
+    Args:
+        weights: of the net.
+        out: the file.
+        origin: for the card.
+        licence: of the weights.
+        tests: benchmark folders on which the net is measured, under both protocols, for the card.
+
+    Raises:
+        ValueError: the file does not say which net it is, or a folder holds no pictures.
+    """
+    net = cast(Net, weights.build().requires_grad_(False))
+    benchmarks = [Benchmark.find(folder, scale=net.scale) for folder in tests]
+    photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
+    if isinstance(net, IRCNN):
+        photographs = [_centre(one) for one in photographs]
+    stored = _rounded(weights, net, photographs)
+    say({"card": f"measuring the halo and bfloat16 on {len(photographs)} photographs"})
+    halo, bfloat16 = smallest_halo(net, photographs), survives_bfloat16(net, photographs)
+    sets = _scores(net, out.stem, benchmarks)
+    replace(stored, path=out).save(out)
+    Card(
+        net=weights.own_config(),
+        scale=net.scale,
+        channels=net.channels,
+        params=sum(parameter.numel() for parameter in cast(nn.Module, net).parameters()),
+        data=dict(origin.data),
+        degradation=origin.degradation,
+        protocols={**origin.protocols, **({one.name: asdict(one) for one in PROTOCOLS} if sets else {})},
+        sets={**origin.sets, **sets},
+        halo=halo,
+        bfloat16=bfloat16,
+        sha256=sha256_of(out),
+        licence=licence,
+        command=origin.command,
+        versions=dict(origin.versions),
+        stored=str(next(iter(stored.tensors.values())).dtype).removeprefix("torch."),
+    ).write(out)
+    say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB", "halo": f"{halo} of {net.halo} px"})
+    say({"bfloat16": "safe" if bfloat16 else "changes pixels, so it is not used"})
+
+
+def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weights:
+    """In 16 bit where that changes no PSNR by ``MOST_LOST``, else as they are; ``net`` has them when this returns."""
+    whole = _psnrs(net, photographs)
+    half = {name: one.half() if one.is_floating_point() else one for name, one in weights.tensors.items()}
+    rounded = replace(weights, tensors=half)
+    rounded.load_into(cast(nn.Module, net))
+    lost = max(abs(before - after) for before, after in zip(whole, _psnrs(net, photographs), strict=True))
+    say({"16 bit": f"changes PSNR by at most {lost:.4f} dB"})
+    if lost < MOST_LOST:
+        return rounded
+    weights.load_into(cast(nn.Module, net))
+    return weights
+
+
+@torch.inference_mode()
+def _psnrs(net: Net, photographs: Sequence[Pixels]) -> list[float]:
+    """On Y, of photographs that were shrunk before."""
+    found = []
+    for pixels in photographs:
+        hr = image.crop_to_multiple(torch.from_numpy(pixels.copy()).permute(2, 0, 1), net.scale)
+        lr = image.to_float(BicubicDown(net.scale).down(hr))
+        scores = measure(net(lr[None])[0], image.to_float(hr), protocol=MODERN, border=net.scale)
+        found.append(float(scores[2]))
+    return found
+
+
+def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, Any]:
+    """Means by set, net and protocol, bicubic first."""
+    nets = {"bicubic": Bicubic(net.scale), name: cast(nn.Module, net)}
+    sets: dict[str, Any] = {}
+    with progress_bar() as progress:
+        task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks))
+        for benchmark in benchmarks:
+            scores = evaluate(
+                nets,
+                benchmark,
+                degradation=BicubicDown(net.scale),
+                device=torch.device("cpu"),
+                advance=lambda: progress.advance(task),
+            )
+            sets[benchmark.name] = {
+                label: {protocol: mean_score(list(one.values())).as_dict() for protocol, one in by.items()}
+                for label, by in scores.items()
+            }
+    return sets
+
+
+def _centre(pixels: Pixels) -> Pixels:
+    top, left = (max(0, (side - _AFFORDABLE) // 2) for side in pixels.shape[:2])
+    return pixels[top : top + _AFFORDABLE, left : left + _AFFORDABLE].copy()
+
+
+def _portable(overrides: Sequence[str]) -> list[str]:
+    """Without the places of one machine."""
+    kept = [one for one in overrides if not one.startswith(("hydra.", "ckpt=", "run_dir="))]
+    places = ("data.root=", "data.val_root=")
+    return [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
+
+
+def _means(sets: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
+        for name, nets in sets.items()
+    }
