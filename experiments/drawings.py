@@ -34,6 +34,7 @@ from zoomsr.figures import (
 )
 from zoomsr.frequency import N_BANDS
 from zoomsr.image import to_float
+from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.unet import UNet
 from zoomsr.runs import Run
 
@@ -138,6 +139,6 @@ def _kept(jobs: Mapping[str, list[Trial]]) -> dict[str, Figure]:
     gains, errors = gallery_rows(trial.folder, net_name=trial.job)
     if errors:
         figures["gallery"] = gallery(gains=gains, errors=errors)
-    if isinstance(net := trial.net(), UNet):
+    if isinstance(net := trial.net(), (UNet, ResidualUNet)):
         figures["architecture"] = architecture(stages(net))
     return figures

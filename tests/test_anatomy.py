@@ -8,6 +8,7 @@ from zoomsr.anatomy import stages
 from zoomsr.figures import Stage
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNNDenoiser
+from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -37,6 +38,17 @@ def test_each_decoder_takes_the_encoder_of_its_level(depth: int) -> None:
     skips = {stage.name: found[stage.skip_from].name for stage in found if stage.skip_from is not None}
     assert skips == {f"decoder.{level}": f"encoder.{depth - 1 - level}" for level in range(depth)}
     assert [stage.height for stage in found[: depth + 1]] == [64 >> level for level in range(depth + 1)]
+
+
+def test_skips_that_are_added() -> None:
+    found = stages(ResidualUNet(widths=(8, 12, 16), blocks=(2, 1, 1)))
+    assert [(stage.name, stage.channels, stage.height) for stage in found] == [
+        *(("head", 8, 64), ("encoder.0", 8, 64), ("down.0", 12, 32), ("encoder.1", 12, 32), ("down.1", 16, 16)),
+        *(("encoder.2", 16, 16), ("up.1", 12, 32), ("decoder.1", 12, 32), ("up.0", 8, 64), ("decoder.0", 8, 64)),
+        ("tail", 12, 64),
+    ]
+    skips = {stage.name: found[stage.skip_from].name for stage in found if stage.skip_from is not None}
+    assert skips == {"decoder.1": "encoder.1", "decoder.0": "encoder.0"}
 
 
 def test_a_net_on_luma_is_run_on_luma() -> None:

@@ -91,8 +91,7 @@ def test_a_bank_is_trained_in_one_sweep_and_collected_into_one_file(
     script = Path(__file__).parents[1] / "experiments" / "ircnn_bank" / "collect.py"
     subprocess.run([sys.executable, script, "bank", "-o", "bank.safetensors"], cwd=tmp_path, check=True)
 
-    settings = ["model=ircnn", "model.width=4", "model.n_denoisers=2", "model.iterations=2"]
-    sets = evaluate(*settings, f"ckpt={tmp_path}/bank.safetensors", f"data_dir={photos}")["sets"]["photos"]
+    sets = evaluate(f"ckpt={tmp_path}/bank.safetensors", f"data_dir={photos}")["sets"]["photos"]
     assert sets["ircnn"]["modern"]["mean"] != sets["bicubic"]["modern"]["mean"]
     bank, first = Weights.read(tmp_path / "bank.safetensors"), IRCNNDenoiser(channels=1, width=4)
     (run,) = (path.parent for path in (tmp_path / "bank").glob("*/checkpoints") if "0.0078431" in overrides(path))

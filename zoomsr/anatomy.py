@@ -16,8 +16,8 @@ class _Call:
     """A stage at work."""
 
     name: str
-    inputs: int  # channels
-    output: torch.Size
+    taken: Tensor
+    given: Tensor
 
 
 @torch.no_grad()
@@ -29,7 +29,8 @@ def stages(net: nn.Module, side: int = 64) -> list[Stage]:
     are stages; where there is only one child, its children are.
 
     A stage has a skip connection where its input has more channels than the output before it, and an earlier stage has
-    an output of the same size with as many channels as are missing: the last such.
+    an output of the same size with as many channels as are missing: the last such. Or where its input is the sum of the
+    output before it and an earlier one.
 
     Args:
         net: with the contract of ``zoomsr.models.Net``.
@@ -40,7 +41,8 @@ def stages(net: nn.Module, side: int = 64) -> list[Stage]:
     training = net.training
     try:
         parameter = next(net.parameters(), torch.zeros(()))
-        net.eval()(torch.zeros(1, int(getattr(net, "channels", 3)), side, side, device=parameter.device))
+        noise = torch.rand(1, int(getattr(net, "channels", 3)), side, side, generator=torch.Generator().manual_seed(0))
+        net.eval()(noise.to(parameter.device))
     finally:
         net.train(training)
         for handle in handles:
@@ -80,22 +82,26 @@ def _recorder(name: str, calls: list[_Call]) -> Callable[[nn.Module, tuple[Tenso
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         if isinstance(output, Tensor) and output.ndim == 4 and all(call.name != name for call in calls):
-            calls.append(_Call(name, inputs[0].shape[1], output.shape))
+            calls.append(_Call(name, inputs[0].clone(), output.clone()))  # layers may work in place
 
     return record
 
 
 def _stage(calls: list[_Call], number: int) -> Stage:
     call = calls[number]
-    _, channels, height, width = call.output
+    _, channels, height, width = call.given.shape
     return Stage(call.name, channels, height, width, _skip_from(calls, number))
 
 
 def _skip_from(calls: list[_Call], number: int) -> int | None:
     if number < 2:
         return None
-    missing = calls[number].inputs - calls[number - 1].output[1]
+    taken, before = calls[number].taken, calls[number - 1].given
+    missing = taken.shape[1] - before.shape[1]
     for earlier in reversed(range(number - 1)):
-        if missing > 0 and calls[earlier].output[1:] == (missing, *calls[number].output[2:]):
+        given = calls[earlier].given
+        if missing > 0 and given.shape[1:] == (missing, *taken.shape[2:]):
+            return earlier
+        if taken.shape == before.shape == given.shape and torch.equal(taken, before + given):
             return earlier
     return None

@@ -24,7 +24,7 @@ _STRIPS = 6
 """Rows of pictures of all strips of epochs together, so that many runs do not make a report heavy and slow."""
 _NETS = 4
 """That are drawn."""
-_UNET = "zoomsr.models.unet.UNet"
+_UNETS = ("zoomsr.models.unet.UNet", "zoomsr.models.residual_unet.ResidualUNet")
 
 
 def pictures(rows: Sequence[Row]) -> list[Drawing]:
@@ -125,7 +125,7 @@ def _checkpoint(row: Row) -> Path | None:
     for entry in row.entries:
         path = entry.place / "checkpoints" / "best.ckpt"
         made = (entry.about.get("config") or entry.settings.get("model") or {}).get("_target_")
-        if entry.is_run and made == _UNET and path.is_file():
+        if entry.is_run and made in _UNETS and path.is_file():
             return path
     return None
 
