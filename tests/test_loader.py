@@ -17,7 +17,7 @@ from zoomsr.data.packing import Photo, open_pairs
 from zoomsr.data.pairs import PatchSampler, RandomPatches
 from zoomsr.data.sources import folder
 from zoomsr.degradations import Bicubic, GaussianNoise
-from zoomsr.image import to_float
+from zoomsr.image import luma, to_float
 from zoomsr.resize import downscale
 
 
@@ -164,6 +164,23 @@ def test_noise_is_drawn_for_each_patch_whatever_its_batch(photos: Path) -> None:
         batches = [data.on_after_batch_transfer(raw, 0) for raw in data.train_dataloader()]
         lrs.append(torch.cat([batch["lr"] for batch in batches])[:20])
     torch.testing.assert_close(*lrs, atol=0, rtol=0)
+
+
+def test_y_alone_is_the_y_of_the_same_patches(photos: Path) -> None:
+    colour, grey, noisy = (
+        _data(photos, **settings)
+        for settings in ({}, {"y_only": True}, {"y_only": True, "degradation": GaussianNoise(0.1)})
+    )
+    for data in (colour, grey, noisy):
+        data.trainer = _Training()
+    for batches in zip(*(data.train_dataloader() for data in (colour, grey, noisy)), strict=True):
+        both, y, noise = (
+            data.on_after_batch_transfer(raw, 0) for data, raw in zip((colour, grey, noisy), batches, strict=True)
+        )
+        for key in ("lr", "hr"):
+            torch.testing.assert_close(y[key], luma(both[key]))
+        assert (noise["lr"] - noise["hr"]).std() == pytest.approx(0.1, rel=0.1)  # not less, as that of a Y of noisy RGB
+    assert colour.held_out(0)["hr"].shape == grey.held_out(0)["hr"].shape
 
 
 def test_held_out_lr_is_the_8_bit_file(photos: Path) -> None:

@@ -277,6 +277,15 @@ def test_unet_on_luma_trains(train: Train) -> None:
     assert run.means()["unet_plain"]["psnr_y"] > 15
 
 
+def test_a_net_on_luma_trains_on_y_alone(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train("model.channels=1", "data.y_only=true", "optimizer.lr=1e-4", "trainer.max_epochs=3")
+    first, *_, last = (row["train/mae"] for row in run.epochs)
+    assert last < first
+    with pytest.raises(SystemExit):
+        train("data.y_only=true")
+    assert "a net on 3 channel(s) was given a picture of 1" in capsys.readouterr().err
+
+
 def test_a_denoiser_trains_on_noise(train: Train) -> None:
     longer = ["data.patches_per_image=32", "trainer.max_epochs=3", "model.width=8", "model.batch_norm=false"]
     run = train("degradation=gaussian_noise", "optimizer.lr=3e-3", *longer, net=["model=ircnn_denoiser"])

@@ -38,14 +38,28 @@ def hardest_area(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Area:
     side = min(side, *hr.shape[-2:]) // scale * scale
     pooled = F.avg_pool2d((luma(Bicubic(scale)(lr)) - luma(hr)).square(), side, stride=scale)
     row, column = divmod(int(pooled.argmax()), pooled.shape[-1])
-    cut = lr[..., row : row + side // scale, column : column + side // scale]
-    left, top = column * scale, row * scale
+    return area_at(name, (column * scale, row * scale, side, side), lr=lr, hr=hr)
+
+
+def area_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor) -> Area:
+    """An area of a photograph.
+
+    Args:
+        name: of the photograph, or of the area.
+        box: left, top, width and height in hr pixels, multiples of the scale.
+        lr: (1, 3, H, W) on [0, 1].
+        hr: (1, 3, scale H, scale W).
+    """
+    scale = hr.shape[-1] // lr.shape[-1]
+    left, top, width, height = box
+    column, row = left // scale, top // scale
+    cut = lr[..., row : row + height // scale, column : column + width // scale]
     return Area(
         name=name,
-        box=(left, top, side, side),
+        box=box,
         photograph=pixels(hr),
         lr=pixels(cut),
-        hr=pixels(hr[..., top : top + side, left : left + side]),
+        hr=pixels(hr[..., top : top + height, left : left + width]),
         bicubic=pixels(Bicubic(scale)(cut)),
     )
 

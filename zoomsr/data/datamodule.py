@@ -14,7 +14,7 @@ from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
 from zoomsr.data.pairs import FixedPatches, PatchKey, Place, RandomPatches
 from zoomsr.data.sources import Source
 from zoomsr.degradations import Degradation
-from zoomsr.image import to_float
+from zoomsr.image import luma, to_float
 from zoomsr.metrics import SSIM_WINDOW
 
 Residence = Literal["auto", "device", "host"]
@@ -49,6 +49,7 @@ class PairsDataModule(LightningDataModule):
         threads: that gather batches.
         pack_lr: False makes the training lr on the device, in float, from each patch.
         resident: ``device`` keeps all pixels on the accelerator and cuts there; ``auto`` does when they fit well.
+        y_only: training patches are Y, (N, 1, H, W), as nets with ``channels`` 1 were published; noise is added to Y.
         seed: every crop is a function of (seed, epoch, index).
 
     Raises:
@@ -67,6 +68,7 @@ class PairsDataModule(LightningDataModule):
         threads: int = 1,
         pack_lr: bool = True,
         resident: Residence = "auto",
+        y_only: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -92,6 +94,7 @@ class PairsDataModule(LightningDataModule):
         self._val_batch_size = batch_size if val_patch else 1
         self._threads = threads
         self._resident = resident
+        self._y_only = y_only
 
     def train_dataloader(self) -> Timed:
         """Whole batches of random patches; the last, incomplete one is dropped."""
@@ -121,9 +124,9 @@ class PairsDataModule(LightningDataModule):
         """uint8 patches on the device to float pairs: turned, and degraded where lr is not there yet."""
         if self.trainer is None or not self.trainer.training:
             return self._measured(batch)
-        hr = to_float(turned(batch["hr"], batch["turn"]))
+        hr = self._seen(turned(batch["hr"], batch["turn"]))
         packed = batch.get("lr")
-        lr = self._degraded(hr, batch["seed"]) if packed is None else to_float(turned(packed, batch["turn"]))
+        lr = self._degraded(hr, batch["seed"]) if packed is None else self._seen(turned(packed, batch["turn"]))
         return Batch(lr=lr, hr=hr, name=batch["name"], index=batch["index"])
 
     def place(self, epoch: int, number: int) -> Place:
@@ -142,6 +145,10 @@ class PairsDataModule(LightningDataModule):
     def _measured(self, batch: dict[str, Any]) -> Batch:
         lr = batch["lr"] if "lr" in batch else self._degraded(batch["hr"], batch["seed"])
         return Batch(lr=to_float(lr), hr=to_float(batch["hr"]), name=batch["name"], index=batch["index"])
+
+    def _seen(self, pixels: Tensor) -> Tensor:
+        """What is trained on."""
+        return luma(to_float(pixels)) if self._y_only else to_float(pixels)
 
     def _degraded(self, hr: Tensor, seeds: Tensor) -> Tensor:
         """Where chance comes in, each image draws from a generator of its own, whatever batch it is in."""
