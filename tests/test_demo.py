@@ -132,8 +132,9 @@ def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> 
     for copy in copies:
         copy.parent.mkdir()
         copy.write_bytes(weights.read_bytes())
-    names = Nets([str(copy) for copy in copies], device="cpu").names
-    assert names == ["bicubic", "srcnn", *map(str, copies)]
+    nets = Nets([str(copy) for copy in copies], device="cpu")
+    assert nets.names == ["bicubic", "srcnn", *map(str, copies)]
+    assert nets.chosen == ["bicubic", *map(str, copies)]  # other nets in the box than the U-Net have to be asked for
 
 
 def test_every_net_enlarges_the_area(weights: Path) -> None:

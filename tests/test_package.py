@@ -33,6 +33,8 @@ def test_wheel_holds_every_module_and_every_yaml(wheel: Path) -> None:
     assert len(assets) >= 4
     for source in (*(ROOT / "zoomsr").rglob("*.py"), *assets, ROOT / "zoomsr" / "py.typed"):
         assert source.relative_to(ROOT).as_posix() in names
+    for weights in (ROOT / "zoomsr" / "weights").iterdir():
+        assert weights.relative_to(ROOT).as_posix() in names
     for source in (ROOT / "conf").rglob("*.yaml"):
         assert f"zoomsr/{source.relative_to(ROOT).as_posix()}" in names
 

@@ -50,7 +50,7 @@ QUIET = (
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A net that does something to a picture."""
-    path = tmp_path_factory.mktemp("weights") / "srcnn.safetensors"
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
     torch.manual_seed(0)
     net = SRCNN(widths=[6, 5])
     net.reconstruction.weight.data += 0.01 * torch.randn_like(net.reconstruction.weight)
@@ -160,19 +160,20 @@ def test_from_an_example_to_a_download(page: Any, weights: Path, tmp_path: Path)
     assert abs(top - (150 - 128)) <= 2
 
     _enlarge(page)
-    assert page.locator(".numbers tbody tr").count() == 2
+    assert page.locator(".numbers tbody tr").count() == 3
     figures = page.locator(".panels figure")
-    assert [figures.nth(i).locator("b").inner_text() for i in range(figures.count())] == ["nearest", "bicubic", "srcnn"]
+    shown = [figures.nth(i).locator("b").inner_text() for i in range(figures.count())]
+    assert shown == ["nearest", "bicubic", "unet", "mine"]  # of the box, what zoom takes by default
     shown = figures.first.locator("img").bounding_box()
     assert (shown["width"], shown["height"]) == (512, 512)  # 1:1
 
     with page.expect_download() as download:
-        page.get_by_role("link", name=re.compile("srcnn|KB")).nth(1).click()
+        page.get_by_role("link", name=re.compile("mine|KB")).nth(2).click()
     download.value.save_as(tmp_path / "got.png")
-    assert download.value.suggested_filename == "srcnn-coffee-x2.png"
+    assert download.value.suggested_filename == "mine-coffee-x2.png"
     (example,) = (photo.path for photo in sample().val if photo.name == "coffee")
     area = Photograph.read(example).cropped(Box(left, top, 256, 256))
-    (expected,) = page_steps.enlarged(area, [Nets([str(weights)], device="cpu").open("srcnn")])
+    (expected,) = page_steps.enlarged(area, [Nets([str(weights)], device="cpu").open("mine")])
     got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
     assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
 
@@ -211,12 +212,12 @@ def test_against_the_truth(page: Any, weights: Path, tmp_path: Path) -> None:
     lr, hr = page_steps.with_truth(Photograph.read(path), Box(left, top, 512, 512))
     nets = Nets([str(weights)], device="cpu")
     rows = page.locator(".numbers tbody tr")
-    for row, result in zip(rows.all(), page_steps.enlarged(lr, [nets.open(name) for name in nets.names]), strict=True):
+    for row, result in zip(rows.all(), page_steps.enlarged(lr, [nets.open(name) for name in nets.chosen]), strict=True):
         score = page_steps.score(result.photograph, hr)
         cells = row.locator("td").all_inner_texts()
         assert float(cells[2]) == pytest.approx(score.psnr_y, abs=0.011)
         assert float(cells[3]) == pytest.approx(score.ssim_y, abs=0.00011)
-    assert page.get_by_alt_text("error of srcnn").count() == 1
+    assert page.get_by_alt_text("error of mine").count() == 1
     assert page.get_by_text("absolute error, mean of R, G and B").is_visible()
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
+from zoomsr.callbacks.ema import EMA
 from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
@@ -130,8 +131,7 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
 def _trainer(config: DictConfig, results: Results) -> Trainer:
     callbacks: list[Callback] = [results, ExactResume()]
     if config.ema is not None:
-        # Buffers are copied, not averaged: the mean of equal resampling weights is not quite equal to them.
-        callbacks.append(EMAWeightAveraging(decay=config.ema, use_buffers=False))
+        callbacks.append(EMA(config.ema))
     callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:

@@ -27,11 +27,6 @@ MOST_WAITING = 8
 _KEPT_SECONDS = 3600
 _VISITORS = 32  # whose last photograph is remembered
 
-_MORE_NETS = (
-    "Bicubic is the only net here. `python -m zoomsr.train model=unet` trains one, and "
-    "`python -m zoomsr.demo --model runs/NAME` shows it beside bicubic."
-)
-
 _Move = Callable[[str | Path | None], Awaitable[str | None]]
 
 
@@ -154,9 +149,7 @@ def _area() -> _Area:
 
 def _choice(nets: Nets) -> _Choice:
     gr.Markdown("## 3. Choose nets", elem_classes="step")
-    if len(nets.names) == 1:
-        gr.Markdown(_MORE_NETS)
-    names = gr.CheckboxGroup(nets.names, value=nets.names, label="nets")
+    names = gr.CheckboxGroup(nets.names, value=nets.chosen, label="nets")
     info = f"makes a {SCALE * SIDE}x{SCALE * SIDE} area smaller first, so that dB and errors are known"
     test = gr.Checkbox(label="test against truth", info=info, interactive=False)
     return _Choice(names, test, gr.Button("Enlarge", variant="primary"))

@@ -118,6 +118,7 @@ class Nets:
         self._models = {name: name for name in names} | {
             file if stems[Path(file).stem] > 1 else Path(file).stem: file for file in files
         }
+        self._files = frozenset(files)
         self._device = device
         self._opened: dict[str, Zoomer] = {}
         for name in ("bicubic", *self._models):
@@ -128,6 +129,11 @@ class Nets:
     def names(self) -> list[str]:
         """Bicubic first."""
         return list(self._models)
+
+    @property
+    def chosen(self) -> list[str]:
+        """Those that are run unless the visitor says otherwise: bicubic, what ``zoom`` takes by default, the files."""
+        return [name for name, model in self._models.items() if name in ("bicubic", "unet") or model in self._files]
 
     def open(self, name: str) -> Zoomer:
         """The net of that name.
