@@ -110,7 +110,9 @@ def _fingerprint(job: Job) -> dict[str, str]:
         name = keystr(path).replace(str(job.path), "RUN")
         data = value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode()
         found[name] = hashlib.sha256(data.replace(str(job.path).encode(), b"RUN")).hexdigest()
-    return {name: digest for name, digest in found.items() if "seconds" not in name and "events" not in name}
+    # ModelCheckpoint's current_score is a note for readers, which Lightning does not load again.
+    apart = ("seconds", "events", "current_score")
+    return {name: digest for name, digest in found.items() if not any(word in name for word in apart)}
 
 
 def _logged(job: Job) -> tuple[list[dict[str, float]], dict[str, list[tuple[int, float]]]]:
