@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from zoomsr import cards, exporting, shipping
 from zoomsr.cards import Card
+from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
@@ -27,7 +28,8 @@ Export = Callable[..., str]
 NETS = {
     "srcnn": (SRCNN, {"widths": [6, 5]}),
     "vdsr": (VDSR, {"width": 4, "depth": 3, "channels": 1}),
-    "unet": (UNet, {"width": 4, "depth": 3}),
+    "unet_plain": (UNet, {"width": 4, "depth": 3}),
+    "unet": (ResidualUNet, {"widths": [4, 5, 6, 7], "blocks": [2, 1, 1, 1]}),
 }
 
 

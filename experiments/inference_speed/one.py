@@ -27,7 +27,7 @@ from zoomsr.tiling import Pixels, enlarge
 WHOLE = 100_000
 """A tile that is larger than any picture."""
 
-NETS: dict[str, Callable[[], nn.Module]] = {"srcnn": SRCNN, "vdsr": VDSR, "unet": UNet}
+NETS: dict[str, Callable[[], nn.Module]] = {"srcnn": SRCNN, "vdsr": VDSR, "unet_plain": UNet}
 HEIGHT, WIDTH = 678, 1020
 
 Run = Callable[[Pixels], Pixels]

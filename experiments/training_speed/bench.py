@@ -30,10 +30,10 @@ from zoomsr.runs import versions
 HERE = Path(__file__).parent
 PATCH, BATCH, EPOCHS = 64, 8, 5
 
-STEPS = {"srcnn": 30, "vdsr": 8, "unet": 40}
+STEPS = {"srcnn": 30, "vdsr": 8, "unet_plain": 40}
 """In an epoch; on an accelerator twenty times as many."""
 
-SEEDS_WAY = "eager fp32 with PNG decoding, unet (patches/s)"
+SEEDS_WAY = "eager fp32 with PNG decoding, unet_plain (patches/s)"
 
 LOOPS = ("raw", "trainer", "above raw")
 
@@ -174,9 +174,12 @@ def rows(results: dict[str, Any]) -> list[dict[str, Value]]:
             }
             steps = {f"{name.replace(' ', '_')}_ms": 1e3 * times[f"{name} (s/step)"] for name in LOOPS}
             found.append({"net": net, "way": way, **speed, **shares, **steps, "flop_per_step": times["flop"]})
-    unet = results["nets"]["unet"]["fp32"]
+    unet = results["nets"]["unet_plain"]["fp32"]
     rate, first = results[SEEDS_WAY], unet["patches"] / unet["trainer (s/step)"]
-    return [*found, {"net": "unet, from PNG files", "way": "fp32", "patches_per_s": rate, "times_fp32": rate / first}]
+    return [
+        *found,
+        {"net": "unet_plain, from PNG files", "way": "fp32", "patches_per_s": rate, "times_fp32": rate / first},
+    ]
 
 
 def facts(results: dict[str, Any]) -> dict[str, Value]:

@@ -77,12 +77,19 @@ class ResidualUNet(nn.Module):
     def _enlarged(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
-        features = self._unet(self.head(F.pad(lr, (0, right, 0, bottom), mode="replicate")))
+        features = self._unet(self._read(F.pad(lr, (0, right, 0, bottom), mode="replicate")))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
             features = features.to(self.tail.weight.dtype)  # under the same name, so that the other is let go
             residual = F.pixel_shuffle(self.tail(features), self.scale)
             sr: Tensor = residual[..., : height * self.scale, : width * self.scale] + self.upscale(lr)
         return sr
+
+    def _read(self, lr: Tensor) -> Tensor:
+        """The head in float32, because the picture itself in bf16 would cost a grey level; then as autocast wants it."""
+        kind = lr.device.type
+        with torch.autocast(kind, enabled=False):
+            features: Tensor = self.head(lr.to(self.head.weight.dtype))
+        return features.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else features
 
     def _unet(self, features: Tensor) -> Tensor:
         skips: list[Tensor] = []
