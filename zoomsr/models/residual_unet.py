@@ -85,7 +85,7 @@ class ResidualUNet(nn.Module):
         return sr
 
     def _read(self, lr: Tensor) -> Tensor:
-        """The head in float32, because the picture itself in bf16 would cost a grey level; then as autocast wants it."""
+        """The head, in float32: the picture itself in bf16 would cost a grey level. Then as autocast wants it."""
         kind = lr.device.type
         with torch.autocast(kind, enabled=False):
             features: Tensor = self.head(lr.to(self.head.weight.dtype))
