@@ -112,8 +112,8 @@ def test_weights_load_from_any_of_the_formats(evaluate: Evaluate, folder: Path, 
 
 def test_the_nets_in_the_box_need_no_file(evaluate: Evaluate, folder: Path) -> None:
     named = evaluate(f"data_dir={folder}", "model=srcnn")["sets"]["Two"]
-    several = evaluate(f"data_dir={folder}", "ckpt=[bicubic,srcnn,vdsr]")["sets"]["Two"]
-    assert (list(named), list(several)) == (["bicubic", "srcnn"], ["bicubic", "srcnn", "vdsr"])
+    several = evaluate(f"data_dir={folder}", "ckpt=[bicubic,srcnn,unet]")["sets"]["Two"]
+    assert (list(named), list(several)) == (["bicubic", "srcnn"], ["bicubic", "srcnn", "unet"])
     assert named["srcnn"] == several["srcnn"]
     assert len({nets["modern"]["mean"]["psnr_y"] for nets in several.values()}) == 3
 
@@ -146,8 +146,7 @@ def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> N
         (["data_dir=nowhere"], r"there is no folder nowhere: expected nowhere/HR/\*\.png with or without"),
         (["data_dir=Two/LRx2/empty"], "there is no folder"),
         (["data_dir=Two", "model=unet_seed"], "no net is called unet_seed; the nearest: unet"),
-        (["data_dir=Two", "model=ircnn_denoiser"], "no net is called ircnn_denoiser; the nearest: ircnn"),
-        (["data_dir=Two", "model=vdsr", "model.width=8"], "model.width=8 makes another net than the vdsr in the box"),
+        (["data_dir=Two", "model=srcnn", "model.channels=3"], "model.channels=3 makes another net than the srcnn in the box"),
         (["data_dir=Two", "scale=2.5"], "scale=2.5 must be a whole number from 1"),
         (["data_dir=Two", "device=meta"], "device=meta cannot be used here"),
         (["data_dir=Two", "degradation=gaussian_noise"], "gaussian_noise shrinks by 1, not by 2"),
