@@ -146,7 +146,7 @@ def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> N
         (["data_dir=nowhere"], r"there is no folder nowhere: expected nowhere/HR/\*\.png with or without"),
         (["data_dir=Two/LRx2/empty"], "there is no folder"),
         (["data_dir=Two", "model=unet_seed"], "no net is called unet_seed; the nearest: unet"),
-        (["data_dir=Two", "model=srcnn", "model.channels=3"], "model.channels=3 makes another net than the srcnn in the box"),
+        (["data_dir=Two", "model=srcnn", "model.channels=3"], "model.channels=3 makes another net than the srcnn in"),
         (["data_dir=Two", "scale=2.5"], "scale=2.5 must be a whole number from 1"),
         (["data_dir=Two", "device=meta"], "device=meta cannot be used here"),
         (["data_dir=Two", "degradation=gaussian_noise"], "gaussian_noise shrinks by 1, not by 2"),
