@@ -103,7 +103,7 @@ def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
     for arguments, words in {
         ("-m", path, "-o", "net.xyz"): "-o net.xyz must end in .onnx, .pt2 or .safetensors",
         ("-m", path, "-o", path): "is there already: --overwrite replaces it",
-        ("-m", "vdsrr", "-o", "net.pt2"): "there are no weights of vdsrr",
+        ("-m", "vdsrr", "-o", "net.pt2"): "no net is called vdsrr; the nearest: vdsr",
         ("-m", "bicubic", "-o", "net.safetensors"): "bicubic has no weights",
     }.items():
         assert words in export(*arguments, code=1)
