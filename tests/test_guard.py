@@ -127,3 +127,13 @@ def test_the_first_wrong_layer_is_the_first_that_ran() -> None:
     assert list(found) == ["net.first (Identity)", "net.second (Hardtanh)", "net (Net)", "loss (L1Loss)"]
     assert found["net.first (Identity)"] == 1
     assert first_wrong(found) == "net.second (Hardtanh)"
+
+
+@pytest.mark.parametrize(("gamma", "is_said"), [(0.1, False), (1e3, True)])
+def test_a_training_that_falls_apart_with_finite_losses_is_said(
+    train: Train, capsys: pytest.CaptureFixture[str], gamma: float, is_said: bool
+) -> None:
+    train("trainer.max_epochs=2", "scheduler=steps", "scheduler.at=[0.75]", f"scheduler.gamma={gamma}")
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("worse")] or [""]
+    assert bool(said) == is_said
+    assert not said or float(said.split("val/mae is ")[1].split(" times its lowest after epoch 2: ")[0]) > 2

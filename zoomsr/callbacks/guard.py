@@ -1,7 +1,11 @@
-"""A loss or a gradient that is no number stops the run at that step, with all that is needed to see why."""
+"""A loss or a gradient that is no number stops the run at that step, with all that is needed to see why.
+
+A training can also fall apart while every number stays finite: an epoch that makes the held-out error jump is said.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,9 +17,12 @@ from torch.optim import Optimizer
 from zoomsr.data.datamodule import Batch, PairsDataModule
 from zoomsr.diagnosis import diagnose, first_wrong
 from zoomsr.module import ZoomModule
-from zoomsr.screen import short
+from zoomsr.screen import say, short
 
 OnNonfinite = Literal["stop", "skip"]
+
+JUMP = 2.0
+"""Held-out MAE over the lowest so far. A good training does not go there; one in trouble may still recover."""
 
 
 class _Step(NamedTuple):
@@ -45,6 +52,7 @@ class Guard(Callback):
         self._run_dir = Path(run_dir)
         self._skips = on_nonfinite == "skip"
         self._skipped = 0
+        self._lowest = math.inf
         self._batches: list[Batch] = []
         self._losses: list[Tensor] = []
         self._earlier: tuple[_Answer, _Step] | None = None
@@ -85,13 +93,25 @@ class Guard(Callback):
             if self._skips:
                 pl_module.log("train/skipped", float(self._skipped), logger=False, sync_dist=False)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare the held-out error with the lowest so far."""
+        mae = trainer.callback_metrics.get("val/mae")
+        if mae is None or trainer.sanity_checking:
+            return
+        times = float(mae) / self._lowest
+        self._lowest = min(self._lowest, float(mae))
+        if times > JUMP and trainer.is_global_zero:
+            advice = "lower optimizer.lr or set trainer.gradient_clip_val=0.1, from ckpt=RUN ckpt_mode=weights"
+            say({"worse": f"val/mae is {times:.1f} times its lowest after epoch {trainer.current_epoch + 1}: {advice}"})
+
     def state_dict(self) -> dict[str, Any]:
-        """The count, so that a resumed run counts on."""
-        return {"skipped": self._skipped}
+        """The count and the lowest error, so that a resumed run goes on from them."""
+        return {"skipped": self._skipped, "lowest": self._lowest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See ``state_dict``."""
         self._skipped = state_dict["skipped"]
+        self._lowest = state_dict.get("lowest", math.inf)  # not in the checkpoints of older versions
 
     def _judge_earlier(self, trainer: Trainer, module: LightningModule) -> None:
         if self._earlier is not None:
