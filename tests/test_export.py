@@ -21,6 +21,7 @@ from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
 from zoomsr.runs import Run
+from zoomsr.shipping import Origin
 from zoomsr.weights import Weights
 from zoomsr.zoomer import Zoomer
 
@@ -169,3 +170,15 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     assert np.array_equal(cards._enlarged(net, pixels, tile=96, halo=halo), whole)
     smaller = max(one for one in (*cards._HALOS, net.halo) if one < halo)
     assert not np.array_equal(cards._enlarged(net, pixels, tile=96, halo=smaller), whole)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["model=vdsr", "data.root=/photos", "hydra.run.dir=/a", "ckpt=/a/last.ckpt"], "model=vdsr data.root=FOLDER"),
+        (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
+    ],
+)
+def test_a_card_says_the_command_without_the_places_of_one_machine(overrides: list[str], said: str) -> None:
+    origin = Origin.of_run(Run(Path("runs/mine"), overrides, [], None))
+    assert origin.command == f"python -m zoomsr.train {said}"

@@ -177,9 +177,10 @@ def _centre(pixels: Pixels) -> Pixels:
 
 
 def _portable(overrides: Sequence[str]) -> list[str]:
-    """Without the places of one machine."""
-    kept = [one for one in overrides if not one.startswith(("hydra.", "ckpt=", "run_dir="))]
-    places = ("data.root=", "data.val_root=")
+    """Without the places of one machine. A resumed run is as a whole one; one that began with weights is not."""
+    resumed = () if "ckpt_mode=weights" in overrides else ("ckpt=",)
+    kept = [one for one in overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
+    places = ("data.root=", "data.val_root=", "ckpt=")
     return [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
 
 
