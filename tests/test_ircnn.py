@@ -18,7 +18,7 @@ from zoomsr.weights import Weights
 LR = torch.from_numpy(photograph(16, 20)).permute(2, 0, 1)[None].double() / 255
 
 
-def _ircnn(**settings: int) -> IRCNN:
+def _ircnn(**settings: Any) -> IRCNN:
     return IRCNN(scale=2, degradation=Bicubic(2), width=4, **settings).double()
 
 
@@ -51,6 +51,7 @@ def test_output_is_input_minus_noise() -> None:
 def test_schedule_falls_logarithmically_from_12_scale_to_scale() -> None:
     sigmas = _ircnn().sigmas
     assert (sigmas[0], sigmas[-1], len(sigmas)) == (24, 2, 30)
+    assert [_ircnn(last_noise=0.5).sigmas[i] for i in (0, -1)] == [24, 1]
     ratios = [math.log(later / earlier) for earlier, later in pairwise(sigmas)]
     assert ratios == pytest.approx([ratios[0]] * 29)
 

@@ -30,7 +30,7 @@ def enlarge(
     Args:
         image: a PIL image of any mode; an array (H, W) or (H, W, C) of uint8, uint16, or float on [0, 1], of which C 2
             and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
-        model: ``unet``, ``vdsr``, ``srcnn``, ``bicubic``, or the path of a .safetensors or .ckpt file.
+        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a .safetensors or .ckpt file.
         box: left, top, width, height of the area, in pixels.
         scale: the net's (2), or a power of it.
         device: ``auto``, ``cpu``, ``cuda``.

@@ -13,7 +13,7 @@ from zoomsr.memory import give_back_early
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Models = Annotated[
-    list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, bicubic, or a file of weights")
+    list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="a file, or a folder for many; default: photo-x2.png beside it")

@@ -23,6 +23,7 @@ from zoomsr.weights import Weights
 def main(
     sweep: Annotated[Path, typer.Argument(help="the folder that the sweep made: one run for each noise level")],
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("ircnn.safetensors"),
+    last_noise: Annotated[float, typer.Option(help="of conf/model/ircnn.yaml")] = 1.0,
     licence: Annotated[str, typer.Option(help="of the weights, for their card")] = "not stated",
     test: Annotated[
         list[Path] | None, typer.Option(help="a folder as for zoomsr.evaluate: scores for the card; may be repeated")
@@ -31,7 +32,7 @@ def main(
     """Fold the batch norm of every denoiser's best checkpoint and write the bank, in the order of the noise levels."""
     with one_line_errors():
         net = bank(sweep)
-        weights = Weights(output, net.state_dict(), settings(net))
+        weights = Weights(output, net.state_dict(), settings(net) | {"last_noise": last_noise})
         ship(weights, output, origin=origin(sweep), licence=licence, tests=test or ())
         say({"use": f"python -m zoomsr.evaluate ckpt={output} data_dir=FOLDER"})
 

@@ -106,9 +106,9 @@ class IRCNN(nn.Module):
 
         z <- z + step * up(lr - down(z)),
 
-    and then the denoiser for a noise level that falls logarithmically from 12 scale to scale (of 255). No clipping in
-    between. Without weights the denoisers change nothing, and what is left is iterative back-projection (Irani & Peleg,
-    CVGIP 1991).
+    and then the denoiser for a noise level that falls logarithmically from 12 scale to ``last_noise`` scale (of 255).
+    No clipping in between. Without weights the denoisers change nothing, and what is left is iterative back-projection
+    (Irani & Peleg, CVGIP 1991).
 
     Args:
         scale: super-resolution factor, 2 or 3 in the article.
@@ -119,6 +119,7 @@ class IRCNN(nn.Module):
         iterations: of half-quadratic splitting.
         back_projections: data steps in each.
         step: their length.
+        last_noise: of the last iteration, over the scale: 1 in the article; less where denoisers smooth too much.
 
     Raises:
         ValueError: the degradation has another scale.
@@ -139,6 +140,7 @@ class IRCNN(nn.Module):
         iterations: int = 30,
         back_projections: int = 5,
         step: float = 1.75,
+        last_noise: float = 1.0,
     ) -> None:
         super().__init__()
         if degradation.scale != scale:
@@ -148,7 +150,8 @@ class IRCNN(nn.Module):
         self.degradation = degradation
         self.back_projections = back_projections
         self.step = step
-        self.sigmas = [scale * 12 ** (1 - i / max(1, iterations - 1)) for i in range(iterations)]  # of 255
+        way = [i / max(1, iterations - 1) for i in range(iterations)]
+        self.sigmas = [scale * 12 ** (1 - t) * last_noise**t for t in way]  # of 255
         bank = [IRCNNDenoiser(channels=channels, width=width, batch_norm=False) for _ in range(n_denoisers)]
         for denoiser in bank:
             nn.init.zeros_(denoiser.noise.weight)
