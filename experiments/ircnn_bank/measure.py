@@ -1,0 +1,68 @@
+"""The denoisers in the box beside the authors': ``python -m experiments.ircnn_bank.measure PUBLISHED PICTURES``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import track
+from torch import Tensor
+
+from experiments import numbers
+from experiments.report import Value, write_rows
+from zoomsr.data.benchmarks import Benchmark
+from zoomsr.degradations import Bicubic
+from zoomsr.errors import one_line_errors
+from zoomsr.image import luma, to_float
+from zoomsr.models.ircnn import IRCNN
+from zoomsr.weights import Weights, weights_file
+
+HERE = Path(__file__).parent
+
+
+def main(
+    published: Annotated[Path, typer.Argument(help="the authors' 25 grey denoisers")],
+    pictures: Annotated[Path, typer.Argument(help="a folder as for zoomsr.evaluate")],
+) -> None:
+    """Write results.csv, and bring the README up to date."""
+    with one_line_errors(), torch.inference_mode():
+        banks = {"box": in_the_box(), "published": IRCNN(scale=2, degradation=Bicubic(2))}
+        Weights.read(published).load_into(banks["published"])
+        benchmark = Benchmark.find(pictures, scale=2)
+        clean = [luma(to_float(benchmark.read(n).hr)[None]) for n in range(len(benchmark.files))]
+        write_rows(HERE / "results.csv", list(rows(banks, clean)))
+        numbers.write(HERE / "README.md")
+
+
+def in_the_box() -> IRCNN:
+    """The bank that comes with the package."""
+    path = weights_file("ircnn")
+    net = None if path is None else Weights.read(path).build()
+    assert isinstance(net, IRCNN)
+    return net
+
+
+def rows(banks: dict[str, IRCNN], clean: list[Tensor]) -> Iterator[dict[str, Value]]:
+    """PSNR of Y, on [0, 1], for each noise level that all banks have, in dB, mean over the pictures."""
+    levels = min(len(bank.denoisers) for bank in banks.values())
+    for number in track(range(levels), description="denoising"):
+        sigma = 2 * (number + 1)
+        generator = torch.Generator().manual_seed(sigma)
+        noisy = [one + torch.randn(one.shape, generator=generator) * sigma / 255 for one in clean]
+        found: dict[str, Value] = {"sigma": sigma, "noisy": mean(map(psnr, noisy, clean))}
+        for name, bank in banks.items():
+            found[name] = mean(map(psnr, map(bank.denoisers[number], noisy), clean))
+        yield found
+
+
+def psnr(picture: Tensor, clean: Tensor) -> float:
+    """In dB, of the whole picture."""
+    return float(-10 * (picture - clean).square().mean().log10())
+
+
+if __name__ == "__main__":
+    typer.run(main)
