@@ -52,11 +52,8 @@ def test_each_has_a_card_that_says_where_it_comes_from(name: str) -> None:
 def test_the_recipe_makes_the_net_in_the_box(name: str) -> None:
     path = weights_file(name)
     assert path is not None
-    recipe = (
-        ["model=ircnn", "model.n_denoisers=12", "model.last_noise=0.5"]
-        if name == "ircnn"
-        else [f"experiment={name}_291"]
-    )
+    bank = ["model=ircnn", "model.n_denoisers=12", "model.last_noise=0.5"]  # its recipe makes the denoisers
+    recipe = bank if name == "ircnn" else [f"experiment={name}_291"]
     assert Weights.read(path).own_config() == plain(composed(*recipe).model)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from zoomsr.callbacks.guard import Guard
 from zoomsr.diagnosis import diagnose, first_wrong
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.runs import Run
@@ -134,6 +136,15 @@ def test_a_training_that_falls_apart_with_finite_losses_is_said(
     train: Train, capsys: pytest.CaptureFixture[str], gamma: float, is_said: bool
 ) -> None:
     train("trainer.max_epochs=2", "scheduler=steps", "scheduler.at=[0.75]", f"scheduler.gamma={gamma}")
-    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("worse")] or [""]
-    assert bool(said) == is_said
-    assert not said or float(said.split("val/mae is ")[1].split(" times its lowest after epoch 2: ")[0]) > 2
+    found = re.findall(r"val/mae (\S+) after epoch 2, once (\S+): lower optimizer.lr", capsys.readouterr().out)
+    assert bool(found) == is_said
+    assert all(float(now) > 2 * float(lowest) for now, lowest in found)
+
+
+def test_a_held_out_error_of_zero_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    guard = Guard(str(tmp_path))
+    trainer = SimpleNamespace(sanity_checking=False, is_global_zero=True, current_epoch=0, callback_metrics={})
+    for mae in (0.0, 0.0, 0.1):
+        trainer.callback_metrics["val/mae"] = torch.tensor(mae)
+        guard.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.count("val/mae 0.1000 after epoch 1, once 0.0000") == 1

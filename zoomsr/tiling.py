@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from itertools import chain, product
+from itertools import product
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -104,11 +104,10 @@ def enlarge(
     """
     if tile < 1:
         raise ValueError(f"a tile of {tile} pixels: it must be at least 1")
-    height, width = source.shape[:2]
     grid = net.multiple_of
     tile = _up_to(tile, grid)
     margin = _up_to(net.halo if halo is None else halo, grid)
-    waiting = deque(Area(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid))
+    waiting = deque(Area(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid))
     while waiting:
         area = waiting.popleft()
         try:
@@ -119,8 +118,7 @@ def enlarge(
             if tile <= grid:
                 raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels") from None
             tile = _up_to(tile // 2, grid)
-            smaller = [one.cut(tile=tile, margin=margin, grid=grid) for one in (area, *waiting)]
-            waiting = deque(chain.from_iterable(smaller))
+            waiting = deque(part for one in (area, *waiting) for part in one.cut(tile=tile, margin=margin, grid=grid))
             _let_go(device)
             continue
         out[place] = pixels

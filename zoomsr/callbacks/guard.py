@@ -98,11 +98,11 @@ class Guard(Callback):
         mae = trainer.callback_metrics.get("val/mae")
         if mae is None or trainer.sanity_checking:
             return
-        times = float(mae) / self._lowest
-        self._lowest = min(self._lowest, float(mae))
-        if times > JUMP and trainer.is_global_zero:
+        now, lowest = float(mae), self._lowest
+        self._lowest = min(lowest, now)
+        if now > JUMP * lowest and trainer.is_global_zero:
             advice = "lower optimizer.lr or set trainer.gradient_clip_val=0.1, from ckpt=RUN ckpt_mode=weights"
-            say({"worse": f"val/mae is {times:.1f} times its lowest after epoch {trainer.current_epoch + 1}: {advice}"})
+            say({"worse": f"val/mae {now:.4f} after epoch {trainer.current_epoch + 1}, once {lowest:.4f}: {advice}"})
 
     def state_dict(self) -> dict[str, Any]:
         """The count and the lowest error, so that a resumed run goes on from them."""
