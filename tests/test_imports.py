@@ -17,7 +17,7 @@ LAYERS = [
     {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
     {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
     {"models", "config", "drawing"},
-    {"anatomy", "data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
+    {"anatomy", "data", "module", "tiling", "weights", "vetting", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
     {
         "training",

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from zoomsr.data.archives import sha256_of
 from zoomsr.models import Net
 from zoomsr.runs import write_json
 from zoomsr.tiling import Pixels, enlarge
+from zoomsr.vetting import fits, require_plain
 
-_HALOS = (0, 4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
+_HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
 _TILE = 96  # small, so that a small photograph has many seams
 
 
@@ -64,18 +65,36 @@ class Card:
         """The card of a file of weights; None where it has none.
 
         Raises:
-            ValueError: a damaged card, or one of other weights.
+            ValueError: a damaged card, one with a value of the wrong type, or one of other weights.
         """
         path = weights.with_suffix(".json")
         if weights.suffix != ".safetensors" or not path.is_file():
             return None
         try:
-            card = Card(**json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
+            content = json.loads(path.read_text())
+            card = Card(**content)
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
+        for name, hint in get_type_hints(Card).items():
+            if not fits(getattr(card, name), hint):
+                raise ValueError(f"{path} is damaged: {name} is {str(getattr(card, name))[:80]!r}")
+        require_plain(path, card.net)
         if card.sha256 != sha256_of(weights):
             raise ValueError(f"{path} is the card of other weights than {weights.name}")
         return card
+
+    def require(self, net: Net, weights: Path) -> None:
+        """Hold the card against the net that its weights make.
+
+        Raises:
+            ValueError: another scale or other channels, or a halo that no measurement gives.
+        """
+        path = weights.with_suffix(".json")
+        for name in ("scale", "channels"):
+            if getattr(self, name) != getattr(net, name):
+                raise ValueError(f"{path} says {name} {getattr(self, name)}, and the net has {getattr(net, name)}")
+        if not min(1, net.halo) <= self.halo <= net.halo:
+            raise ValueError(f"{path} says halo {self.halo}, which is not within 1 to the net's {net.halo}")
 
     def write(self, weights: Path) -> None:
         """Beside the weights, whole or not at all."""

@@ -125,12 +125,16 @@ def _from_the_box(name: str) -> Path:
 def _opened(path: Path, model: DictConfig | None, scale: int) -> Measured:
     """Weights in the net that ``model`` describes, or in the one that the file names."""
     weights = Weights.read(path)
-    made = weights.own_config() if model is None else plain(model)
-    weights.require(made)
-    net: nn.Module = instantiate(OmegaConf.create(made))
+    if model is None:
+        net, made = weights.build(), weights.own_config()  # never by Hydra, which would run what a file names
+    else:
+        made = plain(model)
+        weights.require(made)
+        net = instantiate(model)
     if scale_of(net) != scale:
         raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={scale}")
-    weights.load_into(net)
+    if model is not None:
+        weights.load_into(net)
     return Measured(net, made, weights)
 
 

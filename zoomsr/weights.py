@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import difflib
-import importlib
+import hashlib
 import json
+import os
 import pickle
-import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from zoomsr.cards import Card
+from zoomsr.models import Net
+from zoomsr.vetting import TARGET, constructed, described, require_ours, require_plain
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 """The nets in the box: ``NAME.safetensors``, with its card ``NAME.json``."""
 
-_TARGET = "_target_"
 _NET = "net."  # the LightningModule's name for the net
 _MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
+_SHA256 = "sha256"  # of the tensors and of how the net was made, in a safetensors file's header
+
+_DTYPES = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
+}
 
 
 def in_the_box() -> list[str]:
@@ -35,19 +44,21 @@ def in_the_box() -> list[str]:
 def weights_file(net: str) -> Path | None:
     """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
 
+    A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
+
     Raises:
         ValueError: no weights of that name; the nearest names, or how to make them.
     """
     if net == "bicubic":
         return None
-    path = Path(net)
-    if path.is_dir():
-        return path / "checkpoints" / "best.ckpt"
-    if path.suffix:
-        return path
     names = in_the_box()
     if net in names:
         return WEIGHTS_DIR / f"{net}.safetensors"
+    path = Path(net)
+    if path.suffix or os.sep in net or net in (".", ".."):
+        return path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    if path.exists():
+        raise ValueError(f"no net is called {net}; the {'folder' if path.is_dir() else 'file'} here is ./{net}")
     near = difflib.get_close_matches(net, names, n=3)
     if near:
         raise ValueError(f"no net is called {net}; the nearest: {', '.join(near)}")
@@ -65,18 +76,20 @@ class Weights:
         path: the file.
         tensors: name to tensor, on the CPU.
         config: how the net was made (``_target_`` and arguments), or None where the file does not say.
+        card: that lies beside the file, or None.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     config: dict[str, Any] | None
+    card: Card | None = None
 
     @staticmethod
     def read(path: Path) -> Weights:
         """Open a training checkpoint, a safetensors file, or a dictionary of tensors.
 
         Raises:
-            ValueError: no such file, damaged, asks to run code, or holds no net.
+            ValueError: no such file, damaged, asks to run code, holds no net, or one with NaN or Inf.
         """
         if not path.is_file():
             raise ValueError(f"there is no file {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
@@ -84,17 +97,20 @@ class Weights:
             return _read_safetensors(path)
         data = open_plain(path)
         if data and _all_tensors(data):
+            _require_sound(path, data)
             return Weights(path, data, None)
         state, hyper_parameters = data.get("state_dict"), data.get("hyper_parameters")
         if not isinstance(state, dict) or not isinstance(hyper_parameters, dict) or not _all_tensors(state):
             raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
         tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
+        _require_sound(path, tensors)
         return Weights(path, tensors, _vetted(path, hyper_parameters.get(_MODEL)))
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
+        model = None if self.config is None else json.dumps(self.config)
+        header = {_SHA256: _digest(self.tensors, model), **({} if model is None else {_MODEL: model})}
         partial = path.with_name(f"{path.name}.part")
-        header = {} if self.config is None else {_MODEL: json.dumps(self.config)}
         # Not save_file, whose files nobody else may read.
         partial.write_bytes(save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, header))
         partial.replace(path)
@@ -107,21 +123,22 @@ class Weights:
         """
         if self.config is None:
             raise ValueError(f"{self.path} does not say which net it holds: add model=NAME")
-        for target in _targets(self.config):
-            if not _is_ours(target):
-                raise ValueError(f"{self.path} holds a {target}, which is no net of zoomsr: add model=NAME")
+        require_ours(self.path, self.config)
         return self.config
 
     def build(self) -> nn.Module:
         """The net that the file holds, with its weights, in eval mode.
 
+        A file gets no more memory than its own tensors take in float32.
+
         Raises:
-            ValueError: the file does not say which net it is, names one that is not ours, or does not fit it.
+            ValueError: the file does not say which net it is, names one that is not ours, does not fit it, or its card
+                does not.
         """
-        try:
-            net: nn.Module = _made(self.own_config())
-        except TypeError as error:
-            raise ValueError(f"{self.path} is damaged: {error}") from None
+        config = self.own_config()
+        net = constructed(self.path, config, n_bytes=4 * sum(tensor.numel() for tensor in self.tensors.values()))
+        if self.card is not None:
+            self.card.require(cast(Net, net), self.path)
         self.load_into(net)
         return net.eval()
 
@@ -152,27 +169,60 @@ class Weights:
 
     def describe(self) -> str:
         """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""
-        if self.config is None:
-            return f"a net of {_shape_of(self.tensors)}"
-        arguments = ", ".join(f"{key}={value}" for key, value in self.config.items() if key != _TARGET)
-        return f"{str(self.config.get(_TARGET, '?')).rsplit('.', 1)[-1]}({arguments})"
+        return f"a net of {_shape_of(self.tensors)}" if self.config is None else described(self.config)
 
 
 def _read_safetensors(path: Path) -> Weights:
+    card = Card.beside(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        return Weights(path, tensors, _vetted(path, json.loads(header[_MODEL])) if _MODEL in header else None)
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        config = json.loads(header[_MODEL]) if _MODEL in header else None
+    except Exception as error:  # a damaged header makes safetensors and json raise whatever they stumble over
+        raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+    if header.get(_SHA256, expected := _digest(tensors, header.get(_MODEL))) != expected:
+        raise ValueError(f"{path} is damaged: the check sum of its tensors does not fit")
+    _require_sound(path, tensors)
+    return Weights(path, tensors, None if _MODEL not in header else _vetted(path, config), card)
+
+
+def _digest(tensors: Mapping[str, Tensor], model: str | None) -> str:
+    """sha256 over how the net was made, and each tensor's name, type, shape and bytes."""
+    total = hashlib.sha256(repr(model).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Finite numbers of the usual types, which take no more memory than the file has bytes.
+
+    A torch file can hold views that repeat one number, or a sparse tensor of any size.
+    """
+    room = path.stat().st_size
+    for name, tensor in tensors.items():
+        is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+        if not is_plain or tensor.dtype not in _DTYPES:
+            raise ValueError(f"{path} holds {name} as a {tensor.dtype} of {tensor.layout}, which no net has")
+        room -= tensor.nbytes
+        if room < 0:
+            raise ValueError(f"{path} is damaged: its tensors are larger than the file")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{path} holds NaN or Inf in {name}: the training diverged, or the file is damaged")
 
 
 def is_intact(path: Path) -> bool:
-    """Whether every record of a torch file has its check sum, which torch itself does not look at."""
+    """Whether every record of a torch file has its check sum, which torch itself does not look at.
+
+    Records are never compressed: a small file that unpacks to gigabytes is none of torch's.
+    """
     try:
         with zipfile.ZipFile(path) as records:
-            return records.testzip() is None
+            stored = all(record.compress_type == zipfile.ZIP_STORED for record in records.infolist())
+            return stored and records.testzip() is None
     except (zipfile.BadZipFile, OSError, zlib.error, EOFError, NotImplementedError, RuntimeError):
         return False
 
@@ -181,9 +231,14 @@ def open_plain(path: Path) -> dict[str, Any]:
     """A torch file of tensors and plain data; nothing in it is run.
 
     Raises:
-        ValueError: damaged, asks to run code, or no dictionary.
+        ValueError: damaged, in torch's old format, asks to run code, or no dictionary.
     """
-    if zipfile.is_zipfile(path) and not is_intact(path):
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\3\4":  # what torch itself looks at
+            new = f"torch.save(torch.load('{path}', weights_only=True), '{path.stem}-new{path.suffix}')"
+            old = f'in PyTorch\'s old format, which has no check sums: python -c "import torch; {new}" writes it anew'
+            raise ValueError(f"{path} is damaged, or {old}")
+    if not is_intact(path):
         raise ValueError(f"{path} is damaged: a check sum does not fit")
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
@@ -201,49 +256,10 @@ def _all_tensors(data: Mapping[str, Any]) -> bool:
 
 
 def _vetted(path: Path, config: Any) -> dict[str, Any]:
-    if not isinstance(config, dict) or not isinstance(config.get(_TARGET), str):
+    require_plain(path, config)
+    if not isinstance(config, dict) or not isinstance(config.get(TARGET), str):
         raise ValueError(f"{path} is damaged: it does not say how its net was made")
     return config
-
-
-def _targets(value: Any) -> Iterator[str]:
-    """All that Hydra would call or resolve, however deep."""
-    if isinstance(value, dict):
-        for key, child in value.items():
-            if key == _TARGET:
-                yield str(child)
-            elif str(key).startswith("_"):
-                yield f"{key}={child}"  # _args_, _partial_ and their like: no net is made so
-            else:
-                yield from _targets(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _targets(child)
-    elif isinstance(value, str) and "${" in value:
-        yield value
-
-
-def _is_ours(target: str) -> bool:
-    """A class of a net or a degradation, named by the module that defines it: no way leads from there to others."""
-    module, _, name = target.rpartition(".")
-    if not re.fullmatch(r"zoomsr\.(models\.\w+|degradations)", module):
-        return False
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError:
-        return False
-    return isinstance(found, type) and found.__module__ == module
-
-
-def _made(config: Mapping[str, Any]) -> Any:
-    """Call what ``_target_`` names, which ``own_config`` has vetted, with the other entries, made in the same way."""
-    module, _, name = config[_TARGET].rpartition(".")
-    arguments = {
-        key: _made(value) if isinstance(value, dict) and _TARGET in value else value
-        for key, value in config.items()
-        if key != _TARGET
-    }
-    return getattr(importlib.import_module(module), name)(**arguments)
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> str:
