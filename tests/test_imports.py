@@ -22,7 +22,6 @@ LAYERS = [
     {
         "training",
         "summary",
-        "replay",
         "evaluation",
         "zooming",
         "strip",
@@ -43,7 +42,7 @@ LAYERS = [
 ]
 ONLY = {
     "hydra": {"config", "search", "evaluation"},
-    "omegaconf": {"config", "training", "summary", "replay", "train", "evaluation", "evaluate"},
+    "omegaconf": {"config", "training", "summary", "train", "evaluation", "evaluate"},
     "lightning": {"module", "data/datamodule", "callbacks", "checkpoints", "training", "summary"},
     "matplotlib": {"figures"},
     "typer": {"__main__", "prepare", "job", "zoom", "export", "demo", "compare"},

@@ -96,15 +96,6 @@ def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int) -> Table:
     return table
 
 
-def layer_table(found: Mapping[str, float]) -> Table:
-    """The largest magnitude out of each layer; what is no number stands out."""
-    table = Table("layer", "largest magnitude", title_justify="left")
-    for name, size in found.items():
-        cell = f"{size:.4g}"
-        table.add_row(escape(name), cell if abs(size) < float("inf") else f"[bold red]{cell}[/]")
-    return table
-
-
 def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Error by frequency band, by name; less is better."""
     bands = [key for key in next(iter(rows.values())) if key.startswith("error_band_")]

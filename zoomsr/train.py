@@ -31,10 +31,6 @@ def _task(sweep: _Sweep, config: DictConfig) -> None:
         sweep.search(config)
     elif sweep_directory() is not None:
         sweep.add(config)
-    elif config.replay is not None:
-        from zoomsr.replay import replay
-
-        replay(Path(config.replay))
     else:
         _run(config)
 

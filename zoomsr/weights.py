@@ -110,10 +110,7 @@ class Weights:
         """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
         model = None if self.config is None else json.dumps(self.config)
         header = {_SHA256: _digest(self.tensors, model), **({} if model is None else {_MODEL: model})}
-        partial = path.with_name(f"{path.name}.part")
-        # Not save_file, whose files nobody else may read.
-        partial.write_bytes(save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, header))
-        partial.replace(path)
+        write_tensors(path, self.tensors, header=header)
 
     def own_config(self) -> dict[str, Any]:
         """How to make the net, when the file says so.
@@ -170,6 +167,15 @@ class Weights:
     def describe(self) -> str:
         """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""
         return f"a net of {_shape_of(self.tensors)}" if self.config is None else described(self.config)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, header: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.part")
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Not save_file, whose files nobody else may read.
+    partial.write_bytes(save(on_cpu, dict(header)))
+    partial.replace(path)
 
 
 def _read_safetensors(path: Path) -> Weights:

@@ -18,6 +18,7 @@ from zoomsr.data.datamodule import Batch, PairsDataModule
 from zoomsr.diagnosis import diagnose, first_wrong
 from zoomsr.module import ZoomModule
 from zoomsr.screen import say, short
+from zoomsr.weights import write_tensors
 
 OnNonfinite = Literal["stop", "skip"]
 
@@ -42,7 +43,7 @@ class Guard(Callback):
     checkpoint is what is good. ``skip`` has to wait.
 
     Args:
-        run_dir: where the batch is kept for ``replay=``.
+        run_dir: where the batch is kept.
         on_nonfinite: ``skip`` leaves the step out, and counts it in ``train/skipped``.
     """
 
@@ -131,16 +132,16 @@ class Guard(Callback):
         cause = f"the first value that is no number comes out of {place}" if place else "it arises in the gradients"
         raise ValueError(
             f"{type(module.loss).__name__} is {float(loss):g} at step {step.number}, epoch {step.epoch + 1}: {cause}; "
-            f"patches: {_patches(trainer, batch, step.epoch)}; kept: python -m zoomsr.train replay={short(file)} "
-            "shows every layer; lower optimizer.lr, set trainer.gradient_clip_val=0.5, "
+            f"patches: {_patches(trainer, batch, step.epoch)}; lr, hr and the weights are kept in {short(file)}; "
+            "lower optimizer.lr, set trainer.gradient_clip_val=0.5, "
             "or leave such batches out with callbacks.guard.on_nonfinite=skip"
         )
 
     def _keep(self, batch: Batch, step: _Step, module: ZoomModule) -> Path:
-        path = self._run_dir / f"replay_step{step.number}.pt"
-        kept = {key: value.cpu() if isinstance(value, Tensor) else value for key, value in batch.items()}
-        weights = {key: value.detach().cpu() for key, value in module.net.state_dict().items()}
-        torch.save({"batch": kept, "net": weights, "hyper_parameters": dict(module.hparams)}, path)
+        """Tensors alone: lr, hr, index, and the weights as ``net.NAME``."""
+        path = self._run_dir / f"nonfinite_step{step.number}.safetensors"
+        weights = {f"net.{key}": value for key, value in module.net.state_dict().items()}
+        write_tensors(path, {"lr": batch["lr"], "hr": batch["hr"], "index": batch["index"], **weights}, header={})
         return path
 
 
