@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from zoomsr import image
-from zoomsr.data.packing import Photo, pack_photos
-from zoomsr.data.store import PixelStore, index_of, layout
+from zoomsr.data.loader import ResidentLoader, ThreadLoader
+from zoomsr.data.packing import Pairs, Photo, cache_folder, open_pairs, pack_photos
+from zoomsr.data.pairs import FixedPatches, PatchSampler, RandomPatches
+from zoomsr.data.store import PixelStore, _digest, index_of, layout
+from zoomsr.degradations import Bicubic
 
 
 @pytest.fixture
@@ -97,3 +100,124 @@ def test_what_is_not_whole_is_refused_with_what_to_do(store: PixelStore) -> None
         PixelStore(index)
     with pytest.raises(ValueError, match="there is no packed set"):
         PixelStore(index.parent / "none.json")
+
+
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.999])
+def test_one_flipped_bit_is_noticed_when_its_image_is_first_read(store: PixelStore, part: float) -> None:
+    flipped = store.images[1]
+    _flip(store.path.with_suffix(".u8"), flipped.offset + int(part * flipped.n_bytes))
+    advice = rf"hr\.u8: photo 1 is not what was packed: python -m zoomsr\.prepare clear {store.path.parent}"
+    reads = [
+        lambda: store.read(1),
+        lambda: store.copy_patch(np.empty((3, 4, 4), np.uint8), 1, top=0, left=0),
+        lambda: store.on(torch.device("cpu")),
+        lambda: store.verify(),
+        lambda: FixedPatches(Pairs(store, None), patch=None, scale=2),
+    ]
+    for read in reads:
+        with pytest.raises(ValueError, match=advice):
+            read()
+    assert [store.is_intact(number) for number in range(3)] == [True, False, True]
+    assert torch.equal(PixelStore(store.path).read(2), store.read(2))
+
+
+def test_a_loader_stops_at_altered_pixels(store: PixelStore) -> None:
+    _flip(store.path.with_suffix(".u8"), store.images[2].offset)
+    patches, sampler = (
+        RandomPatches(Pairs(store, None), patch=8, scale=2, per_image=4, seed=0),
+        PatchSampler(12, seed=0),
+    )
+    with pytest.raises(ValueError, match="photo 2 is not what was packed"):
+        list(ThreadLoader(patches, sampler, batch_size=2))
+    with pytest.raises(ValueError, match="photo 2 is not what was packed"):
+        ResidentLoader(patches, sampler, batch_size=2, device=torch.device("cpu"))
+
+
+def test_an_image_is_checked_once(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    is_intact = PixelStore.is_intact
+    monkeypatch.setattr(PixelStore, "is_intact", lambda self, n: (checked.append(n), is_intact(self, n))[1])
+    for _ in range(3):
+        store.copy_patch(np.empty((3, 4, 4), np.uint8), 1, top=0, left=0)
+        store.read(0)
+    store.verify()
+    assert checked == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"offset": value} for value in (-1, 1, 10**12, "0", 0.0, None, {"_target_": "os.mkdir", "path": "owned"})),
+        *({"height": value} for value in (0, -40, "40", 40.0, True, [40])),
+        *({"crc32": value} for value in (None, "1", [])),
+        *({"name": value} for value in (None, 7, ["x"])),
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_forged_index_is_one_line(store: PixelStore, change: dict[str, object], tmp_path: Path) -> None:
+    content = json.loads(store.path.read_text())
+    content["images"][0].update(change)
+    content.pop("sha256")
+    images = content.pop("images")
+    forged = index_of([], source_hash="", degradation=None, scale=1) | {"images": images}
+    store.path.write_text(json.dumps(_signed(forged)))
+    with pytest.raises(ValueError, match=rf"^{store.path} is damaged.*prepare clear {store.path.parent} removes it"):
+        PixelStore(store.path)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"images": value} for value in ([], None, {}, "abc", [None], [[]], 7)),
+        *({"scale": value} for value in (0, None, "2", 2.0)),
+        {"source_hash": ["${oc.env:HOME}"]},
+        {"degradation": {"_target_": "os.mkdir"}},
+    ],
+    ids=str,
+)
+def test_an_index_of_wrong_types_is_one_line(store: PixelStore, change: dict[str, object]) -> None:
+    store.path.write_text(json.dumps(_signed(json.loads(store.path.read_text()) | change)))
+    with pytest.raises(ValueError, match=rf"^{store.path} is damaged"):
+        PixelStore(store.path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "7", "null", "[1]", "{}", "\udcff"])
+def test_an_index_that_is_none_is_one_line(store: PixelStore, text: str) -> None:
+    store.path.write_text(text, errors="surrogateescape")
+    with pytest.raises(ValueError, match=rf"^{store.path} is "):
+        PixelStore(store.path)
+
+
+def _signed(content: dict[str, object]) -> dict[str, object]:
+    """A forger can compute the check sum too."""
+    content.pop("sha256", None)
+    return content | {"sha256": _digest(content)}
+
+
+def test_lr_of_other_photographs_is_refused(odd_photos: list[Photo], tmp_path: Path) -> None:
+    pairs = open_pairs(odd_photos, folder=tmp_path / "set", degradation=Bicubic(2))
+    assert pairs.lr is not None
+    lr = pairs.lr.path
+    other = open_pairs(odd_photos[:2], folder=tmp_path / "other", degradation=Bicubic(2))
+    for suffix in (".json", ".u8"):
+        lr.with_suffix(suffix).write_bytes((tmp_path / "other" / f"{lr.stem}{suffix}").read_bytes())
+    with pytest.raises(ValueError, match=rf"{lr} does not hold the lr of hr\.json: python -m zoomsr\.prepare clear"):
+        open_pairs(odd_photos, folder=tmp_path / "set", degradation=Bicubic(2))
+    assert other.lr is not None
+
+
+@pytest.mark.parametrize("key", ["../../elsewhere", "", "0123456789abcdeg", "\udcff"])
+def test_a_forged_note_of_the_cache_leads_nowhere(odd_photos: list[Photo], key: str) -> None:
+    expected = open_pairs(odd_photos).hr.path
+    (note,) = (cache_folder() / "seen").iterdir()
+    note.write_text(key, errors="surrogateescape")
+    assert open_pairs(odd_photos).hr.path == expected
+    assert note.read_text() == expected.parent.name

@@ -156,8 +156,9 @@ def cold(folder: Path) -> dict[str, float]:
     times: dict[bool, list[float]] = {True: [], False: []}
     n_read = n_rows = 0
     for trial in range(24):
-        forget(index.with_suffix(".u8"))
         store = PixelStore(index)
+        store.verify()  # its check sums: once for each image and process
+        forget(index.with_suffix(".u8"))
         number = int(draw.integers(len(store)))
         height, width = store.sizes[number]
         top, left = (int(draw.integers(side - SIDE)) for side in (height, width))

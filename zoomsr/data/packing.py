@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,9 @@ def open_pairs(photos: Sequence[Photo], *, folder: Path | None = None, degradati
     hr = _ensure(folder / HR_INDEX, lambda: pack_photos(photos, folder / HR_INDEX))
     if degradation is None or (index := lr_index(folder, degradation)) is None:
         return Pairs(hr, None)
-    return Pairs(hr, _ensure(index, lambda: pack_lr(hr, degradation, index)))
+    lr = _ensure(index, lambda: pack_lr(hr, degradation, index))
+    lr.require_shrunk(hr, degradation.scale)
+    return Pairs(hr, lr)
 
 
 def lr_index(folder: Path, degradation: Degradation) -> Path | None:
@@ -138,8 +141,8 @@ def _in_cache(photos: Sequence[Photo]) -> Path:
     cache = cache_folder()
     looks = [(photo.name, str(photo.path.resolve()), *_stat(photo.path)) for photo in photos]
     seen = cache / "seen" / hashlib.sha256(repr(looks).encode()).hexdigest()
-    if seen.is_file():
-        return cache / "packed" / seen.read_text()
+    if seen.is_file() and re.fullmatch(r"[0-9a-f]{16}", key := seen.read_text(errors="replace")):
+        return cache / "packed" / key
     key = content_hash(photos)[:16]
     with _explained(cache):
         seen.parent.mkdir(parents=True, exist_ok=True)

@@ -137,10 +137,13 @@ class FixedPatches(Dataset[dict[str, Any]]):
         scale: super-resolution factor.
 
     Raises:
-        ValueError: the patch is no multiple of the scale, or larger than a photograph.
+        ValueError: the patch is no multiple of the scale, or larger than a photograph, or packed pixels were altered.
     """
 
     def __init__(self, pairs: Pairs, *, patch: int | None, scale: int) -> None:
+        for store in pairs:
+            if store is not None:
+                store.verify()  # now, not after an epoch of training
         if patch is not None:
             if patch % scale:
                 raise ValueError(f"data.val_patch {patch} must be a multiple of the scale {scale}")

@@ -16,6 +16,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ Pixels = NDArray[np.uint8]
 
 FORMAT = "zoomsr pixels"
 VERSION = 1
+
+_CHUNK = 2**20  # bytes that are checked at once
 
 
 class StoredImage(NamedTuple):
@@ -45,7 +48,7 @@ class StoredImage(NamedTuple):
 
 
 class PixelStore:
-    """A packed set, opened without reading a pixel.
+    """A packed set, opened without reading a pixel; an image is held against its check sum when it is first read.
 
     Attributes:
         names: of the images.
@@ -64,7 +67,7 @@ class PixelStore:
     def __init__(self, index: Path) -> None:
         content = _checked(index)
         self.path = index
-        self.images = [StoredImage(**image) for image in content["images"]]
+        self.images = _images(index, content)
         self.names = [image.name for image in self.images]
         self.sizes = [(image.height, image.width) for image in self.images]
         self.source_hash: str = content["source_hash"]
@@ -79,6 +82,7 @@ class PixelStore:
         self._map = np.memmap(data, np.uint8, "r")
         self._views = [self._view(image) for image in self.images]
         self._file = data.open("rb", buffering=0)
+        self._is_verified = bytearray(len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -94,19 +98,41 @@ class PixelStore:
             if min(height, width) < side:
                 raise ValueError(f"{name} is {width}x{height}, smaller than {purpose} of {side}x{side}")
 
+    def require_shrunk(self, hr: PixelStore, scale: int) -> None:
+        """Raises ValueError, with the command that mends it, where these are not the lr of all of ``hr``."""
+        if self.names != hr.names or self.sizes != [(height // scale, width // scale) for height, width in hr.sizes]:
+            raise ValueError(f"{self.path} does not hold the lr of {hr.path.name}: {_mend(self.path)}")
+
     def read(self, number: int) -> Tensor:
         """A copy of a whole image, uint8 (3, H, W)."""
         stored = self.images[number]
+        self._verify(number)
         # By a read, because every page of a map that is touched counts as this process's memory.
         pixels = np.fromfile(self._data, np.uint8, stored.n_bytes, offset=stored.offset)
         return torch.from_numpy(pixels.reshape(3, stored.height, stored.width))
 
     def is_intact(self, number: int) -> bool:
         """Whether the pixels of an image are those that were packed."""
-        return zlib.crc32(self._views[number].data) == self.images[number].crc32
+        stored, crc32 = self.images[number], 0
+        left = stored.n_bytes
+        with self._data.open("rb", buffering=0) as file:
+            file.seek(stored.offset)
+            while left and (part := file.read(min(left, _CHUNK))):
+                crc32, left = zlib.crc32(part, crc32), left - len(part)
+        return left == 0 and crc32 == stored.crc32
+
+    def verify(self) -> None:
+        """Read all images once.
+
+        Raises:
+            ValueError: pixels of one are not those that were packed; with the command that mends it.
+        """
+        for number in range(len(self)):
+            self._verify(number)
 
     def copy_patch(self, out: Pixels, number: int, *, top: int, left: int) -> None:
         """Copy the patch at (top, left) of image ``number`` into ``out``, (3, h, w): rows, and nothing else."""
+        self._verify(number)
         np.copyto(out, self._views[number][:, top : top + out.shape[1], left : left + out.shape[2]])
 
     def prefetch(self, number: int, *, top: int, height: int) -> None:
@@ -124,6 +150,7 @@ class PixelStore:
 
     def on(self, device: torch.device) -> list[Tensor]:
         """All images on a device, uint8 (3, H, W): views of one allocation."""
+        self.verify()
         pixels = torch.empty(self.n_bytes, dtype=torch.uint8, device=device)
         step = 2**26  # host memory that a copy to the device may take
         for start in range(0, self.n_bytes, step):
@@ -132,6 +159,13 @@ class PixelStore:
             pixels[image.offset : image.offset + image.n_bytes].view(3, image.height, image.width)
             for image in self.images
         ]
+
+    def _verify(self, number: int) -> None:
+        """Once for each image and process: threads that meet here do it twice, which harms nothing."""
+        if not self._is_verified[number]:
+            if not self.is_intact(number):
+                raise ValueError(f"{self._data}: {self.names[number]} is not what was packed: {_mend(self.path)}")
+            self._is_verified[number] = True
 
     def _view(self, image: StoredImage) -> Pixels:
         pixels = self._map[image.offset : image.offset + image.n_bytes]
@@ -177,7 +211,7 @@ def _checked(index: Path) -> dict[str, Any]:
         raise ValueError(f"there is no packed set {index}: python -m zoomsr.prepare --help says how to make one")
     try:
         content = dict(json.loads(index.read_text()))
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{index} is damaged ({error}): {_mend(index)}") from None
     if content.get("format") != FORMAT or content.get("version") != VERSION:
         found = f"{content.get('format')} {content.get('version')}"
@@ -185,6 +219,23 @@ def _checked(index: Path) -> dict[str, Any]:
     if content.pop("sha256", None) != _digest(content):
         raise ValueError(f"{index} was altered: {_mend(index)}")
     return content
+
+
+def _images(index: Path, content: dict[str, Any]) -> list[StoredImage]:
+    """Where each image is; they lie one after the other, which leaves nothing outside the file."""
+    try:
+        images = [StoredImage(**image) for image in content["images"]]
+        numbers = [number for _, *rest in images for number in rest] + [content["scale"]]
+        good = all(type(number) is int for number in numbers) and all(type(image.name) is str for image in images)
+        good = good and all(min(image.height, image.width) >= 1 for image in images) and content["scale"] >= 1
+        good = good and type(content["source_hash"]) is str and isinstance(content["degradation"], (str, NoneType))
+        placed = layout([(image.name, (image.height, image.width)) for image in images])
+        good = good and [image.offset for image in images] == [image.offset for image in placed]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{index} is damaged ({error}): {_mend(index)}") from None
+    if not good or not images:
+        raise ValueError(f"{index} is damaged, it says where no image can be: {_mend(index)}")
+    return images
 
 
 def _digest(content: dict[str, Any]) -> str:

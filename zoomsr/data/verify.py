@@ -50,10 +50,14 @@ def verify_folders(places: Sequence[Path], *, advance: Callable[[], object]) -> 
         except ValueError as error:
             findings.append((_label(place), Finding("store", str(error), fine=False)))
     for place in places:
-        if place.name == "train" and (val := place.with_name("val")) in places:
+        if place.name == "train" and (val := place.with_name("val")) in places and _all_fine(findings):
             both = (PixelStore(folder / HR_INDEX) for folder in (place, val))
             findings.append((_label(place.parent), check_separation(*both)))
     return findings
+
+
+def _all_fine(findings: Sequence[tuple[str, Finding]]) -> bool:
+    return all(finding.fine for _, finding in findings)
 
 
 def check_pairs(pairs: Pairs, *, advance: Callable[[], object]) -> list[Finding]:
@@ -67,7 +71,7 @@ def check_pairs(pairs: Pairs, *, advance: Callable[[], object]) -> list[Finding]
         Pixels intact; and with lr: names, sizes, and the sub-pixel shift between lr and hr.
     """
     findings = [_intact(f"{kind} pixels", store, advance) for kind, store in pairs._asdict().items() if store]
-    if pairs.lr is None:
+    if pairs.lr is None or not all(finding.fine for finding in findings):
         return findings
     scale = pairs.lr.scale
     if pairs.hr.names != pairs.lr.names:
