@@ -157,7 +157,8 @@ def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> N
         (["data_dir=Two", "ckpt=none.pt", "model=vdsr"], r"there is no file none\.pt"),
         (["data_dir=Two", "device=tpu9"], "device=tpu9 cannot be used here"),
         (["data_dir=Two", "model=vdsr", "ckpt=bad.pt"], "bad.pt is damaged|bad.pt holds more than"),
-        (["model=vdsr"], "data_dir"),
+        (["model=vdsr"], r"data_dir is not given: data_dir=FOLDER \(HR/ with or without LRx2/, or images\)"),
+        ([], "data_dir is not given: .* and model=NAME for a pretrained net, or ckpt=FILE"),
     ],
 )
 def test_a_mistake_is_one_clear_line(

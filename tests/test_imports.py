@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
     {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
-    {"models", "config", "drawing"},
+    {"models", "config", "arguments", "drawing"},
     {"anatomy", "data", "module", "tiling", "weights", "vetting", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
     {
@@ -42,7 +42,7 @@ LAYERS = [
 ]
 ONLY = {
     "hydra": {"config", "search", "evaluation"},
-    "omegaconf": {"config", "training", "summary", "train", "evaluation", "evaluate"},
+    "omegaconf": {"config", "arguments", "training", "summary", "train", "evaluation", "evaluate"},
     "lightning": {"module", "data/datamodule", "callbacks", "checkpoints", "training", "summary"},
     "matplotlib": {"figures"},
     "typer": {"__main__", "prepare", "job", "zoom", "export", "demo", "compare"},

@@ -124,9 +124,37 @@ def test_a_cache_that_cannot_be_written_says_what_to_set(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EROFS, "Read-only file system", "/readonly/zoomsr")
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ValueError, match=r"/readonly/zoomsr cannot be written: ZOOMSR_CACHE=FOLDER"):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(ValueError, match=r"/readonly/zoomsr cannot be written: ZOOMSR_CACHE=FOLDER"):
+            open_pairs(odd_photos)
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("ZOOMSR_CACHE", str(tmp_path / place))
+        with pytest.raises(ValueError, match=rf"{tmp_path}/file\S* cannot be written: ZOOMSR_CACHE=FOLDER"):
+            open_pairs(odd_photos)
+    monkeypatch.delenv("ZOOMSR_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: _raise(RuntimeError("Could not determine home directory.")))
+    with pytest.raises(ValueError, match="this user has no home directory: ZOOMSR_CACHE=FOLDER"):
         open_pairs(odd_photos)
+
+
+def _raise(error: Exception) -> Path:
+    raise error
+
+
+def test_a_cache_that_can_only_be_read_serves_what_is_packed(
+    odd_photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = open_pairs(odd_photos, degradation=Bicubic(2)).hr.path
+    for photo in odd_photos:
+        os.utime(photo.path, (0, 0))  # copied anew: nothing but their content says which they are
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", lambda *_, **__: _raise(PermissionError(errno.EROFS, "Read-only", str(packed))))
+        assert open_pairs(odd_photos, degradation=Bicubic(2)).hr.path == packed
+        with pytest.raises(ValueError, match="cannot be written: ZOOMSR_CACHE=FOLDER"):
+            open_pairs(odd_photos, degradation=Box(2))
 
 
 def test_a_killed_packing_leaves_no_store_and_the_next_one_packs(odd_photos: list[Photo], tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from zoomsr.arguments import require_numbers
 from zoomsr.errors import one_line_errors
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -40,16 +43,28 @@ def instantiate(node: DictConfig) -> Any:
     Raises:
         ValueError: the constructor refused its arguments, or there is no such class; what was wrong, in one line.
     """
+    require_numbers(node)
     try:
         return hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:
-        if isinstance(error.__cause__, (ValueError, OSError)) and error.__cause__.__cause__ is None:
+        if isinstance(error.__cause__, (ValueError, OSError)):
             raise error.__cause__ from None  # our own words
-        missing = re.search(r"No module named '(\w+)", str(error))
-        if missing is not None:
-            extras = "it comes with an extra: pip install zoomsr[search], zoomsr[slurm], zoomsr[ray]"
-            raise ValueError(f"{missing.group(1)} is not installed; {extras}") from None
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(_cause(error)) from None
+
+
+def _cause(error: BaseException) -> str:
+    """Hydra's message with the error that it hides; a module that is missing, and the extra that brings it."""
+    message = " ".join(str(error).split())
+    link: BaseException | None = error
+    while link is not None:
+        error, link = link, link.__cause__ or link.__context__
+        module = (getattr(error, "name", None) or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if module and importlib.util.find_spec(module) is None:
+            extras = [line for line in importlib.metadata.requires("zoomsr") or () if re.match(rf"{module}\b", line)]
+            names = [name for line in extras for name in re.findall(r"extra == ['\"](\w+)['\"]", line) if name != "dev"]
+            advice = f"pip install zoomsr[{names[0]}]" if names else "install it, or name its folder in PYTHONPATH"
+            return f"{message.split(', set env var')[0]}: {module} is not installed: {advice}"
+    return message.replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", f": {error}.")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,9 +131,19 @@ def content_hash(photos: Sequence[Photo]) -> str:
 
 
 def cache_folder() -> Path:
-    """``ZOOMSR_CACHE``, or ``zoomsr`` in the user's cache directory."""
-    named = os.environ.get("ZOOMSR_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoomsr"
+    """``ZOOMSR_CACHE``, or ``zoomsr`` in the user's cache directory.
+
+    Raises:
+        ValueError: neither is known.
+    """
+    if named := os.environ.get("ZOOMSR_CACHE"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoomsr"
+    except RuntimeError:
+        raise ValueError(
+            "this user has no home directory: ZOOMSR_CACHE=FOLDER names a place for packed pixels"
+        ) from None
 
 
 def _in_cache(photos: Sequence[Photo]) -> Path:
@@ -144,7 +154,9 @@ def _in_cache(photos: Sequence[Photo]) -> Path:
     if seen.is_file() and re.fullmatch(r"[0-9a-f]{16}", key := seen.read_text(errors="replace")):
         return cache / "packed" / key
     key = content_hash(photos)[:16]
-    with _explained(cache):
+    # A cache that can only be read serves what is in it; the photographs are then hashed each time.
+    is_packed = (cache / "packed" / key / HR_INDEX).is_file()
+    with suppress(OSError) if is_packed else _explained(cache):
         seen.parent.mkdir(parents=True, exist_ok=True)
         partial = seen.with_name(f"{seen.name}.{os.getpid()}")
         partial.write_text(key)
@@ -252,7 +264,7 @@ def _explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise ValueError(f"the disk of {folder} is full; what was half-written is removed, so run again") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             advice = "ZOOMSR_CACHE=FOLDER names another place for packed pixels"
             raise ValueError(f"{error.filename or folder} cannot be written: {advice}") from error
         raise

@@ -1,0 +1,74 @@
+"""Values of a config held against the annotations of what they are given to, before anything is called."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+_WANTED = {float: "a number", int: "a whole number", bool: "true or false"}
+
+
+def require_numbers(node: Any) -> None:
+    """Refuse text, a fraction or null where a class or a function asks for a number, at any depth.
+
+    A partial one is called much later, in the middle of a training, and then says ``'<=' not supported``.
+
+    Args:
+        node: with or without a ``_target_``.
+
+    Raises:
+        ValueError: key, value, and what it must be.
+    """
+    if isinstance(node, ListConfig):
+        for child in node:
+            require_numbers(child)
+    if not isinstance(node, DictConfig):
+        return
+    parameters = dict(_parameters(node.get("_target_")))
+    for key in map(str, node):
+        if OmegaConf.is_missing(node, key):
+            continue
+        value = node[key]
+        require_numbers(value)
+        wanted = _wanted(value, *parameters[key]) if key in parameters else None
+        if wanted is not None:
+            raise ValueError(f"{node._get_full_key(key)}={'null' if value is None else value} must be {wanted}")
+
+
+def _parameters(target: object) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Name, annotation and default of what a target takes; nothing where it does not say, or cannot be found."""
+    module, _, name = str(target).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+        hints = get_type_hints(inspect.getattr_static(found, "__init__") if isinstance(found, type) else found)
+        parameters = inspect.signature(found).parameters
+    except Exception:  # whatever an import stumbles over; instantiate() meets it again, and says it
+        return
+    for key, parameter in parameters.items():
+        if key in hints:
+            yield key, (hints[key], parameter.default)
+
+
+def _wanted(value: object, hint: Any, default: object = inspect.Parameter.empty) -> str | None:
+    """What a value should have been; None where it fits, or nothing is known."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for member in members:
+        if get_origin(member) in (Sequence, list, tuple) and len(members) == 1:
+            inner = get_args(member)[0]
+            if isinstance(value, ListConfig):
+                return next((found for one in value if (found := _wanted(one, inner))), None)
+            return "a list" if isinstance(value, str) and _wanted(value, inner) else None
+    numbers = [member for member in (float, int, bool) if member in members]
+    if not numbers or (value is None and (NoneType in members or default is None)):
+        return None
+    if isinstance(value, str):
+        others = [member for member in members if member not in (*_WANTED, NoneType)]
+        is_wrong = all(isinstance(other, type) and not issubclass(str, other) for other in others)
+    else:
+        is_wrong = value is None or (isinstance(value, float) and float not in (*members, type(default)))
+    return _WANTED[numbers[0]] if is_wrong else None
