@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY
+from packaging.specifiers import SpecifierSet
 
 from zoomsr.runs import Run
 
@@ -24,6 +26,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
     return path
+
+
+@pytest.mark.parametrize(
+    ("package", "closed_in"), [("torch", "2.10"), ("hydra-core", "1.3.8"), ("pillow", "12.3"), ("filelock", "3.20.3")]
+)
+def test_no_version_that_is_allowed_opens_what_the_newest_closes(package: str, closed_in: str) -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    (bound,) = re.findall(rf'^  "({package}[<>=!][^"]*)", # .*CVE', text, re.MULTILINE)
+    assert min(SpecifierSet(bound.removeprefix(package)), key=lambda one: one.operator != ">=").version == closed_in
 
 
 @pytest.mark.slow

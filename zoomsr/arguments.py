@@ -56,13 +56,12 @@ def _parameters(target: object) -> Iterator[tuple[str, tuple[Any, Any]]]:
 
 def _wanted(value: object, hint: Any, default: object = inspect.Parameter.empty) -> str | None:
     """What a value should have been; None where it fits, or nothing is known."""
+    if get_origin(hint) in (Sequence, list, tuple):
+        inner = get_args(hint)[0]
+        if isinstance(value, ListConfig):
+            return next((found for one in value if (found := _wanted(one, inner))), None)
+        return "a list" if isinstance(value, str) and _wanted(value, inner) else None
     members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    for member in members:
-        if get_origin(member) in (Sequence, list, tuple) and len(members) == 1:
-            inner = get_args(member)[0]
-            if isinstance(value, ListConfig):
-                return next((found for one in value if (found := _wanted(one, inner))), None)
-            return "a list" if isinstance(value, str) and _wanted(value, inner) else None
     numbers = [member for member in (float, int, bool) if member in members]
     if not numbers or (value is None and (NoneType in members or default is None)):
         return None

@@ -126,14 +126,14 @@ class Weights:
     def build(self) -> nn.Module:
         """The net that the file holds, with its weights, in eval mode.
 
-        A file gets no more memory than its own tensors take in float32.
+        A file gets no more memory than its own tensors take in the largest type.
 
         Raises:
             ValueError: the file does not say which net it is, names one that is not ours, does not fit it, or its card
                 does not.
         """
         config = self.own_config()
-        net = constructed(self.path, config, n_bytes=4 * sum(tensor.numel() for tensor in self.tensors.values()))
+        net = constructed(self.path, config, n_bytes=8 * sum(tensor.numel() for tensor in self.tensors.values()))
         if self.card is not None:
             self.card.require(cast(Net, net), self.path)
         self.load_into(net)
