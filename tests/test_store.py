@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from zoomsr.data.packing import Pairs, Photo, cache_folder, open_pairs, pack_pho
 from zoomsr.data.pairs import FixedPatches, PatchSampler, RandomPatches
 from zoomsr.data.store import PixelStore, _digest, index_of, layout
 from zoomsr.degradations import Bicubic
+from zoomsr.runs import Run
 
 
 @pytest.fixture
@@ -137,6 +140,24 @@ def test_a_loader_stops_at_altered_pixels(store: PixelStore) -> None:
         list(ThreadLoader(patches, sampler, batch_size=2))
     with pytest.raises(ValueError, match="photo 2 is not what was packed"):
         ResidentLoader(patches, sampler, batch_size=2, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("kind", ["hr", "lr"])
+def test_a_training_stops_at_altered_pixels_with_one_line(
+    train: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    train("trainer.max_epochs=1")
+    packed = sorted((tmp_path / "cache" / "packed").glob(f"*/{kind}*.u8"), key=lambda path: path.stat().st_size)
+    for path, when in zip(packed, ("held out", "trained on"), strict=True):  # one of them is held out
+        _flip(path, 100)
+        with pytest.raises(SystemExit) as stop:
+            train("trainer.max_epochs=1")
+        assert stop.value.code == 1, when
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert re.search(
+            rf"^error: {path}: \S+ is not what was packed: python -m zoomsr\.prepare clear {path.parent}", error
+        )
+        _flip(path, 100)
 
 
 def test_an_image_is_checked_once(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,12 +212,12 @@ def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
         if not is_plain or tensor.dtype not in _DTYPES:
-            raise ValueError(f"{path} holds {name} as a {tensor.dtype} of {tensor.layout}, which no net has")
+            raise ValueError(f"{path} holds {name!r} as a {tensor.dtype} of {tensor.layout}, which no net has")
         room -= tensor.nbytes
         if room < 0:
             raise ValueError(f"{path} is damaged: its tensors are larger than the file")
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"{path} holds NaN or Inf in {name}: the training diverged, or the file is damaged")
+            raise ValueError(f"{path} holds NaN or Inf in {name!r}: the training diverged, or the file is damaged")
 
 
 def is_intact(path: Path) -> bool:
@@ -241,8 +241,8 @@ def open_plain(path: Path) -> dict[str, Any]:
     """
     with path.open("rb") as file:
         if file.read(4) != b"PK\3\4":  # what torch itself looks at
-            new = f"torch.save(torch.load('{path}', weights_only=True), '{path.stem}-new{path.suffix}')"
-            old = f'in PyTorch\'s old format, which has no check sums: python -c "import torch; {new}" writes it anew'
+            code = "import sys, torch; torch.save(torch.load(sys.argv[1], weights_only=True), sys.argv[2])"
+            old = f'in PyTorch\'s old format, which has no check sums: python -c "{code}" OLD NEW writes it anew'
             raise ValueError(f"{path} is damaged, or {old}")
     if not is_intact(path):
         raise ValueError(f"{path} is damaged: a check sum does not fit")
