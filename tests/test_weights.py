@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
+from zoomsr.data.archives import sha256_of
 from zoomsr.evaluation import _opened
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
@@ -65,16 +66,33 @@ def test_a_flipped_byte_anywhere_in_our_own_file_is_noticed(net: SRCNN) -> None:
     assert all(place < n_header for place in unnoticed)
 
 
-def test_a_file_without_a_check_sum_of_its_own_is_held_against_its_card(tmp_path: Path) -> None:
-    for suffix in (".safetensors", ".json"):
-        shutil.copy(WEIGHTS_DIR / f"srcnn{suffix}", f"copy{suffix}")
+@pytest.mark.parametrize("name", in_the_box())
+def test_a_pretrained_net_without_its_card_notices_damage_too(name: str) -> None:
+    shutil.copy(WEIGHTS_DIR / f"{name}.safetensors", "copy.safetensors")
     path = Path("copy.safetensors")
-    with safe_open(path, "pt") as file:
-        assert "sha256" not in file.metadata()
+    assert Weights.read(path).card is None
     data = bytearray(path.read_bytes())
     data[-1000] ^= 1
     path.write_bytes(data)
     for opened in (Weights.read, lambda path: _opened(path, None, 2), lambda path: Zoomer.open(str(path))):
+        with pytest.raises(
+            ValueError, match=r"copy\.safetensors is damaged: the check sum of its tensors does not fit"
+        ):
+            opened(path)
+
+
+def test_a_file_without_a_check_sum_of_its_own_is_held_against_its_card() -> None:
+    path, good = Path("copy.safetensors"), Weights.read(WEIGHTS_DIR / "srcnn.safetensors")
+    save_file(dict(good.tensors), path, {"model": json.dumps(good.config)})  # as older versions wrote them
+    assert good.card is not None
+    replace(good.card, sha256=sha256_of(path)).write(path)
+    doors = (Weights.read, lambda path: _opened(path, None, 2), lambda path: Zoomer.open(str(path)))
+    for opened in doors:
+        opened(path)
+    data = bytearray(path.read_bytes())
+    data[-1000] ^= 1
+    path.write_bytes(data)
+    for opened in doors:
         with pytest.raises(ValueError, match=r"copy\.json is the card of other weights than copy\.safetensors"):
             opened(path)
 
