@@ -54,6 +54,41 @@ def test_one_flipped_bit_is_seen_and_the_one_before_is_taken(
         Weights.read(tmp_path / "last.ckpt")
 
 
+@pytest.mark.parametrize(("field", "bit"), [(38, 0x10), (46, 0x80), (16, 1)], ids=["attributes", "name", "crc"])
+def test_damage_to_the_directory_of_the_file_is_seen(tmp_path: Path, field: int, bit: int) -> None:
+    for _ in range(2):
+        AtomicCheckpoints().save_checkpoint({"weights": torch.arange(1000.0)}, tmp_path / "last.ckpt")
+    data = bytearray((tmp_path / "last.ckpt").read_bytes())
+    entry = [place for place in range(len(data)) if data[place : place + 4] == b"PK\1\2"]
+    (tensor,) = (place for place in entry if b"data/0" in data[place + 46 : place + 60])
+    data[tensor + field] ^= bit
+    (tmp_path / "last.ckpt").write_bytes(data)
+    assert newest_intact(tmp_path) == tmp_path / "previous.ckpt"
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged: a check sum"):
+        Weights.read(tmp_path / "last.ckpt")
+
+
+def test_a_flipped_byte_anywhere_in_a_checkpoint_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    path, config = tmp_path / "last.ckpt", {"_target_": "zoomsr.models.vdsr.VDSR", "width": 4}
+    weights = torch.arange(32.0)
+    AtomicCheckpoints().save_checkpoint(
+        {"state_dict": {"net.a": weights}, "hyper_parameters": {"model": config}, "epoch": 1}, path
+    )
+    whole, noticed = path.read_bytes(), 0
+    for place in range(0, len(whole), 3):
+        data = bytearray(whole)
+        data[place] ^= 0x11
+        path.write_bytes(data)
+        try:
+            found = Weights.read(path)
+        except ValueError:
+            noticed += 1
+        else:
+            assert found.config == config
+            assert torch.equal(found.tensors["a"], weights)
+    assert noticed > len(whole) / 6  # the others lie in padding, or in what is said twice
+
+
 def test_a_truncated_file_is_damaged_and_no_file_is_none(tmp_path: Path) -> None:
     assert newest_intact(tmp_path) is None
     AtomicCheckpoints().save_checkpoint({"weights": torch.arange(1000.0)}, tmp_path / "last.ckpt")

@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ WEIGHTS_DIR = Path(__file__).parent / "weights"
 _NET = "net."  # the LightningModule's name for the net
 _MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
 _SHA256 = "sha256"  # of the tensors and of how the net was made, in a safetensors file's header
+
+_FOLDER = 0x10  # of the attributes of a record
 
 _DTYPES = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -223,13 +224,17 @@ def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def is_intact(path: Path) -> bool:
     """Whether every record of a torch file has its check sum, which torch itself does not look at.
 
-    Records are never compressed: a small file that unpacks to gigabytes is none of torch's.
+    Records are never compressed: a small file that unpacks to gigabytes is none of torch's. Nor are they folders, of
+    which torch reads nothing and zipfile what they hold.
     """
     try:
         with zipfile.ZipFile(path) as records:
-            stored = all(record.compress_type == zipfile.ZIP_STORED for record in records.infolist())
-            return stored and records.testzip() is None
-    except (zipfile.BadZipFile, OSError, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            plain = all(
+                record.compress_type == zipfile.ZIP_STORED and not record.external_attr & _FOLDER
+                for record in records.infolist()
+            )
+            return plain and records.testzip() is None
+    except Exception:  # a damaged directory makes zipfile raise whatever it stumbles over
         return False
 
 
