@@ -26,8 +26,8 @@ _MAX_INTEGER = 2**53
 _MAX_TOTAL = 10_000
 """Of all whole numbers of a net's description: the layers and maps of the largest net here add up to a tenth."""
 
-_CONTRACT = {"scale": (1, 16), "channels": (1, 3), "multiple_of": (1, 1024), "halo": (0, 4096)}
-"""Least and most; a larger grid or halo would pad every picture by gigabytes."""
+_CONTRACT = {"scale": (1, 16), "channels": (1, 3), "multiple_of": (1, 1024), "halo": (0, 2**16)}
+"""Least and most; a larger scale or grid would make gigabytes of every picture."""
 
 _PLAIN = (str, bool, int, float, NoneType, list, dict)
 
