@@ -223,6 +223,15 @@ def _meta(path: Path) -> None:
     torch.save({"a": torch.empty(10**6, 10**6, device="meta")}, path)
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn, torch.uint16])
+def test_numbers_of_a_type_that_no_net_has_are_one_line(dtype: torch.dtype) -> None:
+    odd = {name: tensor.to(dtype) for name, tensor in _state().items()}
+    save_file(odd, "forged.safetensors", {"model": json.dumps({"_target_": OURS, "widths": WIDTHS}), "sha256": "0"})
+    torch.save(odd, "forged.pt")
+    for suffix in (".safetensors", ".pt"):
+        _refused(Path(f"forged{suffix}"))
+
+
 @pytest.mark.parametrize("forge", [_pickled, _whole, _in_the_state, _beside_tensors, _old, _polyglot])
 @pytest.mark.parametrize("suffix", [".ckpt", ".pt", ".safetensors"])
 def test_a_pickle_runs_nothing(forge: Callable[[Path], None], suffix: str) -> None:
