@@ -189,7 +189,8 @@ def _read_safetensors(path: Path) -> Weights:
     except Exception as error:  # a damaged header makes safetensors and json raise whatever they stumble over
         raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     _require_sound(path, tensors)
-    if _SHA256 in header and header[_SHA256] != _digest(tensors, header.get(_MODEL)):
+    # A card has the check sum of the whole file.
+    if card is None and _SHA256 in header and header[_SHA256] != _digest(tensors, header.get(_MODEL)):
         raise ValueError(f"{path} is damaged: the check sum of its tensors does not fit")
     return Weights(path, tensors, None if _MODEL not in header else _vetted(path, config), card)
 
