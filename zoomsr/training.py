@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,6 +22,7 @@ from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
+from zoomsr.callbacks.step_limit import StepLimit
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
@@ -80,10 +81,16 @@ def build_module(config: DictConfig) -> ZoomModule:
         loss=instantiate(config.loss),
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.scheduler),
+        max_steps=_max_steps(config),
     )
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
+
+
+def _max_steps(config: DictConfig) -> int | None:
+    steps: int = config.trainer.get("max_steps", -1)
+    return None if steps == -1 else steps
 
 
 def _quieten_lightning() -> None:
@@ -130,6 +137,12 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
 
 def _trainer(config: DictConfig, results: Results) -> Trainer:
     callbacks: list[Callback] = [results, ExactResume()]
+    limits: dict[str, Any] = {"max_steps": -1}  # which the callback keeps, and Lightning's own would keep otherwise
+    if (steps := _max_steps(config)) is not None:
+        callbacks.insert(0, StepLimit(steps))
+        limits["max_epochs"] = -1 if config.trainer.max_epochs is None else config.trainer.max_epochs
+    if config.trainer.get("max_time") is not None:
+        callbacks.insert(0, Timer(config.trainer.max_time))  # the trainer's own would come after all others
     if config.ema is not None:
         callbacks.append(EMA(config.ema))
     callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]
@@ -140,6 +153,7 @@ def _trainer(config: DictConfig, results: Results) -> Trainer:
             logger=loggers,
             plugins=[AtomicCheckpoints()],
             profiler=config.trainer.get("profiler") or _Unprofiled(),
+            **limits,
         )
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"

@@ -56,13 +56,12 @@ class ExactResume(Callback):
         ranks, position, self._loaded = self._loaded["ranks"], self._loaded["loader"], None
         if position and isinstance(trainer.train_dataloader, Timed):
             trainer.train_dataloader.load_state_dict(position)
-        if len(ranks) != trainer.world_size:
+        if len(ranks) == trainer.world_size:
+            _set_random_states(ranks[trainer.global_rank]["random"], trainer.strategy.root_device)
+        elif trainer.is_global_zero:
             say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it goes on, but not bit for bit"})
-            return
-        own = ranks[trainer.global_rank]
-        _set_random_states(own["random"], trainer.strategy.root_device)
         if isinstance(pl_module, ZoomModule):
-            pl_module.resume_epoch(own["epoch"])
+            pl_module.resume_epoch([state["epoch"] for state in ranks[trainer.global_rank :: trainer.world_size]])
 
 
 def _random_states(device: torch.device) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from zoomsr.commandline import LAST_CKPT
+from zoomsr.module import ends_epoch
 
 _RANKS_AGREE_EVERY = 10
 """Steps. With several ranks, to agree costs a message, and a wait for the device."""
@@ -60,8 +61,10 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save within an epoch where it is time."""
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if trainer.is_last_batch or not between_steps:  # the epoch's end is near, or gradients are half summed up
+        if ends_epoch(trainer) or not between_steps:  # the epoch's end is near, or gradients are half summed up
             return
+        if trainer.val_check_batch and (batch_idx + 1) % trainer.val_check_batch == 0:
+            return  # a validation comes first, which a resume from here would leave out
         if trainer.world_size > 1 and trainer.global_step % _RANKS_AGREE_EVERY:
             return
         is_due = self._seconds is not None and time.monotonic() - self._saved_at >= self._seconds
