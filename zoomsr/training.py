@@ -96,6 +96,7 @@ def _max_steps(config: DictConfig) -> int | None:
 def _quieten_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat our summary
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # how trainer.profiler shows its table
     # Lightning 2.6 asks torch 2.13 in a way that torch will drop; theirs to mend.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
     # Our metrics are synchronised when they are computed: every rank logs the same mean.
