@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_map
 
 from zoomsr.callbacks.curves import tensorboard
+from zoomsr.checkpoints import find_places, forget_places
 from zoomsr.data.loader import Timed
 from zoomsr.module import ZoomModule
 from zoomsr.screen import say
@@ -42,9 +43,11 @@ class ExactResume(Callback):
         loader = trainer.train_dataloader
         position = loader.state_dict() if isinstance(loader, Timed) else {}
         checkpoint[_KEY] = {"ranks": ranks, "loader": position, "events": _event_sizes(trainer)}
+        forget_places(trainer, checkpoint)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the curves back to where the checkpoint stands, before anything is added to them."""
+        find_places(trainer, checkpoint)
         self._loaded = checkpoint.get(_KEY)
         if self._loaded is not None and trainer.training and trainer.is_global_zero:
             _cut_back(trainer, self._loaded["events"])
