@@ -63,7 +63,7 @@ def find_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
 
 
 def _keepers(trainer: Trainer) -> list[ModelCheckpoint]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)]
+    return [keeper for keeper in trainer.checkpoint_callbacks if isinstance(keeper, ModelCheckpoint)]
 
 
 def _placed(state: dict[str, Any], folder: Path) -> dict[str, Any]:
