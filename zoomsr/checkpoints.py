@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from zoomsr.commandline import LAST_CKPT, PREVIOUS_CKPT
+from zoomsr.runs import atomic_write
 from zoomsr.screen import say, short
 from zoomsr.weights import is_intact
 
@@ -26,17 +27,18 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """See ``CheckpointIO``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            with partial.open("wb") as file:
+        with atomic_write(path) as file:
+            try:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
+            except RuntimeError as error:
+                # What torch's writer makes of a full disk or Ctrl-C: no more than that a position is unexpected.
+                if isinstance(error.__context__, OSError | KeyboardInterrupt):
+                    raise error.__context__ from None
+                raise
+            file.flush()
+            os.fsync(file.fileno())
             if path.name == LAST_CKPT and path.is_file():
                 path.replace(path.with_name(PREVIOUS_CKPT))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def forget_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +59,14 @@ def train(settings: Mapping[str, Any]) -> None:
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
-        _fit(trainer, module, data, start=start, config=config)
+        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)):
+            _fit(trainer, module, data, start=start, config=config)
     best = _best(trainer).best_model_path
     if best:
         # Not by test(ckpt_path=), where the callback of ema puts back the weights of which the file holds the mean.
         module.load_state_dict(open_plain(Path(best))["state_dict"])
-    trainer.test(module, data, verbose=False)
+    with _interrupts(trainer, Path(config.run_dir)):
+        trainer.test(module, data, verbose=False)
     if trainer.is_global_zero:
         log_hyperparameters(trainer, config)
         say_result(Path(config.run_dir))
@@ -183,6 +187,39 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
         sys.exit(PRUNED if trainer.is_global_zero else 0)
     except torch.OutOfMemoryError as error:
         raise ValueError(_less_memory(config, error)) from None
+    except MisconfigurationException as error:  # a monitor that nothing logs, for instance
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+@contextmanager
+def _interrupts(trainer: Trainer, run_dir: Path) -> Iterator[None]:
+    """Ctrl-C where nothing is saved any more: the second one, or one during the test; Lightning would exit with 1."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        if trainer.is_global_zero:
+            has_checkpoint = newest_intact(run_dir / "checkpoints") is not None
+            resume = f"python -m zoomsr.train ckpt={short(run_dir)} goes on from its last checkpoint"
+            say({"stopped": f"at once; {resume if has_checkpoint else 'nothing was saved yet'}"})
+        sys.exit(128 + signal.SIGINT)
+
+
+@contextmanager
+def _disk_errors(run_dir: Path) -> Iterator[None]:
+    """Say where there is no room, also where TensorBoard's thread is the first to find that out."""
+    hook = threading.excepthook
+    # The thread's own traceback says nothing more: its writer raises the error again for us.
+    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else hook(failed)
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(f"{run_dir} cannot be written to: {error.strerror}") from error
+    finally:
+        threading.excepthook = hook
 
 
 def _less_memory(config: DictConfig, error: BaseException) -> str:

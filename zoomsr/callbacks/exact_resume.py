@@ -46,7 +46,17 @@ class ExactResume(Callback):
         forget_places(trainer, checkpoint)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Cut the curves back to where the checkpoint stands, before anything is added to them."""
+        """Cut the curves back to where the checkpoint stands, before anything is added to them.
+
+        Raises:
+            ValueError: it has more epochs than are wanted.
+        """
+        done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        if 0 <= (trainer.max_epochs or 0) < done:
+            raise ValueError(
+                f"trainer.max_epochs={trainer.max_epochs}, but {trainer.ckpt_path} has {done} epochs already: "
+                "ask for at least as many, or leave out ckpt to start anew"
+            )
         find_places(trainer, checkpoint)
         self._loaded = checkpoint.get(_KEY)
         if self._loaded is not None and trainer.training and trainer.is_global_zero:

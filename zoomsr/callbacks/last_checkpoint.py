@@ -34,7 +34,9 @@ class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on Ctrl-C and SIGTERM, which stop the run.
+    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on signals that stop the run.
+
+    Those are Ctrl-C, SIGTERM and, unless it is ignored, SIGHUP.
 
     It is written between two optimizer steps, so that nothing is lost or done twice. A second signal stops at once.
 
@@ -53,8 +55,9 @@ class LastCheckpoint(Checkpoint):
         """Take over the signals; the trainer puts back what was there when it ends."""
         self._saved_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+                    signal.signal(number, self._note)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
