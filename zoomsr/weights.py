@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import json
 import pickle
+import pkgutil
 import re
 import zipfile
 import zlib
@@ -131,9 +133,8 @@ class Weights:
         Raises:
             ValueError: they differ; the first difference is named.
         """
-        for key in sorted({*config, *(self.config or config)}):
-            theirs, ours = (self.config or config).get(key), config.get(key)
-            if theirs != ours:
+        for key, (theirs, ours) in _side_by_side(config if self.config is None else self.config, config).items():
+            if not _same(theirs, ours):
                 raise ValueError(f"{self.path} holds {self.describe()}, and {key}={ours} was asked for")
 
     def load_into(self, net: nn.Module) -> None:
@@ -233,6 +234,23 @@ def _is_ours(target: str) -> bool:
     except ImportError:
         return False
     return isinstance(found, type) and found.__module__ == module
+
+
+def _side_by_side(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Both values of every argument, by name; its default where one side is of a version that had no such argument."""
+    defaults: dict[str, Any] = {}
+    if isinstance(wanted.get(_TARGET), str) and held.get(_TARGET) == wanted[_TARGET]:
+        # Named by the user, not by the file alone.
+        parameters = inspect.signature(pkgutil.resolve_name(wanted[_TARGET])).parameters
+        defaults = {key: one.default for key, one in parameters.items() if one.default is not one.empty}
+    keys = sorted({*held, *wanted})
+    return {key: (held.get(key, defaults.get(key)), wanted.get(key, defaults.get(key))) for key in keys}
+
+
+def _same(theirs: Any, ours: Any) -> bool:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return all(_same(*pair) for pair in _side_by_side(theirs, ours).values())
+    return [*theirs] == [*ours] if {type(theirs), type(ours)} == {list, tuple} else bool(theirs == ours)
 
 
 def _made(config: Mapping[str, Any]) -> Any:
