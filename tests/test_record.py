@@ -16,6 +16,7 @@ from zoomsr import module
 from zoomsr.callbacks.last_checkpoint import LastCheckpoint
 from zoomsr.metrics import METRICS
 from zoomsr.runs import Run, read_rows, write_rows
+from zoomsr.screen import epoch_table
 
 Train = Callable[..., Run]
 SHORT = ("+trainer.max_steps=8", "trainer.max_epochs=9")  # an epoch has 5 steps
@@ -158,3 +159,15 @@ def test_rows_of_older_versions_are_kept_and_those_that_are_repeated_are_not(
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert rows[:2] == old
     assert rows[2]["step"] == 15
+
+
+def test_the_table_at_the_end_shows_the_best_validation_not_the_end_of_its_epoch() -> None:
+    rows = [
+        {"epoch": 1, "step": 2, "val/psnr_y": 31.0},
+        {"epoch": 1, "step": 5, "val/psnr_y": 29.0},
+        {"epoch": 2, "step": 10, "val/psnr_y": 30.0},
+    ]
+    for best, best_step, shown in ((1, 2, "31.00"), (1, 5, "29.00"), (1, None, "29.00"), (2, 10, "30.00")):
+        table = epoch_table(rows, best=best, best_step=best_step)
+        assert list(table.columns[1].cells) == [str(best), "2"]
+        assert list(table.columns[5].cells) == [shown, "30.00"]

@@ -76,9 +76,10 @@ def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
 def say_result(run_dir: Path) -> None:
     """The tables of a finished run, and where its files are."""
     finished = Run.read(run_dir)
-    best = finished.results["best_epoch"] if finished.results else 0
+    results = finished.results or {}
+    best = results.get("best_epoch", 0)
     if finished.epochs:
-        CONSOLE.print(epoch_table(finished.epochs, best=best))
+        CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
     title = f"Held-out photographs, protocol modern, weights of epoch {best}"
     CONSOLE.print(score_table(title, finished.means()))
     places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
