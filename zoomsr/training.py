@@ -141,13 +141,8 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
 
 
 def _trainer(config: DictConfig, results: Results) -> Trainer:
-    callbacks: list[Callback] = [results, ExactResume()]
-    limits: dict[str, Any] = {"max_steps": -1}  # which the callback keeps, and Lightning's own would keep otherwise
-    if (steps := _max_steps(config)) is not None:
-        callbacks.insert(0, StepLimit(steps))
-        limits["max_epochs"] = -1 if config.trainer.max_epochs is None else config.trainer.max_epochs
-    if config.trainer.get("max_time") is not None:
-        callbacks.insert(0, Timer(config.trainer.max_time))  # the trainer's own would come after all others
+    limits = _limits(config)
+    callbacks: list[Callback] = [*limits, results, ExactResume()]
     if config.ema is not None:
         callbacks.append(EMA(config.ema))
     callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]
@@ -158,12 +153,23 @@ def _trainer(config: DictConfig, results: Results) -> Trainer:
             logger=loggers,
             plugins=[AtomicCheckpoints()],
             profiler=config.trainer.get("profiler") or _Unprofiled(),
-            **limits,
+            max_steps=-1,  # StepLimit's
+            max_epochs=-1 if limits and config.trainer.max_epochs is None else config.trainer.max_epochs,
         )
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
         raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
     return trainer
+
+
+def _limits(config: DictConfig) -> list[Callback]:
+    """What stops a training before its last epoch; the other callbacks, which come later, know it at that step."""
+    steps, time = _max_steps(config), config.trainer.get("max_time")
+    limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
+    try:
+        return limits if time is None else [*limits, Timer(plain(time) if isinstance(time, DictConfig) else str(time))]
+    except MisconfigurationException:
+        raise ValueError(f"trainer.max_time={time} must be DD:HH:MM:SS; 00:00:30:00 is half an hour") from None
 
 
 class _Unprofiled(PassThroughProfiler):
