@@ -66,7 +66,9 @@ class LastCheckpoint(Checkpoint):
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if ends_epoch(trainer) or not between_steps:  # the epoch's end is near, or gradients are half summed up
             return
-        if trainer.val_check_batch and (batch_idx + 1) % trainer.val_check_batch == 0:
+        across_epochs = trainer.check_val_every_n_epoch is None
+        batches, every = 1 + (trainer.fit_loop.total_batch_idx if across_epochs else batch_idx), trainer.val_check_batch
+        if every is not None and every > 1 and batches % every == 0:
             return  # a validation comes first, which a resume from here would leave out
         if trainer.world_size > 1 and trainer.global_step % _RANKS_AGREE_EVERY:
             return
