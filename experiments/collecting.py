@@ -111,7 +111,7 @@ def _trained(seeds: Sequence[Trial]) -> dict[str, Value]:
 
 def _epochs(job: str, seeds: Sequence[Trial]) -> Iterator[dict[str, Value]]:
     """Means over the seeds that have come so far."""
-    histories = [Run.read(trial.folder).epochs for trial in seeds if not trial.is_sweep]
+    histories = [_whole_epochs(Run.read(trial.folder).epochs) for trial in seeds if not trial.is_sweep]
     for number in range(max(map(len, histories), default=0)):
         rows = [history[number] for history in histories if number < len(history)]
         passed = [
@@ -119,5 +119,16 @@ def _epochs(job: str, seeds: Sequence[Trial]) -> Iterator[dict[str, Value]]:
         ]
         row: dict[str, Value] = {"net": job, "epoch": number + 1, "seeds": len(rows)}
         for metric in ("train/mae", "val/mae", "train/psnr_y", "val/psnr_y"):
-            row[metric.replace("/", "_")] = statistics.fmean(one[metric] for one in rows)
+            values = [one[metric] for one in rows if metric in one]
+            row[metric.replace("/", "_")] = statistics.fmean(values) if values else None
         yield {**row, "minutes": statistics.fmean(passed) / 60}
+
+
+def _whole_epochs(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """One row for each, with all its seconds; one that was cut short is left out: each seed's stands at other steps."""
+    found: dict[float, dict[str, float]] = {}
+    for row in rows:
+        passed = found.get(row["epoch"], {}).get("seconds", 0)
+        found[row["epoch"]] = {**row, "seconds": passed + row["seconds"]}
+    length = next((row.get("step", 0) for row in found.values()), 0)  # rows of older versions have no steps
+    return [row for row in found.values() if row.get("step", 0) == row["epoch"] * length]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
+from zoomsr.models.srcnn import SRCNN
 from zoomsr.weights import Weights, is_intact
 
 
@@ -96,3 +99,31 @@ def test_a_truncated_file_is_damaged_and_no_file_is_none(tmp_path: Path) -> None
     (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged"):
         newest_intact(tmp_path)
+
+
+NET = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "channels": 3}
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "difference"),
+    [
+        (NET, {**NET, "widths": [64, 32], "kernels": [9, 5, 5]}, None),  # a yaml has gained these, with their defaults
+        ({**NET, "widths": [64, 32]}, NET, None),
+        (NET, {**NET, "widths": [8, 4]}, "widths=[8, 4]"),
+        ({**NET, "widths": [8, 4]}, NET, "widths=(64, 32)"),
+        ({**NET, "scale": 3}, NET, "scale=2"),
+        (NET, {**NET, "unheard_of": 1}, "unheard_of=1"),
+        ({**NET, "_target_": "zoomsr.models.vdsr.VDSR"}, NET, "_target_=zoomsr.models.srcnn.SRCNN"),
+        ({**NET, "prior": NET}, {**NET, "prior": {**NET, "widths": [64, 32]}}, None),
+        ({**NET, "prior": NET}, {**NET, "prior": {**NET, "widths": [8, 4]}}, "prior="),
+    ],
+)
+def test_an_argument_that_came_later_is_no_difference_where_it_has_its_default(
+    held: dict[str, Any], wanted: dict[str, Any], difference: str | None
+) -> None:
+    weights = Weights(Path("best.ckpt"), SRCNN().state_dict(), held)
+    if difference is None:
+        weights.require(wanted)
+    else:
+        with pytest.raises(ValueError, match=re.escape(f"and {difference}")):
+            weights.require(wanted)

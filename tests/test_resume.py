@@ -157,3 +157,19 @@ def test_ten_kills_leave_no_trace(settings: Settings) -> None:
 @pytest.mark.slow
 def test_ten_kills_of_two_ranks_leave_no_trace(settings: Settings) -> None:
     _compare(settings, trials=10, ranks=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_another_number_of_ranks_late_in_an_epoch_loses_no_score(settings: Settings, before: int, after: int) -> None:
+    trainers = {1: "trainer=cpu", 2: "trainer=ddp_cpu"}
+    small = ["data.patches_per_image=24", "callbacks.last.minutes=0"]  # 30 batches in an epoch on one rank
+    job = _job(settings, "run", trainers[before], *small)
+    assert _kill_after(job, before, saves={1: 25, 2: 1}[before])
+    done = torch.load(job.path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert done["epoch"] == 0
+    _finish(_job(settings, "run", trainers[after], *small), after)
+    first, second = read_rows(job.path / "metrics.csv")
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    assert {"train/mae", "train/loss", "train/psnr_y"} <= first.keys()
+    assert {"train/mae", "val/mae", "val/mae_gap"} <= second.keys()

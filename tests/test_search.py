@@ -10,12 +10,17 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 from conftest import TINY, TINY_NET
+from torch import nn
 
+from zoomsr import schedules
 from zoomsr.callbacks.pruning import Pruned, Pruning
 from zoomsr.jobs import PRUNED, Job
 from zoomsr.launchers.local import Local
 from zoomsr.metrics import METRICS
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.module import ZoomModule
 from zoomsr.search import _dimensions
 
 RATE = 'hparams_search.space=["optimizer.lr=tag(log,interval(1e-4,1e-2))"]'
@@ -150,3 +155,19 @@ def test_a_trial_that_falls_behind_is_pruned(tmp_path: Path) -> None:
     with pytest.raises(Pruned, match="epoch 2"):
         epoch(2, 20.0)
     assert PRUNED not in (0, 1, 2)
+
+
+def test_an_epoch_that_was_not_validated_is_not_reported(tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="zoomsr", storage=f"sqlite:///{tmp_path}/study.db", direction="maximize")
+    number, pruner = study.ask().number, optuna.pruners.NopPruner()
+    callback = Pruning(str(tmp_path), trial=number, monitor="val/psnr_y", pruner=pruner)
+    module = ZoomModule(SRCNN(), loss=nn.L1Loss(), optimizer=torch.optim.Adam, schedule=schedules.cosine)
+    strategy = SimpleNamespace(broadcast=lambda value: value)
+    for epoch, logged in enumerate([set(), {"val/psnr_y"}, set()]):  # Lightning keeps the value of the second
+        module.logged = logged
+        metrics = {"val/psnr_y": 30.0} if epoch else {}
+        trainer: Any = SimpleNamespace(
+            is_global_zero=True, current_epoch=epoch, callback_metrics=metrics, strategy=strategy
+        )
+        callback.on_train_epoch_end(trainer, module)
+    assert study.trials[0].intermediate_values == {1: 30.0}

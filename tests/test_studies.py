@@ -75,3 +75,17 @@ def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., 
     mean = (runs[0].epochs[0]["val/psnr_y"] + runs[1].epochs[0]["val/psnr_y"]) / 2
     assert first["val_psnr_y"] == pytest.approx(mean, abs=1e-3)
     assert second["val_psnr_y"] == pytest.approx(runs[0].epochs[1]["val/psnr_y"], abs=1e-3)
+
+
+def test_an_epoch_that_was_cut_short_is_no_epoch_of_a_study(train: Callable[..., Run], tmp_path: Path) -> None:
+    limits = ("+trainer.max_steps=13", "trainer.max_epochs=9", "+trainer.val_check_interval=0.4")  # 5 steps an epoch
+    run = train(*limits)
+    trials = [Trial("0", 1, (), run.path)]
+    collect(tmp_path, trials, held_out(trials), costs(trials))
+    rows = read_rows(tmp_path / "epochs.csv")
+    assert [row["epoch"] for row in rows] == [1, 2]
+    ends = [row for row in run.epochs if row["step"] in (5, 10)]
+    assert [row["train_psnr_y"] for row in rows] == pytest.approx([row["train/psnr_y"] for row in ends], abs=1e-3)
+    assert not any("val_psnr_y" in row for row in rows)  # 0.4 of an epoch leaves its end out
+    passed = sum(row["seconds"] for row in run.epochs if row["step"] <= 10)
+    assert rows[1]["minutes"] == pytest.approx(passed / 60, rel=1e-3)

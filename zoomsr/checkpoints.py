@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and the newest good one of a run."""
+"""Checkpoints that are whole or not there and do not say where they lie, and the newest good one of a run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from zoomsr.commandline import LAST_CKPT, PREVIOUS_CKPT
+from zoomsr.runs import atomic_write
 from zoomsr.screen import say, short
 from zoomsr.weights import is_intact
 
@@ -24,17 +27,57 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """See ``CheckpointIO``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            with partial.open("wb") as file:
+        with atomic_write(path) as file:
+            try:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
+            except RuntimeError as error:
+                # What torch's writer makes of a full disk or Ctrl-C: no more than that a position is unexpected.
+                if isinstance(error.__context__, OSError | KeyboardInterrupt):
+                    raise error.__context__ from None
+                raise
+            file.flush()
+            os.fsync(file.fileno())
             if path.name == LAST_CKPT and path.is_file():
                 path.replace(path.with_name(PREVIOUS_CKPT))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+
+
+def forget_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+    """Name the best checkpoints within their folder in what is saved, so that the run can be moved."""
+    for keeper in _keepers(trainer):
+        if (state := checkpoint["callbacks"].get(keeper.state_key)) is not None:
+            checkpoint["callbacks"][keeper.state_key] = _placed(state, Path())
+
+
+def find_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+    """Take the best checkpoints for those in the folder of this run, wherever that was when it was saved.
+
+    What is not there is forgotten: the run goes on from another one's checkpoint.
+    """
+    for keeper in _keepers(trainer):
+        state = checkpoint["callbacks"].get(keeper.state_key)
+        if state is None or keeper.dirpath is None:
+            continue
+        state = _placed(state, Path(keeper.dirpath))
+        best = filter(None, [*state["best_k_models"], state["best_model_path"]])
+        if not trainer.strategy.broadcast(all(Path(path).is_file() for path in best)):
+            state |= keeper.state_dict()
+        checkpoint["callbacks"][keeper.state_key] = {**state, "dirpath": keeper.dirpath}
+
+
+def _keepers(trainer: Trainer) -> list[ModelCheckpoint]:
+    return [keeper for keeper in trainer.checkpoint_callbacks if isinstance(keeper, ModelCheckpoint)]
+
+
+def _placed(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """With paths below the folder; older versions kept absolute ones."""
+
+    def place(path: str) -> str:
+        inside = os.path.relpath(path, state["dirpath"]) if Path(path).is_absolute() else path
+        return str(folder / inside) if path else ""
+
+    paths = {key: place(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    models = {place(path): score for path, score in state["best_k_models"].items()}
+    return {**state, **paths, "best_k_models": models, "dirpath": str(folder)}
 
 
 def newest_intact(folder: Path) -> Path | None:

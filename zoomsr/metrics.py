@@ -185,6 +185,8 @@ class ByImage(Metric):
         index, values = self.compute()
         self.reset()
         numbers = index.reshape(-1).tolist()  # torchmetrics squeezes what has one element
+        if not numbers:
+            return {}
         return dict(zip(numbers, values.reshape(len(numbers), -1).tolist(), strict=True))
 
     def state(self) -> dict[str, list[Tensor]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.metrics import MODERN, ByImage, ImageScore, ImageScores, Protocol, mean_score, measure
+from zoomsr.metrics import METRICS, MODERN, ByImage, ImageScore, ImageScores, Protocol, mean_score, measure
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 
@@ -27,7 +27,8 @@ class ZoomModule(LightningModule):
 
     Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``, the losses, the
     learning rate, and ``val/mae_gap``, the held-out MAE minus the training MAE, which grows when a net overfits.
-    After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
+    ``logged`` holds the names that were logged since the last row of the record: Lightning's ``callback_metrics`` keep
+    the values of earlier epochs. After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
 
     Args:
         net: an ``nn.Module`` with the contract of ``zoomsr.models.Net``.
@@ -35,8 +36,9 @@ class ZoomModule(LightningModule):
         optimizer: makes the optimizer from the parameters.
         schedule: makes the scheduler from the optimizer and the total number of steps (see ``zoomsr.schedules``).
         protocol: how val and test are measured; train is measured on its patches the same way.
-        train_metrics_batches: training metrics use about so many batches of an epoch, and at most each tenth, because
-            SSIM costs as much as a small net's step.
+        max_steps: optimizer steps after which the training is stopped; None where the last epoch ends it.
+        train_metrics_batches: training metrics use all batches of an epoch that has no more than this, and about so
+            many of a longer one, because SSIM costs as much as a small net's step.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ZoomModule(LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer, int], LRScheduler],
         protocol: Protocol = MODERN,
+        max_steps: int | None = None,
         train_metrics_batches: int = 32,
     ) -> None:
         super().__init__()
@@ -54,10 +57,13 @@ class ZoomModule(LightningModule):
         self.loss = loss
         self.protocol = protocol
         self.test_scores: dict[str, dict[int, ImageScore]] = {}
+        self.logged: set[str] = set()
+        self._is_closed = False
         self._train_mae: float | None = None
         self._losses: list[Tensor] = []  # of the epoch, each left on the device
         self._optimizer = optimizer
         self._schedule = schedule
+        self._max_steps = math.inf if max_steps is None else max_steps
         self._train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
         self._bicubic = Bicubic(scale)
@@ -75,6 +81,11 @@ class ZoomModule(LightningModule):
         with torch.compiler.set_stance("force_eager"):
             return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
 
+    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        """Lightning's ``log``, which also notes the name in ``logged``."""
+        super().log(name, value, *args, **kwargs)
+        self.logged.add(name)
+
     def on_fit_start(self) -> None:
         """Ranks may hold out different numbers of photographs, so no forward pass may wait for another rank's."""
         wrapped = self.trainer.strategy.model
@@ -87,26 +98,54 @@ class ZoomModule(LightningModule):
             for buffer in self.net.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
+    def on_train_epoch_start(self) -> None:
+        """Nothing is known of this epoch yet."""
+        self._is_closed, self._train_mae, self._losses = False, None, []
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         sr = self(batch["lr"])
         loss: Tensor = self.loss(sr, batch["hr"])
         self._losses.append(loss.detach())
-        if batch_idx % max(10, self.trainer.num_training_batches // self._train_metrics_batches) == 0:
+        if batch_idx % max(1, self._epoch_batches(batch_idx) // self._train_metrics_batches) == 0:
             rows = measure(sr.detach(), batch["hr"], protocol=self.protocol, border=scale_of(self.net))
             self._train_metric.update(batch["index"], rows)
         return loss
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
-        if self.trainer.is_last_batch:
-            scores = [ImageScore(*row) for row in self._train_metric.rows().values()]
-            # The guard may leave out a batch whose loss is no number; the epoch's means do.
-            self._train_mae = self._log_means("train", [one for one in scores if math.isfinite(one.mae)] or scores).mae
-            losses = torch.stack(self._losses)
-            self.log("train/loss", losses[losses.isfinite()].mean(), logger=False, sync_dist=True)
-            self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
-            self._losses = []
+        trainer = self.trainer
+        if not ends_epoch(trainer):
+            return
+        self.close_epoch()
+        # The last weights are validated too, so that the best checkpoint can be of them.
+        if trainer.should_stop:
+            trainer.check_val_every_n_epoch = 1  # stopped by steps or by time, in an epoch that may be left out
+        elif trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.val_check_batch = 1  # val_check_interval may not divide the epoch
+
+    def close_epoch(self) -> None:
+        """Log the training means of the epoch, once. What no patch or step of it was measured for is left out."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        scores = self._train_scores()
+        # The guard may leave out a batch whose loss is no number; the epoch's means do.
+        if scores := [one for one in scores if math.isfinite(one.mae)] or scores:
+            self._train_mae = self._log_means("train", scores).mae
+        losses = torch.stack(self._losses) if self._losses else torch.empty(0, device=self.device)
+        losses = losses[losses.isfinite()]
+        # Sums over ranks, because a rank may have no batch where a resume changed the number of ranks.
+        total = torch.stack([losses.sum(), losses.new_tensor(float(len(losses)))])
+        loss, count = self.trainer.strategy.reduce(total, reduce_op="sum").tolist()
+        if count:
+            self.log("train/loss", loss / count, logger=False, sync_dist=False)
+        self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
+        self._losses = []
+
+    def on_train_epoch_end(self) -> None:
+        """After the callbacks, which have recorded the epoch."""
+        self.logged.clear()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure held-out patches."""
@@ -123,6 +162,11 @@ class ZoomModule(LightningModule):
         if self._train_mae is not None and not self.trainer.sanity_checking:
             self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
 
+    def on_validation_end(self) -> None:
+        """After the callbacks, which have recorded a validation within an epoch; at its end they do so later."""
+        if self.trainer.sanity_checking or not ends_epoch(self.trainer):
+            self.logged = {name for name in self.logged if not name.startswith("val/")}
+
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Measure whole held-out photographs, enlarged by the net and by bicubic; sr, for callbacks."""
         sr: Tensor = self(batch["lr"])
@@ -138,7 +182,7 @@ class ZoomModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
         optimizer = self._optimizer(self.net.parameters())
-        steps = self.trainer.estimated_stepping_batches
+        steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
         if math.isinf(steps):
             raise ValueError("a schedule needs an end: set trainer.max_epochs or trainer.max_steps")
         schedule = self._schedule(optimizer, int(steps))
@@ -149,10 +193,28 @@ class ZoomModule(LightningModule):
         losses = torch.stack(self._losses) if self._losses else torch.empty(0)
         return {"losses": losses, "scores": self._train_metric.state()}
 
-    def resume_epoch(self, state: dict[str, Any]) -> None:
-        """Put back what ``epoch_so_far`` gave."""
-        self._losses = list(state["losses"].to(self.device))
-        self._train_metric.resume(state["scores"])
+    def resume_epoch(self, states: list[dict[str, Any]]) -> None:
+        """Put back what ``epoch_so_far`` gave: to this rank, or to several where there are fewer ranks now."""
+        self._losses = [loss for state in states for loss in state["losses"].to(self.device)]
+        parts = [state["scores"] for state in states]
+        self._train_metric.resume(
+            {key: [value for part in parts for value in part[key]] for key in ("index", "values")}
+        )
+
+    def _epoch_batches(self, batch_idx: int) -> int:
+        """Batches of this epoch, which ``max_steps`` may cut short."""
+        accumulated = self.trainer.accumulate_grad_batches
+        until_limit = batch_idx - batch_idx % accumulated + (self._max_steps - self.trainer.global_step) * accumulated
+        return int(min(self.trainer.num_training_batches, until_limit))
+
+    def _train_scores(self) -> list[ImageScore]:
+        """Of the patches that were measured in this epoch, on all ranks."""
+        if self.trainer.world_size > 1:  # all of them gather, also one without a patch
+            empty = torch.empty(0, len(METRICS), dtype=torch.float64, device=self.device)
+            self._train_metric.update(torch.empty(0, dtype=torch.int64, device=self.device), empty)
+        elif not self._train_metric.index:
+            return []
+        return [ImageScore(*row) for row in self._train_metric.rows().values()]
 
     def _log_means(self, split: Split, scores: list[ImageScore]) -> ImageScore:
         mean = mean_score(scores)
@@ -164,6 +226,13 @@ class ZoomModule(LightningModule):
         # synchronised, because every rank holds the same means already.
         self.log_dict({f"{split}/{name}": value for name, value in means.items()}, logger=False, sync_dist=False)
         return mean
+
+
+def ends_epoch(trainer: Trainer) -> bool:
+    """Whether this batch is the epoch's last: of its data, or because the training is being stopped."""
+    met_epochs = trainer.current_epoch >= (trainer.min_epochs or 0)
+    is_stopping = trainer.should_stop and met_epochs and trainer.global_step >= (trainer.min_steps or 0)
+    return trainer.is_last_batch or is_stopping
 
 
 def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -26,7 +28,8 @@ class Run:
     Attributes:
         path: the directory.
         overrides: what its command line set: ``model=vdsr``.
-        epochs: a row of ``metrics.csv`` for each epoch; empty cells are left out.
+        epochs: the rows of ``metrics.csv``, one for each epoch, and one for each validation within an epoch, with the
+            epoch's number and a ``step`` of its own; empty cells are left out.
         results: ``metrics.json``, or None while the run is unfinished.
     """
 
@@ -101,13 +104,12 @@ def read_rows(path: Path) -> list[dict[str, float]]:
 def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     """Write rows with the columns of all of them, whole or not at all."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        # Epochs are whole numbers, also when they come back from a file.
-        writer.writerows({**row, "epoch": int(row["epoch"])} if "epoch" in row else row for row in rows)
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    # Epochs and steps are whole numbers, also when they come back from a file.
+    writer.writerows({**row, **{key: int(row[key]) for key in ("epoch", "step") if key in row}} for row in rows)
+    write_text(path, text.getvalue())
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -117,6 +119,24 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
-    partial = path.with_suffix(".part")
-    partial.write_text(text)
-    partial.replace(path)
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A file under another name, which takes its own once all of it is written.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; the one that was there stays as it was.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path} cannot be written: {reason}; what was there before is unchanged") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -79,18 +79,20 @@ def comparison_table(title: str, names: Sequence[str], columns: Sequence[Describ
     return table
 
 
-def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int) -> Table:
+def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int, best_step: int | None = None) -> Table:
     """The best and the last epoch of a training side by side: a gap that grows is overfitting.
 
     Args:
         rows: of metrics.csv.
         best: the epoch whose weights were kept, counted from 1.
+        best_step: after which they were kept; None for the epoch's end.
     """
     title = "MAE on training patches and held-out photographs"
     table = Table("", "epoch", "training", "held out", "gap", "PSNR Y (dB)", title=title, title_justify="left")
     by_epoch = {int(row["epoch"]): row for row in rows}
-    for label, epoch in (("best", best), ("last", max(by_epoch))):
-        row = by_epoch.get(epoch, {})
+    last = max(by_epoch)
+    within = {row.get("step"): row for row in rows}.get(best_step) if best_step is not None else None
+    for label, epoch, row in (("best", best, within or by_epoch.get(best, {})), ("last", last, by_epoch[last])):
         columns = (("train/mae", ".4f"), ("val/mae", ".4f"), ("val/mae_gap", "+.4f"), ("val/psnr_y", ".2f"))
         table.add_row(label, str(epoch), *(f"{row[name]:{form}}" if name in row else "" for name, form in columns))
     return table

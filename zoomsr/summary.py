@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 
 from zoomsr.callbacks.pictures import COMPARISON
+from zoomsr.callbacks.results import trained_epochs
 from zoomsr.config import plain
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.module import ZoomModule, scale_of
@@ -54,25 +56,30 @@ def _batch(config: DictConfig, trainer: Trainer) -> str:
 
 
 def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
-    """One row in TensorBoard's hyper-parameters tab: every setting that a table could be sorted by, and the result."""
+    """Every setting that a table could be sorted by, and the result; in TensorBoard's hyper-parameters tab one row."""
     settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
-    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trainer.current_epoch}
+    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trained_epochs(trainer)}
     scalars = {
         key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))
     }
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     for logger in trainer.loggers:
-        logger.log_hyperparams(scalars, metrics)
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(scalars, metrics)  # no other logger takes both
+        else:
+            logger.log_hyperparams(scalars)
+            logger.log_metrics(metrics, trained_epochs(trainer))
         logger.finalize("success")  # the trainer has finalized it before these were written
 
 
 def say_result(run_dir: Path) -> None:
     """The tables of a finished run, and where its files are."""
     finished = Run.read(run_dir)
-    best = finished.results["best_epoch"] if finished.results else 0
+    results = finished.results or {}
+    best = results.get("best_epoch", 0)
     if finished.epochs:
-        CONSOLE.print(epoch_table(finished.epochs, best=best))
+        CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
     title = f"Held-out photographs, protocol modern, weights of epoch {best}"
     CONSOLE.print(score_table(title, finished.means()))
     places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}

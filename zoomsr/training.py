@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,6 +24,7 @@ from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
+from zoomsr.callbacks.step_limit import StepLimit
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
@@ -56,12 +59,14 @@ def train(settings: Mapping[str, Any]) -> None:
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
-        _fit(trainer, module, data, start=start, config=config)
+        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)):
+            _fit(trainer, module, data, start=start, config=config)
     best = _best(trainer).best_model_path
     if best:
         # Not by test(ckpt_path=), where the callback of ema puts back the weights of which the file holds the mean.
         module.load_state_dict(open_plain(Path(best))["state_dict"])
-    trainer.test(module, data, verbose=False)
+    with _interrupts(trainer, Path(config.run_dir)):
+        trainer.test(module, data, verbose=False)
     if trainer.is_global_zero:
         log_hyperparameters(trainer, config)
         say_result(Path(config.run_dir))
@@ -80,15 +85,22 @@ def build_module(config: DictConfig) -> ZoomModule:
         loss=instantiate(config.loss),
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.scheduler),
+        max_steps=_max_steps(config),
     )
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
 
 
+def _max_steps(config: DictConfig) -> int | None:
+    steps: int = config.trainer.get("max_steps", -1)
+    return None if steps == -1 else steps
+
+
 def _quieten_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat our summary
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # how trainer.profiler shows its table
     # Lightning 2.6 asks torch 2.13 in a way that torch will drop; theirs to mend.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
     # Our metrics are synchronised when they are computed: every rank logs the same mean.
@@ -129,7 +141,8 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
 
 
 def _trainer(config: DictConfig, results: Results) -> Trainer:
-    callbacks: list[Callback] = [results, ExactResume()]
+    limits = _limits(config)
+    callbacks: list[Callback] = [*limits, results, ExactResume()]
     if config.ema is not None:
         callbacks.append(EMA(config.ema))
     callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]
@@ -140,11 +153,23 @@ def _trainer(config: DictConfig, results: Results) -> Trainer:
             logger=loggers,
             plugins=[AtomicCheckpoints()],
             profiler=config.trainer.get("profiler") or _Unprofiled(),
+            max_steps=-1,  # StepLimit's
+            max_epochs=-1 if limits and config.trainer.max_epochs is None else config.trainer.max_epochs,
         )
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
         raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
     return trainer
+
+
+def _limits(config: DictConfig) -> list[Callback]:
+    """What stops a training before its last epoch; the other callbacks, which come later, know it at that step."""
+    steps, time = _max_steps(config), config.trainer.get("max_time")
+    limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
+    try:
+        return limits if time is None else [*limits, Timer(plain(time) if isinstance(time, DictConfig) else str(time))]
+    except MisconfigurationException:
+        raise ValueError(f"trainer.max_time={time} must be DD:HH:MM:SS; 00:00:30:00 is half an hour") from None
 
 
 class _Unprofiled(PassThroughProfiler):
@@ -168,6 +193,39 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
         sys.exit(PRUNED if trainer.is_global_zero else 0)
     except torch.OutOfMemoryError as error:
         raise ValueError(_less_memory(config, error)) from None
+    except MisconfigurationException as error:  # a monitor that nothing logs, for instance
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+@contextmanager
+def _interrupts(trainer: Trainer, run_dir: Path) -> Iterator[None]:
+    """Ctrl-C where nothing is saved any more: the second one, or one during the test; Lightning would exit with 1."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        if trainer.is_global_zero:
+            has_checkpoint = newest_intact(run_dir / "checkpoints") is not None
+            resume = f"python -m zoomsr.train ckpt={short(run_dir)} goes on from its last checkpoint"
+            say({"stopped": f"at once; {resume if has_checkpoint else 'nothing was saved yet'}"})
+        sys.exit(128 + signal.SIGINT)
+
+
+@contextmanager
+def _disk_errors(run_dir: Path) -> Iterator[None]:
+    """Say where there is no room, also where TensorBoard's thread is the first to find that out."""
+    hook = threading.excepthook
+    # The thread's own traceback says nothing more: its writer raises the error again for us.
+    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else hook(failed)
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(f"{run_dir} cannot be written to: {error.strerror}") from error
+    finally:
+        threading.excepthook = hook
 
 
 def _less_memory(config: DictConfig, error: BaseException) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import inspect
 import json
 import os
 import pickle
+import pkgutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,9 +148,8 @@ class Weights:
         Raises:
             ValueError: they differ; the first difference is named.
         """
-        for key in sorted({*config, *(self.config or config)}):
-            theirs, ours = (self.config or config).get(key), config.get(key)
-            if theirs != ours:
+        for key, (theirs, ours) in _side_by_side(config if self.config is None else self.config, config).items():
+            if not _same(theirs, ours):
                 raise ValueError(f"{self.path} holds {self.describe()}, and {key}={ours} was asked for")
 
     def load_into(self, net: nn.Module) -> None:
@@ -272,6 +273,23 @@ def _vetted(path: Path, config: Any) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get(TARGET), str):
         raise ValueError(f"{path} is damaged: it does not say how its net was made")
     return config
+
+
+def _side_by_side(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Both values of every argument, by name; its default where one side is of a version that had no such argument."""
+    defaults: dict[str, Any] = {}
+    if isinstance(wanted.get(TARGET), str) and held.get(TARGET) == wanted[TARGET]:
+        # Named by the user, not by the file alone.
+        parameters = inspect.signature(pkgutil.resolve_name(wanted[TARGET])).parameters
+        defaults = {key: one.default for key, one in parameters.items() if one.default is not one.empty}
+    keys = sorted({*held, *wanted})
+    return {key: (held.get(key, defaults.get(key)), wanted.get(key, defaults.get(key))) for key in keys}
+
+
+def _same(theirs: Any, ours: Any) -> bool:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return all(_same(*pair) for pair in _side_by_side(theirs, ours).values())
+    return [*theirs] == [*ours] if {type(theirs), type(ours)} == {list, tuple} else bool(theirs == ours)
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,8 @@
-"""Curves in TensorBoard whose axis is the epoch, training and held-out in one chart."""
+"""Curves whose axis is the epoch, for every logger; in TensorBoard training and held-out in one chart."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -9,9 +10,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import scalar
 
-from zoomsr.callbacks.results import epoch_metrics
+from zoomsr.callbacks.results import epoch_metrics, validation_metrics
 from zoomsr.frequency import N_BANDS
 from zoomsr.metrics import METRICS
+from zoomsr.module import ends_epoch
 
 _CHARTS = {
     "MAE": "mae",
@@ -66,18 +68,33 @@ class Curves(Callback):
         """Write the loss and the learning rate of every n-th step, before a checkpoint could be saved without them."""
         step, accumulated = trainer.global_step, trainer.accumulate_grad_batches
         has_stepped = (batch_idx + 1) % accumulated == 0 or trainer.is_last_batch
-        if has_stepped and step % self._every_n_steps == 0 and outputs is not None:
+        if has_stepped and step % self._every_n_steps == 0 and outputs is not None and trainer.is_global_zero:
             loss = float(outputs["loss"]) * accumulated  # the trainer has divided it
             learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
             for logger in trainer.loggers:
                 logger.log_metrics({"train/loss": loss, "optim/learning_rate": learning_rate}, step)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the points of a validation after which the epoch goes on."""
+        if not trainer.sanity_checking and not ends_epoch(trainer):
+            log_by_epoch(trainer, validation_metrics(trainer, pl_module), trainer.current_epoch + 1)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's points."""
-        if (writer := tensorboard(trainer)) is not None:
-            for name, value in epoch_metrics(trainer).items():
-                if name not in ("train/loss", "optim/learning_rate"):  # these are logged per step
-                    _add_described(writer, name, value, trainer.current_epoch + 1)
+        metrics = epoch_metrics(trainer, pl_module)
+        by_step = ("train/loss", "optim/learning_rate")
+        points = {name: value for name, value in metrics.items() if name not in by_step}
+        log_by_epoch(trainer, points, trainer.current_epoch + 1)
+
+
+def log_by_epoch(trainer: Trainer, metrics: Mapping[str, float], epoch: int) -> None:
+    """Give the same points to every logger, at step = epoch; TensorBoard's come with their meaning."""
+    for logger in trainer.loggers if trainer.is_global_zero and metrics else ():
+        if isinstance(logger, TensorBoardLogger):
+            for name, value in metrics.items():
+                _add_described(logger.experiment, name, value, epoch)
+        else:
+            logger.log_metrics(dict(metrics), epoch)
 
 
 def _add_described(writer: SummaryWriter, tag: str, value: float, epoch: int) -> None:
@@ -89,7 +106,7 @@ def _add_described(writer: SummaryWriter, tag: str, value: float, epoch: int) ->
 
 def describe(tag: str) -> str:
     """What ``val/psnr_y`` and its like mean."""
-    split, name = tag.split("/")
+    split, _, name = tag.partition("/")
     if name.startswith("error_band_"):
         number = int(name.removeprefix("error_band_")) - 1
         low, high = number / (2 * N_BANDS), (number + 1) / (2 * N_BANDS)

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_map
 
 from zoomsr.callbacks.curves import tensorboard
+from zoomsr.checkpoints import find_places, forget_places
 from zoomsr.data.loader import Timed
 from zoomsr.module import ZoomModule
 from zoomsr.screen import say
@@ -42,9 +43,21 @@ class ExactResume(Callback):
         loader = trainer.train_dataloader
         position = loader.state_dict() if isinstance(loader, Timed) else {}
         checkpoint[_KEY] = {"ranks": ranks, "loader": position, "events": _event_sizes(trainer)}
+        forget_places(trainer, checkpoint)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Cut the curves back to where the checkpoint stands, before anything is added to them."""
+        """Cut the curves back to where the checkpoint stands, before anything is added to them.
+
+        Raises:
+            ValueError: it has more epochs than are wanted.
+        """
+        done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        if 0 <= (trainer.max_epochs or 0) < done:
+            raise ValueError(
+                f"trainer.max_epochs={trainer.max_epochs}, but {trainer.ckpt_path} has {done} epochs already: "
+                "ask for at least as many, or leave out ckpt to start anew"
+            )
+        find_places(trainer, checkpoint)
         self._loaded = checkpoint.get(_KEY)
         if self._loaded is not None and trainer.training and trainer.is_global_zero:
             _cut_back(trainer, self._loaded["events"])
@@ -56,13 +69,12 @@ class ExactResume(Callback):
         ranks, position, self._loaded = self._loaded["ranks"], self._loaded["loader"], None
         if position and isinstance(trainer.train_dataloader, Timed):
             trainer.train_dataloader.load_state_dict(position)
-        if len(ranks) != trainer.world_size:
+        if len(ranks) == trainer.world_size:
+            _set_random_states(ranks[trainer.global_rank]["random"], trainer.strategy.root_device)
+        elif trainer.is_global_zero:
             say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it goes on, but not bit for bit"})
-            return
-        own = ranks[trainer.global_rank]
-        _set_random_states(own["random"], trainer.strategy.root_device)
         if isinstance(pl_module, ZoomModule):
-            pl_module.resume_epoch(own["epoch"])
+            pl_module.resume_epoch([state["epoch"] for state in ranks[trainer.global_rank :: trainer.world_size]])
 
 
 def _random_states(device: torch.device) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from zoomsr.data.datamodule import Batch, PairsDataModule
 from zoomsr.diagnosis import diagnose, first_wrong
-from zoomsr.module import ZoomModule
+from zoomsr.module import ZoomModule, ends_epoch
 from zoomsr.screen import say, short
 from zoomsr.weights import write_tensors
 
@@ -89,7 +89,7 @@ class Guard(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """After the epoch's last step: judge it, and log what was left out so far."""
-        if trainer.is_last_batch:
+        if ends_epoch(trainer):
             self._judge_earlier(trainer, pl_module)
             if self._skips:
                 pl_module.log("train/skipped", float(self._skipped), logger=False, sync_dist=False)

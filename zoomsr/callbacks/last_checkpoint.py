@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from zoomsr.commandline import LAST_CKPT
+from zoomsr.module import ends_epoch
 
 _RANKS_AGREE_EVERY = 10
 """Steps. With several ranks, to agree costs a message, and a wait for the device."""
@@ -33,7 +34,9 @@ class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on Ctrl-C and SIGTERM, which stop the run.
+    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on signals that stop the run.
+
+    Those are Ctrl-C, SIGTERM and, unless it is ignored, SIGHUP.
 
     It is written between two optimizer steps, so that nothing is lost or done twice. A second signal stops at once.
 
@@ -52,16 +55,21 @@ class LastCheckpoint(Checkpoint):
         """Take over the signals; the trainer puts back what was there when it ends."""
         self._saved_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+                    signal.signal(number, self._note)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save within an epoch where it is time."""
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if trainer.is_last_batch or not between_steps:  # the epoch's end is near, or gradients are half summed up
+        if ends_epoch(trainer) or not between_steps:  # the epoch's end is near, or gradients are half summed up
             return
+        across_epochs = trainer.check_val_every_n_epoch is None
+        batches, every = 1 + (trainer.fit_loop.total_batch_idx if across_epochs else batch_idx), trainer.val_check_batch
+        if every is not None and every > 1 and batches % every == 0:
+            return  # a validation comes first, which a resume from here would leave out
         if trainer.world_size > 1 and trainer.global_step % _RANKS_AGREE_EVERY:
             return
         is_due = self._seconds is not None and time.monotonic() - self._saved_at >= self._seconds

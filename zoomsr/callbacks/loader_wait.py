@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.loader import Timed
+from zoomsr.module import ends_epoch
 from zoomsr.screen import say
 
 LOADER_WAIT = "data/wait"
@@ -40,7 +41,7 @@ class LoaderWait(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Before validation, which is no part of it."""
-        if not trainer.is_last_batch:
+        if not ends_epoch(trainer):
             return
         share = (_waited(trainer) - self._waited) / (time.perf_counter() - self._start)
         pl_module.log(LOADER_WAIT, share, logger=False, sync_dist=True)

@@ -29,7 +29,7 @@ class EpochLines(ProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's line."""
         if trainer.is_global_zero:
-            metrics = epoch_metrics(trainer)
+            metrics = epoch_metrics(trainer, pl_module)
             shown = [
                 f"{name} {metrics[name]:{form}}"
                 for name, form in (("train/mae", ".4f"), ("val/mae", ".4f"), ("val/psnr_y", ".2f"))

@@ -7,6 +7,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from zoomsr.module import ZoomModule
+
 STUDY = "zoomsr"
 
 
@@ -37,11 +39,13 @@ class Pruning(Callback):
         self._trial: Any = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report, ask, and stop on all ranks alike.
+        """Report, ask, and stop on all ranks alike; an epoch that was not validated says nothing.
 
         Raises:
             Pruned: the pruner says so.
         """
+        if isinstance(pl_module, ZoomModule) and self._monitor not in pl_module.logged:
+            return
         gives_up = False
         if trainer.is_global_zero:
             trial = self._own_trial()

@@ -1,7 +1,11 @@
-"""The record of a run: metrics.csv, a row per epoch, and metrics.json, the final scores with what they rest on."""
+"""The record of a run: metrics.csv, a row per epoch, and metrics.json, the final scores with what they rest on.
+
+A validation within an epoch has a row of its own, of that epoch and with the number of steps taken by then.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,14 +17,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from zoomsr.costs import costs_of
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.metrics import ImageScore, mean_score
-from zoomsr.module import ZoomModule
+from zoomsr.module import ZoomModule, ends_epoch
 from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows, versions, write_json, write_rows
 
 _SECONDS = "zoomsr_seconds"
 
 
 class Results(Callback):
-    """Writes ``metrics.csv`` after every epoch and ``metrics.json`` after the test.
+    """Writes ``metrics.csv`` after every epoch and validation, and ``metrics.json`` after the test.
 
     Args:
         run_dir: the run's directory.
@@ -35,7 +39,8 @@ class Results(Callback):
         self._ranks: list[str] = []
         self._net_name = net_name
         self._net_config = net_config
-        self._epoch_start = 0.0
+        self._row: dict[str, float] = {}
+        self._row_start = 0.0
         self._seconds = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -52,18 +57,33 @@ class Results(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, also where a resume begins within an epoch."""
-        self._epoch_start = time.perf_counter()
+        self._row_start = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Append a row where the epoch goes on."""
+        if not trainer.sanity_checking and not ends_epoch(trainer):
+            self._append(trainer, validation_metrics(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Append the epoch's row; rows of epochs that a resume repeats are replaced."""
-        epoch, metrics = trainer.current_epoch + 1, epoch_metrics(trainer)
-        now = time.perf_counter()
-        seconds, self._epoch_start = now - self._epoch_start, now
+        """Append the epoch's row."""
+        if isinstance(pl_module, ZoomModule):
+            pl_module.close_epoch()  # where a callback stopped it after a validation
+        self._append(trainer, epoch_metrics(trainer, pl_module))
+
+    def _append(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        """Rows that a resume repeats are replaced."""
+        epoch, step, now = trainer.current_epoch + 1, trainer.global_step, time.perf_counter()
+        seconds, self._row_start = now - self._row_start, now
         self._seconds += seconds
+        row = {"epoch": epoch, "step": step, **metrics, "seconds": round(seconds, 3)}
+        if (self._row.get("epoch"), self._row.get("step")) == (epoch, step):  # a callback stopped after a validation
+            row = {**self._row, **row, "seconds": round(self._row["seconds"] + seconds, 3)}
+        self._row = row
         if trainer.is_global_zero:
             path = self._run_dir / METRICS_CSV
-            rows = [row for row in read_rows(path) if row["epoch"] < epoch]
-            write_rows(path, [*rows, {"epoch": epoch, **metrics, "seconds": round(seconds, 3)}])
+            # Older versions had no steps.
+            before = [old for old in read_rows(path) if (old["epoch"], old.get("step", math.inf)) < (epoch, step)]
+            write_rows(path, [*before, row])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the scores of the net and of bicubic on every held-out photograph."""
@@ -72,7 +92,7 @@ class Results(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Time so far, so that a resumed run counts on."""
-        checkpoint[_SECONDS] = self._seconds + time.perf_counter() - self._epoch_start
+        checkpoint[_SECONDS] = self._seconds + time.perf_counter() - self._row_start
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Not before the test, which loads the checkpoint of the best epoch."""
@@ -98,8 +118,8 @@ class Results(Callback):
             },
             "degradation": repr(data.degradation),
             "scale": data.degradation.scale,
-            "best_epoch": _tested_epoch(trainer),
-            "epochs": trainer.current_epoch,
+            **_tested(trainer),
+            "epochs": trained_epochs(trainer),
             "ranks": self._ranks,
             "seconds": round(self._seconds, 1),
             "sets": {
@@ -111,19 +131,34 @@ class Results(Callback):
         }
 
 
-def _tested_epoch(trainer: Trainer) -> int:
-    """Of the weights that were tested, counted from 1; 0 where nothing was trained."""
+def _tested(trainer: Trainer) -> dict[str, int]:
+    """Epoch, counted from 1, and step of the weights that were tested; 0 where nothing was trained."""
     path = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    return int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1 if path else 0
+    if not path:  # no epoch was validated: the last weights
+        return {"best_epoch": trained_epochs(trainer), "best_step": trainer.global_step}
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return {"best_epoch": int(checkpoint["epoch"]) + 1, "best_step": int(checkpoint["global_step"])}
 
 
-def epoch_metrics(trainer: Trainer) -> dict[str, float]:
-    """What the module logged in this epoch, in a fixed order: train/, val/, optim/, data/."""
-    order = {"train": 0, "val": 1, "optim": 2, "data": 3}
-    if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1):
-        del order["val"]  # not measured in this epoch: Lightning still holds the last one's
-    values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.split("/")[0] in order}
-    return dict(sorted(values.items(), key=lambda item: order[item[0].split("/")[0]]))
+def trained_epochs(trainer: Trainer) -> int:
+    """Of the whole run; ``current_epoch`` is one less where a resumed run finds that it has ended already."""
+    progress: Any = trainer.fit_loop.epoch_progress.current  # whose type leaves `processed` out
+    return int(progress.processed)
+
+
+def epoch_metrics(trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    """What was logged in this epoch, in a fixed order: train/, val/, optim/, data/."""
+    order = ("train", "val", "optim", "data")
+    # Of callback_metrics only what is new: Lightning keeps what earlier epochs measured.
+    fresh = module.logged if isinstance(module, ZoomModule) else set()
+    values = {name: float(value) for name, value in trainer.callback_metrics.items() if name in fresh}
+    known = [name for name in values if name.split("/")[0] in order]
+    return {name: values[name] for name in sorted(known, key=lambda name: order.index(name.split("/")[0]))}
+
+
+def validation_metrics(trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    """The same of a validation within the epoch, whose training is not summed up yet."""
+    return {name: value for name, value in epoch_metrics(trainer, module).items() if name.startswith("val/")}
 
 
 def _with_mean(scores: dict[int, ImageScore], names: list[str]) -> dict[str, Any]:

@@ -34,10 +34,10 @@ class Course:
 
     @staticmethod
     def read(histories: Sequence[History], column: str) -> Course:
-        """Rows without a finite number in the column are left out; of several rows of an epoch the last counts."""
+        """Rows without a finite number in the column are left out; of several of an epoch the last counts."""
         values: dict[float, list[float]] = {}
         for history in histories:
-            last = {row["epoch"]: row.get(column, math.nan) for row in history}
+            last = {row["epoch"]: row[column] for row in history if column in row}
             for epoch, value in last.items():
                 if math.isfinite(value):
                     values.setdefault(epoch, []).append(value)

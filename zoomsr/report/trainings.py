@@ -24,7 +24,7 @@ def states(rows: Sequence[Row], lacking: Sequence[str]) -> str:
     """The runs that stand in no table and why, then the figures that are missing; empty where there are none."""
     labels = {id(entry): row.label for row in rows for entry in row.entries}
     found = [
-        [labels[id(entry)], short(entry.place), entry.state, entry.reason or "-", str(len(entry.epochs))]
+        [labels[id(entry)], short(entry.place), entry.state, entry.reason or "-", _epochs(entry)]
         for entry in unscored(rows)
     ]
     table = word_table(["net", "run", "state", "reason", "epochs"], found, marked=2) if found else ""
@@ -60,7 +60,12 @@ def environment(rows: Sequence[Row], tables: Sequence[Table], command: str) -> s
 
 def _facts_of(label: str, entry: Entry) -> list[str]:
     seed = "-" if entry.seed is None else str(entry.seed)
-    return [label, short(entry.place), seed, entry.state, str(len(entry.epochs))]
+    return [label, short(entry.place), seed, entry.state, _epochs(entry)]
+
+
+def _epochs(entry: Entry) -> str:
+    """How many; an epoch with several validations has as many rows."""
+    return str(len({row["epoch"] for row in entry.epochs}))
 
 
 def _at(settings: dict[str, Any], key: str) -> str:

@@ -1,0 +1,44 @@
+"""A number of optimizer steps after which a training is stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class StepLimit(Callback):
+    """Stops the training as Lightning's ``Timer`` does: the epoch that is cut short is validated and recorded.
+
+    Instead of ``Trainer(max_steps=)``, with which Lightning leaves that validation out, and counts epochs and draws
+    patches otherwise once a run is resumed from the end of an epoch.
+
+    Args:
+        steps: of the optimizer, over all epochs.
+
+    Raises:
+        ValueError: a negative number.
+    """
+
+    def __init__(self, steps: int) -> None:
+        if steps < 0:
+            raise ValueError(f"trainer.max_steps={steps} must be at least 0, or -1 for no limit")
+        self._steps = steps
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """None at all, perhaps."""
+        self._stop(trainer, 0)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """A resumed run may have taken them already; the trainer itself counts them later than this."""
+        self._stop(trainer, checkpoint["global_step"])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Before the callbacks that ask whether the epoch ends here."""
+        self._stop(trainer, trainer.global_step)
+
+    def _stop(self, trainer: Trainer, taken: int) -> None:
+        if taken >= self._steps:
+            trainer.should_stop = True
