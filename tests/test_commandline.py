@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from zoomsr.commandline import completed
+from zoomsr.trust import sign
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for file in ("last.ckpt", "best.ckpt"):
             (run / "checkpoints" / file).touch()
             os.utime(run / "checkpoints" / file, (1e9 - age, 1e9 - age))
+        sign(run)
     return tmp_path
 
 
@@ -36,7 +38,7 @@ def test_an_ordinary_command_stays_as_it_is() -> None:
 def test_a_run_goes_on_with_its_own_settings_in_its_own_directory(runs: Path, ckpt: str) -> None:
     assert completed([f"ckpt={ckpt.format(runs=runs)}", "trainer.max_epochs=20", "seed=4"]) == [
         *("model=vdsr", "seed=4", "+note=new", "trainer.max_epochs=20"),
-        *("ckpt=last", f"hydra.run.dir={runs}/new"),
+        *("ckpt=last", f"hydra.run.dir='{runs}/new'"),
     ]
 
 
@@ -50,7 +52,7 @@ def test_another_checkpoint_starts_a_run_of_its_own(runs: Path) -> None:
 
 
 def test_last_in_a_named_directory_is_that_directorys_own(runs: Path) -> None:
-    assert completed(["ckpt=last", f"hydra.run.dir={runs}/old"])[-1] == f"hydra.run.dir={runs}/old"
+    assert completed(["ckpt=last", f"hydra.run.dir={runs}/old"])[-1] == f"hydra.run.dir='{runs}/old'"
     fresh = ["ckpt=last", f"hydra.run.dir={runs}/third"]
     assert completed(fresh) == fresh  # a cluster starts the same command for the first time
 
@@ -61,7 +63,9 @@ def test_a_sweep_goes_on_with_the_command_it_was_started_with(tmp_path: Path) ->
         "hydra": ["hydra.mode=MULTIRUN", "hydra.sweep.dir=x", "hydra.job.name=y"],
     }
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": overrides}}))
-    expected = ["-m", "model=vdsr,unet", "seed=1", "hydra.job.name=y", f"hydra.sweep.dir={tmp_path}"]
+    sign(tmp_path)
+    place = [f"hydra.sweep.dir='{tmp_path}'", "hydra.callbacks.directory.resumes=true"]
+    expected = ["-m", "model=vdsr,unet", "seed=1", "hydra.job.name=y", *place]
     assert completed([f"sweep_resume={tmp_path}"]) == expected
     with pytest.raises(ValueError, match="leave out seed=2"):
         completed([f"sweep_resume={tmp_path}", "seed=2"])

@@ -86,9 +86,10 @@ def test_a_trial_that_was_cut_off_is_run_again_first(
     search(RATE, "hparams_search.n_trials=1")
     study = optuna.load_study(study_name="zoomsr", storage=f"sqlite:///{tmp_path}/search/study.db")
     number = study.ask().number  # and then the power went
-    lost = Job.freeze(carried_out[0].settings() | {"run_dir": str(tmp_path / "search" / f"trial_{number}")})
-    (lost.path / ".hydra").mkdir()
-    (lost.path / ".hydra" / "overrides.yaml").write_text("[]")
+    notes = tmp_path / "search" / f"trial_{number}" / ".hydra"
+    notes.mkdir(parents=True)
+    (notes / "overrides.yaml").write_text("[]")
+    Job.freeze(carried_out[0].settings() | {"run_dir": str(notes.parent)})
     search(RATE, "hparams_search.n_trials=3")
     assert [job.path.name for job in carried_out] == ["trial_0", "trial_1", "trial_2"]
 

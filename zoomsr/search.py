@@ -15,13 +15,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
 from zoomsr.callbacks.pruning import STUDY, storage
-from zoomsr.commandline import LAST
+from zoomsr.commandline import LAST, quoted
 from zoomsr.config import compose_again
 from zoomsr.jobs import Job
 from zoomsr.launchers import Launcher
 from zoomsr.runs import Run, write_text
 from zoomsr.screen import say, short
 from zoomsr.sweep import report
+from zoomsr.trust import require_own
 
 
 class Search:
@@ -63,6 +64,9 @@ class Search:
         say({"search": f"{self._n_trials} trials in {short(self._folder)}, {launcher.room} at once"})
         jobs = {number: self._job(number) for number in _numbers(study, "COMPLETE", "PRUNED", "FAIL")}
         batch = {number: self._job(number) for number in _numbers(study, "RUNNING")}  # cut off: they go on
+        for job in batch.values():
+            if job.exists:
+                require_own(job.path)
         while batch or (count := min(launcher.room, self._lacking(study))):
             batch = batch or dict(self._next(study) for _ in range(count))
             launcher.run(list(batch.values()))
@@ -106,7 +110,7 @@ class Search:
         trial = study.ask()
         job = self._job(trial.number)
         overrides = [f"{dimension.key}={dimension.suggest(trial)}" for dimension in self._space]
-        own = [f"hparams_search.folder='{self._folder}'", f"callbacks.pruning.trial={trial.number}"]
+        own = [f"hparams_search.folder={quoted(str(self._folder))}", f"callbacks.pruning.trial={trial.number}"]
         settings = compose_again([*overrides, *own], run_dir=job.path) | {"ckpt": LAST}
         if len(self._objectives) > 1:  # Optuna does not prune these
             settings["callbacks"]["pruning"] = None

@@ -1,0 +1,169 @@
+"""A run's directory: made by one process, used by one process at a time, replaced only when that was asked for."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from zoomsr.screen import say, short
+from zoomsr.trust import SIGNATURE
+
+_LOCK = ".lock"
+# What a command writes before its work begins, beside files of its log.
+_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURE, _LOCK)
+_STUDY = "study.db"
+# What a directory has from a run, a sweep or a search; .hydra is no sign, because every rank of torchrun writes it.
+_SIGNS = ("settings.yaml", "checkpoints", "metrics.json", "metrics.csv", "multirun.yaml", _STUDY)
+_RESULTS = ("images.csv", "comparison.png", "pictures", "gallery", "gallery.png", "*_step*.pt", "*.log")
+
+_held: dict[Path, int] = {}  # locked directories, with the open files that hold the locks
+
+
+class _Claim(NamedTuple):
+    path: Path
+    before: frozenset[str] | None  # what was in it; None where it was made by this process
+
+
+_claim: _Claim | None = None
+
+
+def make(folder: Path) -> Path:
+    """A new directory of this name, or with ``_2``, ``_3``, ... where it is taken; locked."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        path = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        _take(path, before=None)
+        return path
+    raise AssertionError("there is always a number more")
+
+
+def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool) -> None:
+    """Lock the directory that the user names; it may hold other files.
+
+    Args:
+        folder: need not be there.
+        resumes: a run that it holds.
+        searches: resumes a search that it holds.
+        overwrite: remove a run that it holds.
+
+    Raises:
+        ValueError: it holds a run that is neither resumed nor replaced, or another process works in it.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        before = None
+    except FileExistsError:
+        before = frozenset(path.name for path in folder.iterdir())
+    lock(folder)
+    found = [name for name in _SIGNS if (folder / name).exists() and not (searches and name == _STUDY)]
+    if found and overwrite:
+        _remove_run(folder)
+        before = frozenset(path.name for path in folder.iterdir())
+    elif found and not resumes:
+        named = f"hydra.run.dir='{short(folder)}'"
+        raise ValueError(f"{short(folder)} is a run: ckpt=last {named} resumes it, overwrite=true replaces it")
+    if not found or overwrite:
+        _take(folder, before=before)
+
+
+def discard_unused() -> None:
+    """Take back what a command that failed at once has left: its notes, and the directory if it made that itself."""
+    if _claim is None or not _claim.path.is_dir():
+        return
+    lock(_claim.path)
+    new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
+    if all(path.name in _NOTES or path.suffix == ".log" for path in new):
+        for path in new:
+            _remove(path)
+        if _claim.before is None:
+            _claim.path.rmdir()
+
+
+def lock(folder: Path, *, patience: float = 0) -> None:
+    """Keep other processes out of a directory until ``unlock`` or the end of this one, which may hold it already.
+
+    The kernel gives the lock up with the process, however that ends. On NFS it counts for all machines. A file system
+    without locks is said, and then nothing keeps a second process out.
+
+    Args:
+        folder: of a run or a sweep.
+        patience: seconds to wait for a process that is about to end.
+
+    Raises:
+        ValueError: another process holds it; which one, and on which host.
+    """
+    key = folder.resolve()
+    deadline = time.monotonic() + patience
+    while key not in _held:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            if time.monotonic() >= deadline:
+                raise ValueError(f"{short(folder)} is in use by {holder}: wait for it, or stop it") from None
+            time.sleep(0.2)
+            continue
+        except OSError as error:  # ENOLCK, ENOSYS, ENOTSUP
+            say({"lock": f"{short(folder)}: {error.strerror}; nothing keeps a second process out of it"})
+        if not os.fstat(descriptor).st_nlink:  # a run that failed at once was just taking it back
+            os.close(descriptor)
+            continue
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{socket.gethostname()} pid {os.getpid()}\n".encode())
+        _held[key] = descriptor
+
+
+def unlock(folder: Path) -> None:
+    """Let another process in; nothing where it is not held."""
+    descriptor = _held.pop(folder.resolve(), None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+@contextmanager
+def locks_end() -> Iterator[None]:
+    """Locks that are taken within are given up at the end."""
+    before = set(_held)
+    try:
+        yield
+    finally:
+        for folder in set(_held) - before:
+            unlock(folder)
+
+
+def _take(path: Path, *, before: frozenset[str] | None) -> None:
+    global _claim
+    lock(path)
+    _claim = _Claim(path, before)
+
+
+def _remove_run(folder: Path) -> None:
+    """What a run or a search leaves, by name; other files stay."""
+    say({"replaced": short(folder)})
+    trials = [path for path in folder.glob("trial_*") if (path / "settings.yaml").is_file()]
+    known = {*_SIGNS, *_NOTES, *_RESULTS} - {_LOCK}
+    for path in [*(path for name in known for path in folder.glob(name)), *trials]:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """A link is removed, and not what it points to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
