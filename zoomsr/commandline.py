@@ -20,8 +20,6 @@ _TRUST = "--trust"
 _CONFIG_DIR = ("--config-dir", "-cd")
 _NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--experimental-rerun")
 _DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
-# Of the run that is resumed, these say nothing of how to go on.
-_PLACE = re.compile(r"(ckpt|overwrite|hydra\.run\.dir)=")
 _RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
 
 
@@ -53,15 +51,15 @@ def completed(arguments: Sequence[str]) -> list[str]:
         return [*flags, *overrides]
     _require(run_dir, is_trusted=is_trusted)
     notes = run_dir / ".hydra"
-    old = [text for text in _read(notes / "overrides.yaml") or [] if not _PLACE.match(text)]
-    new = [text for text in overrides if not _PLACE.match(text)]
+    old = [text for text in _read(notes / "overrides.yaml") or [] if not text.startswith(("ckpt=", "overwrite="))]
+    new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
     flags = _with_config_dir(flags, _read(notes / "hydra.yaml") if (notes / "hydra.yaml").is_file() else {})
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
 
 
 def quoted(text: str) -> str:
-    """A text as a value that Hydra reads back, whatever is in it: ``= , ( ) '`` or ``${``."""
-    text = re.sub(r"(\\*)'", r"\1\1\\'", text.replace("${", r"\${"))
+    """A text as a value that Hydra reads back as it is, with ``= , ( ) '`` or a space in it."""
+    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return "'" + re.sub(r"(\\+)\Z", r"\1\1", text) + "'"
 
 
@@ -105,7 +103,7 @@ def _run_dir(ckpt: str) -> Path | None:
 def _newest_run() -> Path:
     root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
     patterns = [f"{depth}/{_CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
-    found = [path for pattern in patterns for path in root.glob(pattern)]
+    found = [path for pattern in patterns for path in root.glob(pattern) if not path.parts[-3].startswith(".")]
     if not found:
         raise ValueError(f"ckpt=last: no run below {root} has a {_CHECKPOINTS}/{LAST_CKPT} to resume from")
     return max(found, key=lambda path: path.stat().st_mtime).parent.parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zoomsr import directories
 from zoomsr.commandline import LAST, is_first_rank, quoted
 from zoomsr.errors import one_line_errors
+from zoomsr.screen import short
 
 _PACKAGE = Path(__file__).resolve().parent
 CONF_DIR = next(
@@ -63,8 +65,11 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
     def job(config: DictConfig) -> float | None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return task(config)  # an error must reach Hydra, which runs the other jobs first
-        with one_line_errors(HydraException, OmegaConfBaseException, on_error=directories.discard_unused):
-            return task(config)
+        try:
+            with one_line_errors(HydraException, OmegaConfBaseException, on_error=directories.discard_unused):
+                return task(config)
+        finally:
+            directories.drop_replaced()
 
     with one_line_errors(HydraException, OmegaConfBaseException):
         try:
@@ -100,7 +105,9 @@ class RunDirectory(Callback):
                 raise ValueError("ckpt=last resumes a run, and overwrite=true replaces it: leave one of them out")
             if is_named:
                 searches = config.get("hparams_search") is not None
-                directories.claim(folder, resumes=resumes, searches=searches, overwrite=overwrite)
+                resume = f"{shlex.join(['ckpt=last', f'hydra.run.dir={short(folder)}'])} resumes it, "
+                advice = f"{resume if 'ckpt_mode' in config else ''}overwrite=true replaces it"
+                directories.claim(folder, resumes=resumes, searches=searches, overwrite=overwrite, advice=advice)
                 task = config.hydra.overrides.task
                 task[:] = [text for text in task if not text.startswith("overwrite=")]  # no setting of the run
             else:
@@ -119,7 +126,9 @@ class RunDirectory(Callback):
                 config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
                 return
             if not self._resumes and (folder / "multirun.yaml").is_file():
-                raise ValueError(f"{folder} holds a sweep already: sweep_resume={quoted(str(folder))} resumes it")
+                raise ValueError(
+                    f"{folder} holds a sweep already: {shlex.quote(f'sweep_resume={short(folder)}')} resumes it"
+                )
             folder.mkdir(parents=True, exist_ok=True)
             directories.lock(folder)
 

@@ -17,6 +17,7 @@ from zoomsr.screen import say, short
 from zoomsr.trust import SIGNATURE
 
 _LOCK = ".lock"
+_REPLACED = ".replaced"
 # What a command writes before its work begins, beside files of its log.
 _NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURE, _LOCK)
 _STUDY = "study.db"
@@ -49,18 +50,21 @@ def make(folder: Path) -> Path:
     raise AssertionError("there is always a number more")
 
 
-def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool) -> None:
+def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advice: str) -> None:
     """Lock the directory that the user names; it may hold other files.
 
     Args:
         folder: need not be there.
         resumes: a run that it holds.
         searches: resumes a search that it holds.
-        overwrite: remove a run that it holds.
+        overwrite: replace a run that it holds; see ``drop_replaced``.
+        advice: what the user may do with a run that it holds.
 
     Raises:
         ValueError: it holds a run that is neither resumed nor replaced, or another process works in it.
     """
+    global _claim
+    _claim = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
@@ -70,26 +74,39 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool) -> No
     lock(folder)
     found = [name for name in _SIGNS if (folder / name).exists() and not (searches and name == _STUDY)]
     if found and overwrite:
-        _remove_run(folder)
+        _set_aside(folder)
         before = frozenset(path.name for path in folder.iterdir())
     elif found and not resumes:
-        named = f"hydra.run.dir='{short(folder)}'"
-        raise ValueError(f"{short(folder)} is a run: ckpt=last {named} resumes it, overwrite=true replaces it")
+        raise ValueError(f"{short(folder)} is a run: {advice}")
     if not found or overwrite:
         _take(folder, before=before)
 
 
 def discard_unused() -> None:
-    """Take back what a command that failed at once has left: its notes, and the directory if it made that itself."""
+    """Take back what a command that failed at once has left: its notes, and the directory if it made that itself.
+
+    A run that it was to replace is put back.
+    """
     if _claim is None or not _claim.path.is_dir():
         return
-    lock(_claim.path)
+    try:
+        lock(_claim.path)
+    except ValueError:
+        return  # another process has resumed it
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
     if all(path.name in _NOTES or path.suffix == ".log" for path in new):
         for path in new:
             _remove(path)
+        for path in (_claim.path / _REPLACED).glob("*"):
+            path.rename(_claim.path / path.name)
         if _claim.before is None:
             _claim.path.rmdir()
+
+
+def drop_replaced() -> None:
+    """Remove the run that this command has replaced; it was kept until there was something in its place."""
+    if _claim is not None:
+        _remove(_claim.path / _REPLACED)
 
 
 def lock(folder: Path, *, patience: float = 0) -> None:
@@ -152,13 +169,15 @@ def _take(path: Path, *, before: frozenset[str] | None) -> None:
     _claim = _Claim(path, before)
 
 
-def _remove_run(folder: Path) -> None:
-    """What a run or a search leaves, by name; other files stay."""
-    say({"replaced": short(folder)})
+def _set_aside(folder: Path) -> None:
+    """Move what a run or a search leaves, by name; other files stay."""
+    aside = folder / _REPLACED
+    _remove(aside)
+    aside.mkdir()
     trials = [path for path in folder.glob("trial_*") if (path / "settings.yaml").is_file()]
     known = {*_SIGNS, *_NOTES, *_RESULTS} - {_LOCK}
     for path in [*(path for name in known for path in folder.glob(name)), *trials]:
-        _remove(path)
+        path.rename(aside / path.name)
 
 
 def _remove(path: Path) -> None:

@@ -6,6 +6,7 @@ is written in the same words.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -76,7 +77,7 @@ class Search:
             if any(job.status()["state"] == "stopped" for job in batch.values()):
                 break
             batch = {}
-        again = f"the same command with hydra.run.dir={short(self._folder)}"
+        again = f"the same command with {shlex.quote(f'hydra.run.dir={short(self._folder)}')}"
         code = report(list(jobs.values()), self._folder, again=again)
         best = study.best_trials if _numbers(study, "COMPLETE") else []
         say({"best": ", ".join(f"trial_{trial.number}" for trial in best) or "none"})
