@@ -18,7 +18,7 @@ LAST_CKPT, PREVIOUS_CKPT = "last.ckpt", "previous.ckpt"
 _MULTIRUN = ("-m", "--multirun")
 _TRUST = "--trust"
 _CONFIG_DIR = ("--config-dir", "-cd")
-_NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--experimental-rerun")
+_NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
 _DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
 _RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
 
@@ -40,8 +40,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
-    if set(_MULTIRUN) & set(flags):
-        return [*flags, *overrides]
+    if set(_MULTIRUN) & set(flags):  # where a comma separates values
+        return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
     overrides = [_readable(text) for text in overrides]
     own_dir = given.get("hydra.run.dir")
     if is_trusted and own_dir is not None:

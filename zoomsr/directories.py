@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import itertools
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import FileLock, Timeout
 
 from zoomsr.screen import say, short
 from zoomsr.trust import SIGNATURE
 
 _LOCK = ".lock"
+_HOLDER = ".locked_by"  # not in the lock file itself, which some versions of filelock empty
 _REPLACED = ".replaced"
 # What a command writes before its work begins, beside files of its log.
-_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURE, _LOCK)
+_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURE, _LOCK, _HOLDER)
 _STUDY = "study.db"
-# What a directory has from a run, a sweep or a search; .hydra is no sign, because every rank of torchrun writes it.
-_SIGNS = ("settings.yaml", "checkpoints", "metrics.json", "metrics.csv", "multirun.yaml", _STUDY)
+_SWEEP = "multirun.yaml"
+# What a directory has from a run or a search; .hydra is no sign, because every rank of torchrun writes it.
+_SIGNS = ("settings.yaml", "checkpoints", "metrics.json", "metrics.csv", _STUDY)
 _RESULTS = ("images.csv", "comparison.png", "pictures", "gallery", "gallery.png", "*_step*.pt", "*.log")
 
-_held: dict[Path, int] = {}  # locked directories, with the open files that hold the locks
+_held: dict[Path, FileLock] = {}
 
 
 class _Claim(NamedTuple):
@@ -72,6 +75,8 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
     except FileExistsError:
         before = frozenset(path.name for path in folder.iterdir())
     lock(folder)
+    if (folder / _SWEEP).exists():
+        raise ValueError(f"{short(folder)} is a sweep: choose another hydra.run.dir")
     found = [name for name in _SIGNS if (folder / name).exists() and not (searches and name == _STUDY)]
     if found and overwrite:
         _set_aside(folder)
@@ -96,11 +101,14 @@ def discard_unused() -> None:
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
     if all(path.name in _NOTES or path.suffix == ".log" for path in new):
         for path in new:
-            _remove(path)
+            if path.name != _LOCK:
+                _remove(path)
         for path in (_claim.path / _REPLACED).glob("*"):
             path.rename(_claim.path / path.name)
         if _claim.before is None:
-            _claim.path.rmdir()
+            with suppress(OSError):  # another process is starting there, or Windows keeps the open file of the lock
+                _remove(_claim.path / _LOCK)
+                _claim.path.rmdir()
 
 
 def drop_replaced() -> None:
@@ -112,8 +120,8 @@ def drop_replaced() -> None:
 def lock(folder: Path, *, patience: float = 0) -> None:
     """Keep other processes out of a directory until ``unlock`` or the end of this one, which may hold it already.
 
-    The kernel gives the lock up with the process, however that ends. On NFS it counts for all machines. A file system
-    without locks is said, and then nothing keeps a second process out.
+    The system gives the lock up with the process, however that ends. On NFS it counts for all machines. Where the file
+    system has no locks, that is said, and then nothing keeps a second process out.
 
     Args:
         folder: of a run or a sweep.
@@ -123,33 +131,28 @@ def lock(folder: Path, *, patience: float = 0) -> None:
         ValueError: another process holds it; which one, and on which host.
     """
     key = folder.resolve()
-    deadline = time.monotonic() + patience
-    while key not in _held:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-            os.close(descriptor)
-            if time.monotonic() >= deadline:
-                raise ValueError(f"{short(folder)} is in use by {holder}: wait for it, or stop it") from None
-            time.sleep(0.2)
-            continue
-        except OSError as error:  # ENOLCK, ENOSYS, ENOTSUP
-            say({"lock": f"{short(folder)}: {error.strerror}; nothing keeps a second process out of it"})
-        if not os.fstat(descriptor).st_nlink:  # a run that failed at once was just taking it back
-            os.close(descriptor)
-            continue
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{socket.gethostname()} pid {os.getpid()}\n".encode())
-        _held[key] = descriptor
+    if key in _held:
+        return
+    file = FileLock(key / _LOCK, thread_local=False)  # a launcher's thread may give it up
+    try:
+        file.acquire(timeout=patience, poll_interval=0.2)
+    except Timeout:
+        holder = key / _HOLDER
+        who = holder.read_text(errors="replace").strip() if holder.is_file() else "another process"
+        raise ValueError(f"{short(folder)} is in use by {who}: wait for it, or stop it") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+            raise
+        say({"lock": f"{short(folder)}: {error.strerror}; nothing keeps a second process out of it"})
+    (key / _HOLDER).write_text(f"{socket.gethostname()} pid {os.getpid()}\n")
+    _held[key] = file
 
 
 def unlock(folder: Path) -> None:
     """Let another process in; nothing where it is not held."""
-    descriptor = _held.pop(folder.resolve(), None)
-    if descriptor is not None:
-        os.close(descriptor)
+    file = _held.pop(folder.resolve(), None)
+    if file is not None:
+        file.release()
 
 
 @contextmanager
@@ -175,7 +178,7 @@ def _set_aside(folder: Path) -> None:
     _remove(aside)
     aside.mkdir()
     trials = [path for path in folder.glob("trial_*") if (path / "settings.yaml").is_file()]
-    known = {*_SIGNS, *_NOTES, *_RESULTS} - {_LOCK}
+    known = {*_SIGNS, *_NOTES, *_RESULTS} - {_LOCK, _HOLDER}
     for path in [*(path for name in known for path in folder.glob(name)), *trials]:
         path.rename(aside / path.name)
 

@@ -31,7 +31,7 @@ def require_own(folder: Path) -> None:
     Raises:
         ValueError: it has no signature of this user, or its settings were changed since.
     """
-    with suppress(OSError, IndexError):  # no key yet, or no signature
+    with suppress(OSError, RuntimeError, IndexError):  # no key yet, no home, or no signature
         said = (folder / SIGNATURE).read_text(errors="replace").split()[-1]
         if hmac.compare_digest(said.encode(), _signature(folder, _key_file().read_bytes()).encode()):
             return
@@ -43,8 +43,8 @@ def require_own(folder: Path) -> None:
 
 def sign(folder: Path) -> None:
     """Note that this user stands for the settings in a directory; without a place for the key nothing is noted."""
-    with suppress(OSError):
-        who = f"{os.environ.get('USER', os.getuid())}@{socket.gethostname()}"
+    with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
+        who = f"{os.environ.get('USER', 'user')}@{socket.gethostname()}"
         write_text(folder / SIGNATURE, f"{who} {_signature(folder, _key())}\n")
 
 
