@@ -145,7 +145,7 @@ def _read(path: Path) -> Any:
 def _readable(override: str) -> str:
     """The override with its directory in quotes, where Hydra could not read it else."""
     key, _, value = override.partition("=")
-    is_plain = "${" in value or value[:1] in ("'", '"') or not re.search(r"[=,()\[\]{}'\"\s]", value)
+    is_plain = "${" in value or value[:1] in ("'", '"') or re.fullmatch(r"[\w./:~-]*", value, re.ASCII)
     return override if key not in _DIRECTORIES or is_plain else f"{key}={quoted(value)}"
 
 
