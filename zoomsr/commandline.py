@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,10 +125,19 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
 
 
 def _require(folder: Path, *, is_trusted: bool) -> None:
-    if not is_trusted:
-        require_own(folder)
-    elif is_first_rank():  # the others read what it signs
-        sign_all(folder)
+    if is_trusted:
+        if is_first_rank():  # the others read what it signs
+            sign_all(folder)
+        return
+    deadline = time.monotonic() + (0 if is_first_rank() else 5)  # the first may just be writing its notes
+    while True:
+        try:
+            require_own(folder)
+            break
+        except ValueError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
