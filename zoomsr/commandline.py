@@ -45,8 +45,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
         return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
     overrides = [_readable(text) for text in overrides]
     own_dir = given.get("hydra.run.dir")
-    if is_trusted and own_dir is not None:
-        sign_all(Path(own_dir))  # a search takes the settings of its trials from there
+    if is_trusted and own_dir is not None and "hparams_search" in given:
+        sign_all(Path(own_dir))  # the settings of its trials
     run_dir = _resumed_run(given)
     if run_dir is None:
         return [*flags, *overrides]

@@ -63,11 +63,15 @@ class Search:
         """Run trials, as many at once as there is room for; the exit code, 0 when none failed."""
         study = self._study()
         say({"search": f"{self._n_trials} trials in {short(self._folder)}, {launcher.room} at once"})
-        jobs = {number: self._job(number) for number in _numbers(study, "COMPLETE", "PRUNED", "FAIL")}
-        batch = {number: self._job(number) for number in _numbers(study, "RUNNING")}  # cut off: they go on
-        for job in batch.values():
-            if job.exists:
-                require_own(job.path)
+        known = {number: self._job(number) for number in range(len(study.trials)) if self._job(number).exists}
+        jobs = {number: known[number] for number in _numbers(study, "COMPLETE", "PRUNED", "FAIL") if number in known}
+        batch: dict[int, Job] = {}
+        for number in _numbers(study, "RUNNING"):  # cut off: they are resumed
+            if number in known:
+                require_own(known[number].path)
+                batch[number] = known[number]
+            else:  # before its settings were written
+                self._tell(study, number, self._job(number))
         while batch or (count := min(launcher.room, self._lacking(study))):
             batch = batch or dict(self._next(study) for _ in range(count))
             launcher.run(list(batch.values()))
