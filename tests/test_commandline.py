@@ -89,6 +89,8 @@ def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_run_that_holds_only_the_checkpoint_before_the_last_is_found(runs: Path) -> None:
     last = runs / "new" / "checkpoints" / "last.ckpt"
     last.rename(last.with_name("previous.ckpt"))
+    (runs / "later" / "checkpoints").mkdir(parents=True)  # of no command: it could not be resumed
+    (runs / "later" / "checkpoints" / "last.ckpt").touch()
     for ckpt in ("last", f"{runs}/new", f"{runs}/new/checkpoints/previous.ckpt"):
         assert completed([f"ckpt={ckpt}"])[-1] == f"hydra.run.dir='{runs}/new'"
 

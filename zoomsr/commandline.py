@@ -85,7 +85,7 @@ def _resumed_run(given: dict[str, str]) -> Path | None:
         return None  # with a directory of its own it starts from there, and anew
     run_dir = _run_dir(ckpt) if own_dir is None else Path(own_dir)
     # Without notes it is another file: a new run starts from where it stood.
-    return run_dir if run_dir is not None and (run_dir / ".hydra" / "overrides.yaml").is_file() else None
+    return run_dir if run_dir is not None and _has_notes(run_dir) else None
 
 
 def _run_dir(ckpt: str) -> Path | None:
@@ -104,10 +104,16 @@ def _run_dir(ckpt: str) -> Path | None:
 def _newest_run() -> Path:
     root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
     patterns = [f"{depth}/{_CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
+    # One that was set aside, to be replaced, is hidden.
     found = [path for pattern in patterns for path in root.glob(pattern) if not path.parts[-3].startswith(".")]
+    found = [path for path in found if _has_notes(path.parent.parent)]
     if not found:
         raise ValueError(f"ckpt=last: no run below {root} has a {_CHECKPOINTS}/{LAST_CKPT} to resume from")
     return max(found, key=lambda path: path.stat().st_mtime).parent.parent
+
+
+def _has_notes(run_dir: Path) -> bool:
+    return (run_dir / ".hydra" / "overrides.yaml").is_file()
 
 
 def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: bool) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import shutil
 import socket
@@ -42,15 +41,16 @@ _claim: _Claim | None = None
 def make(folder: Path) -> Path:
     """A new directory of this name, or with ``_2``, ``_3``, ... where it is taken; locked."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        path = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
+    path, number = folder, 1
+    while True:
         try:
             path.mkdir()
+            break
         except FileExistsError:
-            continue
-        _take(path, before=None)
-        return path
-    raise AssertionError("there is always a number more")
+            number += 1
+            path = folder.with_name(f"{folder.name}_{number}")
+    _take(path, before=None)
+    return path
 
 
 def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advice: str) -> None:
