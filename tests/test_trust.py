@@ -16,7 +16,7 @@ from zoomsr import job
 from zoomsr.commandline import completed
 from zoomsr.jobs import SETTINGS, Job
 from zoomsr.runs import Run
-from zoomsr.trust import require_own, sign
+from zoomsr.trust import HYDRAS, require_own, sign
 
 Command = Callable[..., Path]
 REFUSED = "was not made by you on this machine"
@@ -130,13 +130,23 @@ def test_every_file_of_settings_counts(run: Path, change: str) -> None:
         require_own(run)
 
 
+def test_what_hydra_writes_again_is_signed_without_the_rest(run: Path) -> None:
+    (run / HYDRAS[0]).write_text("[seed=2]")
+    sign(run, HYDRAS)
+    require_own(run)
+    (run / SETTINGS).write_text("seed: 2")
+    sign(run, HYDRAS)
+    with pytest.raises(ValueError, match=REFUSED):
+        require_own(run)
+
+
 def test_a_signature_of_another_user_or_of_another_run_is_none(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (tmp_path / "state" / "key").stat().st_mode & 0o777 == 0o600
     other = tmp_path / "other"
     other.mkdir()
-    (other / SETTINGS).write_text("seed: 1")
+    (other / SETTINGS).write_text("seed: 3")
     shutil.copy(run / ".made_by", other)
     with pytest.raises(ValueError, match=REFUSED):
         require_own(other)

@@ -14,13 +14,13 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from zoomsr.screen import say, short
-from zoomsr.trust import SIGNATURE
+from zoomsr.trust import SIGNATURES
 
 _LOCK = ".lock"
 _HOLDER = ".locked_by"  # not in the lock file itself, which some versions of filelock empty
 _REPLACED = ".replaced"
 # What a command writes before its work begins, beside files of its log.
-_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURE, _LOCK, _HOLDER)
+_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURES, _LOCK, _HOLDER)
 _STUDY = "study.db"
 _SWEEP = "multirun.yaml"
 # What a directory has from a run or a search; .hydra is no sign, because every rank of torchrun writes it.

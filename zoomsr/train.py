@@ -16,7 +16,7 @@ from zoomsr.errors import one_line_errors
 from zoomsr.jobs import STOPPED, Job, differences
 from zoomsr.launchers import train_here
 from zoomsr.screen import say
-from zoomsr.trust import sign
+from zoomsr.trust import HYDRAS, sign
 
 
 def main() -> None:
@@ -82,6 +82,7 @@ class _Sweep:
         job = Job(Path(config.run_dir))
         if not job.is_finished:
             job = Job.freeze(plain(config) | ({} if config.ckpt else {"ckpt": LAST}))
+        sign(job.path, HYDRAS)  # which are written anew
         self._jobs.append(job)
         self._config, self._folder = config, sweep_directory()
 

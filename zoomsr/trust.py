@@ -9,20 +9,20 @@ home share the key: the user and host in the file are for people to read.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import os
 import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from zoomsr.runs import write_text
 
-SIGNATURE = ".made_by"
+SIGNATURES = ".made_by"
 _SETTINGS = "settings.yaml"
-_PROGRAM = (_SETTINGS, "multirun.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml")
+HYDRAS = (".hydra/overrides.yaml", ".hydra/hydra.yaml")
+_PROGRAM = (_SETTINGS, "multirun.yaml", *HYDRAS)
 
 
 def require_own(folder: Path) -> None:
@@ -31,9 +31,9 @@ def require_own(folder: Path) -> None:
     Raises:
         ValueError: it has no signature of this user, or its settings were changed since.
     """
-    with suppress(OSError, RuntimeError, IndexError):  # no key yet, no home, or no signature
-        said = (folder / SIGNATURE).read_text(errors="replace").split()[-1]
-        if hmac.compare_digest(said.encode(), _signature(folder, _key_file().read_bytes()).encode()):
+    with suppress(OSError, RuntimeError):  # no key yet, no home, or no signatures
+        said = (folder / SIGNATURES).read_text(errors="replace").split()
+        if set(_signatures(folder, _key_file().read_bytes()).values()) <= set(said):
             return
     raise ValueError(
         f"{folder} was not made by you on this machine ({socket.gethostname()}), or before runs were signed, or its "
@@ -41,11 +41,15 @@ def require_own(folder: Path) -> None:
     )
 
 
-def sign(folder: Path) -> None:
-    """Note that this user stands for the settings in a directory; without a place for the key nothing is noted."""
+def sign(folder: Path, files: Sequence[str] = _PROGRAM) -> None:
+    """Note that this user stands for these settings in a directory; without a place for the key nothing is noted."""
     with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
+        path = folder / SIGNATURES
+        said = path.read_text(errors="replace").split() if path.is_file() else []
+        found = _signatures(folder, _key()).items()
+        lines = [signature for name, signature in found if name in files or signature in said]
         who = f"{os.environ.get('USER', 'user')}@{socket.gethostname()}"
-        write_text(folder / SIGNATURE, f"{who} {_signature(folder, _key())}\n")
+        write_text(path, "\n".join([who, *lines]) + "\n")
 
 
 def sign_all(folder: Path) -> None:
@@ -54,10 +58,10 @@ def sign_all(folder: Path) -> None:
         sign(path)
 
 
-def _signature(folder: Path, key: bytes) -> str:
-    files = {name: path for name in _PROGRAM if (path := folder / name).is_file()}
-    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    return hmac.new(key, json.dumps(digests, sort_keys=True).encode(), hashlib.sha256).hexdigest()
+def _signatures(folder: Path, key: bytes) -> dict[str, str]:
+    """Of each file that is there; one of another name or with another content has another."""
+    found = {name: (folder / name).read_bytes() for name in _PROGRAM if (folder / name).is_file()}
+    return {name: hmac.new(key, name.encode() + b"\0" + data, "sha256").hexdigest() for name, data in found.items()}
 
 
 def _key_file() -> Path:
