@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from zoomsr.commandline import is_first_rank
 from zoomsr.errors import one_line_errors
 from zoomsr.jobs import OUTPUT, Job
 from zoomsr.launchers import train_here
@@ -56,14 +57,18 @@ def _ended_rank() -> str:
 
 
 def _end_with_launcher(job: Job) -> None:
-    """Stop all ranks of the job when its launcher has ended, even by SIGKILL; what they still say goes into a file."""
+    """Stop this rank when its launcher has ended, even by SIGKILL; what it still says goes into a file.
+
+    Every rank has the same standard input, and stops itself: a second signal would end it before it has saved.
+    """
     while os.read(0, 1):
         pass
     with (job.path / OUTPUT).open("a") as log:  # nobody reads the pipe any more
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        print("error: the command that started this job has ended", file=log)
-    os.killpg(0, signal.SIGTERM)
+        if is_first_rank():
+            print("error: the command that started this job has ended", file=log)
+    os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_SAVES_WITHIN_S)
     os.killpg(0, signal.SIGKILL)
 
