@@ -130,7 +130,8 @@ def carry_out(path: str) -> None:
     code: object = 1
     try:
         with one_line_errors():
-            train_here(job, _settings(job))
+            # The lock of a node that ran it before, and was lost, may outlive it on NFS.
+            train_here(job, _settings(job), patience=120)
         code = 0
     except SystemExit as end:
         code = end.code
