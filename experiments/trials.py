@@ -70,8 +70,8 @@ class Trial:
         if self.is_sweep:
             begun = (self.folder / "multirun.yaml").is_file()
             return [f"sweep_resume={self.folder}"] if begun else [*self.overrides, f"hydra.sweep.dir={self.folder}"]
-        begun = (self.folder / "checkpoints" / "last.ckpt").is_file()
-        return [*self.overrides, f"hydra.run.dir={self.folder}", *([f"ckpt={self.folder}"] if begun else [])]
+        begun = Job(self.folder).exists
+        return [*self.overrides, f"hydra.run.dir={self.folder}", *(["ckpt=last"] if begun else [])]
 
 
 @dataclass(frozen=True)

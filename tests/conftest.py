@@ -117,7 +117,8 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> dict[str, Any]:
-        monkeypatch.setattr(sys, "argv", ["zoomsr.evaluate", f"hydra.run.dir={tmp_path}/out", *arguments])
+        place = [f"hydra.run.dir={tmp_path}/out", "overwrite=true"]
+        monkeypatch.setattr(sys, "argv", ["zoomsr.evaluate", *place, *arguments])
         main()
         results: dict[str, Any] = json.loads((tmp_path / "out" / "metrics.json").read_text())
         return results
@@ -156,6 +157,7 @@ def benchmarks() -> Path:
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOOMSR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZOOMSR_STATE", str(tmp_path / "state"))
 
 
 @pytest.fixture(autouse=True)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from conftest import TINY, TINY_NET
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from zoomsr.commandline import completed
+from zoomsr.jobs import Job
+from zoomsr.runs import Run
+from zoomsr.trust import sign
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for file in ("last.ckpt", "best.ckpt"):
             (run / "checkpoints" / file).touch()
             os.utime(run / "checkpoints" / file, (1e9 - age, 1e9 - age))
+        sign(run)
     return tmp_path
 
 
@@ -36,7 +43,7 @@ def test_an_ordinary_command_stays_as_it_is() -> None:
 def test_a_run_goes_on_with_its_own_settings_in_its_own_directory(runs: Path, ckpt: str) -> None:
     assert completed([f"ckpt={ckpt.format(runs=runs)}", "trainer.max_epochs=20", "seed=4"]) == [
         *("model=vdsr", "seed=4", "+note=new", "trainer.max_epochs=20"),
-        *("ckpt=last", f"hydra.run.dir={runs}/new"),
+        *("ckpt=last", f"hydra.run.dir='{runs}/new'"),
     ]
 
 
@@ -50,7 +57,7 @@ def test_another_checkpoint_starts_a_run_of_its_own(runs: Path) -> None:
 
 
 def test_last_in_a_named_directory_is_that_directorys_own(runs: Path) -> None:
-    assert completed(["ckpt=last", f"hydra.run.dir={runs}/old"])[-1] == f"hydra.run.dir={runs}/old"
+    assert completed(["ckpt=last", f"hydra.run.dir={runs}/old"])[-1] == f"hydra.run.dir='{runs}/old'"
     fresh = ["ckpt=last", f"hydra.run.dir={runs}/third"]
     assert completed(fresh) == fresh  # a cluster starts the same command for the first time
 
@@ -61,7 +68,9 @@ def test_a_sweep_goes_on_with_the_command_it_was_started_with(tmp_path: Path) ->
         "hydra": ["hydra.mode=MULTIRUN", "hydra.sweep.dir=x", "hydra.job.name=y"],
     }
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": overrides}}))
-    expected = ["-m", "model=vdsr,unet", "seed=1", "hydra.job.name=y", f"hydra.sweep.dir={tmp_path}"]
+    sign(tmp_path)
+    place = [f"hydra.sweep.dir='{tmp_path}'", "hydra.callbacks.directory.resumes=true"]
+    expected = ["-m", "model=vdsr,unet", "seed=1", "hydra.job.name=y", *place]
     assert completed([f"sweep_resume={tmp_path}"]) == expected
     with pytest.raises(ValueError, match="leave out seed=2"):
         completed([f"sweep_resume={tmp_path}", "seed=2"])
@@ -75,3 +84,49 @@ def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         completed([f"ckpt={tmp_path}"])
     with pytest.raises(ValueError, match="is no sweep's directory"):
         completed([f"sweep_resume={tmp_path}"])
+
+
+def test_a_run_that_holds_only_the_checkpoint_before_the_last_is_found(runs: Path) -> None:
+    last = runs / "new" / "checkpoints" / "last.ckpt"
+    last.rename(last.with_name("previous.ckpt"))
+    (runs / "later" / "checkpoints").mkdir(parents=True)  # of no command: it could not be resumed
+    (runs / "later" / "checkpoints" / "last.ckpt").touch()
+    for ckpt in ("last", f"{runs}/new", f"{runs}/new/checkpoints/previous.ckpt"):
+        assert completed([f"ckpt={ckpt}"])[-1] == f"hydra.run.dir='{runs}/new'"
+
+
+@pytest.mark.parametrize(
+    "name", ["a=b", "a, b", "it's (x)", 'say "x"', "{a: [b]}", "back\\slash\\", "back\\'s", " a  b ", "äö~#%"]
+)
+def test_any_name_of_a_run_is_read_back_by_hydra(runs: Path, name: str) -> None:
+    run = (runs / "old").rename(runs / name)
+    for arguments in ([f"ckpt={run}"], ["ckpt=last", f"hydra.run.dir={run}"]):
+        (override,) = OverridesParser.create().parse_overrides([completed(arguments)[-1]])
+        assert override.key_or_group == "hydra.run.dir"
+        assert override.value() == str(run)
+    typed = ["ckpt=none.ckpt", f"hydra.run.dir={run}"]  # and one that is made with such a name
+    assert OverridesParser.create().parse_overrides(completed(typed))[-1].value() == str(run)
+
+
+def test_a_run_with_any_name_is_resumed_with_the_yaml_files_it_had(
+    command: Callable[..., Path], photos: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "it's (lr=1), or not"
+    (tmp_path / "my conf" / "loss").mkdir(parents=True)
+    (tmp_path / "my conf" / "loss" / "huber.yaml").write_text("_target_: torch.nn.HuberLoss\ndelta: 0.1\n")
+    mine = ["--config-dir", str(tmp_path / "my conf"), "loss=huber"]
+    command(*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1", *mine, f"hydra.run.dir={run}")
+    command(f"ckpt={run}", "trainer.max_epochs=2")
+    assert [row["epoch"] for row in Run.read(run).epochs] == [1, 2]
+    assert Job(run).settings()["loss"] == {"_target_": "torch.nn.HuberLoss", "delta": 0.1}
+
+
+def test_a_config_dir_that_is_given_takes_the_place_of_the_remembered(runs: Path) -> None:
+    notes = runs / "new" / ".hydra" / "hydra.yaml"
+    sources = [{"path": "/its/own", "provider": "command-line"}, {"path": "x", "provider": "main"}]
+    notes.write_text(yaml.safe_dump({"hydra": {"runtime": {"config_sources": sources}}}))
+    sign(runs / "new")
+    assert completed(["ckpt=last"])[:2] == ["--config-dir", "/its/own"]
+    assert completed(["ckpt=last", "--config-dir", "/given"])[:2] == ["--config-dir", "/given"]
+    assert completed(["--config-dir=/given", "ckpt=last"])[0] == "--config-dir=/given"
+    assert "/its/own" not in completed(["ckpt=last", "-cd", "/given"])

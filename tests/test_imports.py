@@ -14,8 +14,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
-    {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
+    {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "png", "encoding", "devices", "memory"},
+    {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs"}
+    | {"directories", "photograph"},
     {"models", "config", "arguments", "drawing"},
     {"anatomy", "data", "module", "tiling", "weights", "vetting", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},

@@ -19,6 +19,7 @@ from conftest import TINY, TINY_NET
 from zoomsr.jobs import Job, differences, settings_hash
 from zoomsr.launchers.local import Local
 from zoomsr.runs import Run, read_rows
+from zoomsr.trust import require_own
 
 Settings = Callable[..., dict[str, Any]]
 
@@ -126,6 +127,8 @@ def test_a_sweep_where_jobs_crash_finishes_the_others_and_goes_on_later(
     assert "1 of 2 jobs are finished already" in capsys.readouterr().out
     assert (sweep / "0_srcnn" / "metrics.json").stat().st_mtime_ns == finished
     assert (sweep / "1_srcnn" / "settings.yaml").read_text() == settings
+    for folder in (sweep, sweep / "0_srcnn", sweep / "1_srcnn"):
+        require_own(folder)  # each may be resumed by itself
     with pytest.raises(SystemExit):
         command("-m", "optimizer.lr=1e-3,-1", *overrides, f"hydra.sweep.dir={sweep}")
     assert "holds a sweep already" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import pytest
 import torch
+import yaml
 from conftest import TINY, TINY_NET
 from torch import nn
 
@@ -90,12 +91,32 @@ def test_a_trial_that_was_cut_off_is_run_again_first(
 ) -> None:
     search(RATE, "hparams_search.n_trials=1")
     study = optuna.load_study(study_name="zoomsr", storage=f"sqlite:///{tmp_path}/search/study.db")
-    number = study.ask().number  # and then the power went
-    lost = Job.freeze(carried_out[0].settings() | {"run_dir": str(tmp_path / "search" / f"trial_{number}")})
-    (lost.path / ".hydra").mkdir()
-    (lost.path / ".hydra" / "overrides.yaml").write_text("[]")
+    study.ask()  # and then the power went, before its settings were written
+    number = study.ask().number  # and after that
+    notes = tmp_path / "search" / f"trial_{number}" / ".hydra"
+    notes.mkdir(parents=True)
+    (notes / "overrides.yaml").write_text("[]")
+    Job.freeze(carried_out[0].settings() | {"run_dir": str(notes.parent)})
     search(RATE, "hparams_search.n_trials=3")
-    assert [job.path.name for job in carried_out] == ["trial_0", "trial_1", "trial_2"]
+    assert [job.path.name for job in carried_out] == ["trial_0", "trial_2", "trial_3"]
+    assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_a_trial_that_someone_else_has_written_is_run_only_with_trust(
+    search: Callable[..., None], carried_out: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search(RATE, "hparams_search.n_trials=1")
+    study = optuna.load_study(study_name="zoomsr", storage=f"sqlite:///{tmp_path}/search/study.db")
+    forged = tmp_path / "search" / f"trial_{study.ask().number}"
+    (forged / ".hydra").mkdir(parents=True)
+    (forged / ".hydra" / "overrides.yaml").write_text("[]")
+    forged.joinpath("settings.yaml").write_text(yaml.safe_dump(carried_out[0].settings()))
+    with pytest.raises(SystemExit):
+        search(RATE, "hparams_search.n_trials=2")
+    assert "trial_1 was not made by you on this machine" in capsys.readouterr().err
+    assert len(carried_out) == 1
+    search(RATE, "hparams_search.n_trials=2", "--trust")
+    assert [job.path for job in carried_out[1:]] == [forged]
 
 
 def test_two_objectives_have_a_front_and_no_pruning(

@@ -7,11 +7,10 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-import shutil
+import shlex
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,16 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from zoomsr import directories
 from zoomsr.arguments import require_numbers
+from zoomsr.commandline import LAST, is_first_rank, quoted
 from zoomsr.errors import one_line_errors
+from zoomsr.screen import short
 
 _PACKAGE = Path(__file__).resolve().parent
 CONF_DIR = next(
@@ -32,9 +35,6 @@ CONF_DIR = next(
     (folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "train.yaml").is_file()),
     _PACKAGE / "conf",
 )
-
-
-_NOTES = (".hydra", "tensorboard", "settings.yaml")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -77,19 +77,95 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
     """Parse the command line with Hydra and run ``task``, or each job of a sweep; a user's mistake is one line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing pages
 
-    began = time.time()
-
     def job(config: DictConfig) -> float | None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return task(config)  # an error must reach Hydra, which runs the other jobs first
-        with one_line_errors(HydraException, OmegaConfBaseException, on_error=partial(_discard_unused_run, began)):
-            return task(config)
+        try:
+            with one_line_errors(HydraException, OmegaConfBaseException, on_error=directories.discard_unused):
+                return task(config)
+        finally:
+            directories.drop_replaced()
 
     with one_line_errors(HydraException, OmegaConfBaseException):
         try:
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
         except ConfigCompositionException as error:
             raise ValueError(_explain(error, config_name)) from None
+        except _Refused as refused:
+            raise refused.error from None
+
+
+class RunDirectory(Callback):
+    """Hydra's callback that gives a run, or a sweep, its directory before anything is written there.
+
+    A default name gets a suffix where it is taken. A directory that the user names is refused when it holds a run,
+    unless that is resumed or replaced. The directory is locked until the command ends.
+
+    Args:
+        resumes: the sweep that the directory holds.
+    """
+
+    def __init__(self, *, resumes: bool = False) -> None:
+        self._resumes = resumes
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """See ``Callback``."""
+        with _refusing(config):
+            if not is_first_rank():  # the first one has claimed it, and writes the notes
+                config.hydra.output_subdir = None
+                return
+            folder, is_named = Path(config.hydra.run.dir), _is_named(config, "hydra.run.dir")
+            resumes, overwrite = config.get("ckpt") == LAST, config.overwrite
+            if resumes and overwrite:
+                raise ValueError("ckpt=last resumes a run, and overwrite=true replaces it: leave one of them out")
+            if is_named:
+                searches = config.get("hparams_search") is not None
+                resume = f"{shlex.join(['ckpt=last', f'hydra.run.dir={short(folder)}'])} resumes it, "
+                advice = f"{resume if 'ckpt_mode' in config else ''}overwrite=true replaces it"
+                directories.claim(folder, resumes=resumes, searches=searches, overwrite=overwrite, advice=advice)
+                task = config.hydra.overrides.task
+                task[:] = [text for text in task if not text.startswith("overwrite=")]  # no setting of the run
+            else:
+                config.hydra.run.dir = str(directories.make(folder))
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """See ``Callback``."""
+        with _refusing(config):
+            folder = Path(config.hydra.sweep.dir)
+            if config.overwrite:
+                raise ValueError("overwrite=true replaces a run, and no sweep: choose another hydra.sweep.dir")
+            if not _is_named(config, "hydra.sweep.dir"):
+                folder = directories.make(folder)
+                config.hydra.sweep.dir = str(folder)
+                # The jobs are composed anew, from the overrides.
+                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
+                return
+            if not self._resumes and (folder / "multirun.yaml").is_file():
+                raise ValueError(
+                    f"{folder} holds a sweep already: {shlex.quote(f'sweep_resume={short(folder)}')} resumes it"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            directories.lock(folder)
+
+
+class _Refused(BaseException):  # Hydra only warns of an Exception in a callback
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+@contextmanager
+def _refusing(config: DictConfig) -> Iterator[None]:
+    """For a callback, which may resolve and change Hydra's own part of the config, and whose errors must end it."""
+    HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
+    try:
+        with read_write(config.hydra), open_dict(config.hydra):
+            yield
+    except Exception as error:
+        raise _Refused(error) from error
+
+
+def _is_named(config: DictConfig, key: str) -> bool:
+    return any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
 
 
 def sweep_directory() -> Path | None:
@@ -103,21 +179,12 @@ def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
     outer = HydraConfig.instance().cfg
     own = HydraConfig.get().overrides.task
     name = HydraConfig.get().job.config_name
-    config = compose(name, [*own, *overrides, f"run_dir='{run_dir}'"], return_hydra_config=True)
+    config = compose(name, [*own, *overrides, f"run_dir={quoted(str(run_dir))}"], return_hydra_config=True)
     try:
         HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
         return plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     finally:
         HydraConfig.instance().cfg = outer
-
-
-def _discard_unused_run(began: float) -> None:
-    """Take back what a run that failed at once has left: Hydra's notes and an empty log, and nothing of anyone else."""
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    files = [path for path in run_dir.rglob("*") if path.is_file()]
-    ours = all(path.suffix == ".log" or path.relative_to(run_dir).parts[0] in _NOTES for path in files)
-    if ours and all(path.stat().st_mtime >= began for path in files):
-        shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def _explain(error: ConfigCompositionException, config_name: str) -> str:

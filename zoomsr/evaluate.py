@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from zoomsr.config import start
+from zoomsr.directories import locks_end
 
 
 def evaluate(config: DictConfig) -> None:
@@ -17,7 +18,8 @@ def evaluate(config: DictConfig) -> None:
 
 def main() -> None:
     """The command."""
-    start(evaluate, config_name="evaluate")
+    with locks_end():
+        start(evaluate, config_name="evaluate")
 
 
 if __name__ == "__main__":

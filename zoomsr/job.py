@@ -2,21 +2,75 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from zoomsr.commandline import is_first_rank
 from zoomsr.errors import one_line_errors
-from zoomsr.jobs import Job
+from zoomsr.jobs import OUTPUT, Job
+from zoomsr.launchers import train_here
+from zoomsr.trust import require_own
+
+_SAVES_WITHIN_S = 30
+"""A job whose launcher has died may save where it is; then it is ended."""
 
 
-def main(run: Path) -> None:
+def main(
+    run: Path,
+    trust: Annotated[bool, typer.Option("--trust", help="The settings may come from someone else.")] = False,
+    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
+) -> None:
     """Every rank of a job starts here, and reads the same file."""
     with one_line_errors():
-        settings = Job(run).settings()
-        from zoomsr.training import train  # heavy
+        job = Job(run)
+        if child:  # of a launcher, which knows where the settings come from, and holds the standard input open
+            threading.Thread(target=_end_with_launcher, args=(job,), daemon=True).start()
+        elif not trust:
+            require_own(run)
+        try:
+            # An earlier launcher's job may still be saving.
+            train_here(job, job.settings(), patience=1.5 * _SAVES_WITHIN_S if child else 0)
+        except RuntimeError as error:  # of the connection to a rank that is no more
+            if ended := _ended_rank():
+                raise ValueError(f"a rank of {run} has ended {ended}, and with it the others") from error
+            raise
 
-        train(settings)
+
+def _ended_rank() -> str:
+    """How a further rank that this process has started ended, if one did; the connection breaks a little earlier."""
+    for _ in range(20):
+        try:
+            child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return ""
+        if child is not None:
+            is_killed = child.si_code != os.CLD_EXITED
+            return f"by {signal.Signals(child.si_status).name}" if is_killed else f"with exit code {child.si_status}"
+        time.sleep(0.1)
+    return ""
+
+
+def _end_with_launcher(job: Job) -> None:
+    """Stop this rank when its launcher has ended, even by SIGKILL; what it still says goes into a file.
+
+    Every rank has the same standard input, and stops itself: a second signal would end it before it has saved.
+    """
+    while os.read(0, 1):
+        pass
+    with (job.path / OUTPUT).open("a") as log:  # nobody reads the pipe any more
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        if is_first_rank():
+            print("error: the command that started this job has ended", file=log)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_SAVES_WITHIN_S)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from typing import Any, TextIO
 
 import yaml
 
+from zoomsr.directories import unlock
 from zoomsr.runs import METRICS_JSON, write_json, write_text
+from zoomsr.trust import sign
 
 SETTINGS = "settings.yaml"
 STATUS = "status.json"
@@ -32,7 +34,7 @@ PRUNED = 3
 STOPPED = (129, 130, 143, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes of a job that was told to stop, and has saved where it was."""
 
-_PLACE = ("run_dir", "ckpt", "ckpt_mode", "launcher")  # where and how a job runs, not what it computes
+_PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher")  # where and how a job runs, not what it computes
 
 # What an outer launcher says of its own ranks; a job of ours must not take it for its own.
 _RANKS = {
@@ -58,6 +60,7 @@ class Job:
         job.path.mkdir(parents=True, exist_ok=True)
         write_text(job.path / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False))
         (job.path / STATUS).unlink(missing_ok=True)
+        sign(job.path)
         return job
 
     def settings(self) -> dict[str, Any]:
@@ -93,7 +96,7 @@ class Job:
             state = "stopped"
         elif exit_code == 0 and self.is_finished:
             state = "finished"
-        error = self._error() if state == "failed" else ""
+        error = self._error(exit_code) if state == "failed" else ""
         write_json(self.path / STATUS, {"state": state, "exit_code": exit_code, "error": error})
 
     def status(self) -> dict[str, Any]:
@@ -104,7 +107,10 @@ class Job:
             return status
         return {"state": "finished" if self.is_finished else "unfinished"}
 
-    def _error(self) -> str:
+    def _error(self, exit_code: int) -> str:
+        if exit_code < 0:  # it could not say so itself
+            name = signal.Signals(-exit_code).name
+            return f"{self.path} was killed by {name}, and with it its other ranks; by hand, or for lack of memory"
         log = self.path / OUTPUT
         lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
@@ -133,6 +139,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 class Process:
     """A job that runs as a process of its own, with its own process group and its own idea of ranks.
 
+    It ends with this process, however that ends: its standard input is a pipe of which this process has the other end.
+
     Args:
         job: what to run.
         environment: beside that of this process: which devices it sees, how many threads it takes.
@@ -142,10 +150,12 @@ class Process:
     def __init__(self, job: Job, *, environment: Mapping[str, str], label: str | None) -> None:
         inherited = {key: value for key, value in os.environ.items() if key not in _RANKS}
         piped = label is not None
+        unlock(job.path)  # the job itself locks it
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "zoomsr.job", str(job.path)],
+            [sys.executable, "-m", "zoomsr.job", str(job.path), "--child"],
             env={**inherited, **environment},
             start_new_session=True,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if piped else None,
             stderr=subprocess.STDOUT if piped else None,
             text=piped or None,

@@ -6,6 +6,7 @@ is written in the same words.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,13 +16,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
 from zoomsr.callbacks.pruning import STUDY, storage
-from zoomsr.commandline import LAST
+from zoomsr.commandline import LAST, quoted
 from zoomsr.config import compose_again
 from zoomsr.jobs import Job
 from zoomsr.launchers import Launcher
 from zoomsr.runs import Run, write_text
 from zoomsr.screen import say, short
 from zoomsr.sweep import report
+from zoomsr.trust import require_own
 
 
 class Search:
@@ -61,8 +63,15 @@ class Search:
         """Run trials, as many at once as there is room for; the exit code, 0 when none failed."""
         study = self._study()
         say({"search": f"{self._n_trials} trials in {short(self._folder)}, {launcher.room} at once"})
-        jobs = {number: self._job(number) for number in _numbers(study, "COMPLETE", "PRUNED", "FAIL")}
-        batch = {number: self._job(number) for number in _numbers(study, "RUNNING")}  # cut off: they go on
+        known = {number: self._job(number) for number in range(len(study.trials)) if self._job(number).exists}
+        jobs = {number: known[number] for number in _numbers(study, "COMPLETE", "PRUNED", "FAIL") if number in known}
+        batch: dict[int, Job] = {}
+        for number in _numbers(study, "RUNNING"):  # cut off: they are resumed
+            if number in known:
+                require_own(known[number].path)
+                batch[number] = known[number]
+            else:  # before its settings were written
+                self._tell(study, number, self._job(number))
         while batch or (count := min(launcher.room, self._lacking(study))):
             batch = batch or dict(self._next(study) for _ in range(count))
             launcher.run(list(batch.values()))
@@ -72,7 +81,7 @@ class Search:
             if any(job.status()["state"] == "stopped" for job in batch.values()):
                 break
             batch = {}
-        again = f"the same command with hydra.run.dir={short(self._folder)}"
+        again = f"the same command with {shlex.quote(f'hydra.run.dir={short(self._folder)}')}"
         code = report(list(jobs.values()), self._folder, again=again)
         best = study.best_trials if _numbers(study, "COMPLETE") else []
         say({"best": ", ".join(f"trial_{trial.number}" for trial in best) or "none"})
@@ -106,7 +115,7 @@ class Search:
         trial = study.ask()
         job = self._job(trial.number)
         overrides = [f"{dimension.key}={dimension.suggest(trial)}" for dimension in self._space]
-        own = [f"hparams_search.folder='{self._folder}'", f"callbacks.pruning.trial={trial.number}"]
+        own = [f"hparams_search.folder={quoted(str(self._folder))}", f"callbacks.pruning.trial={trial.number}"]
         settings = compose_again([*overrides, *own], run_dir=job.path) | {"ckpt": LAST}
         if len(self._objectives) > 1:  # Optuna does not prune these
             settings["callbacks"]["pruning"] = None

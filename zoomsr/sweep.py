@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,9 @@ def finish(jobs: Sequence[Job], launcher: Launcher, *, sweep_dir: Path) -> None:
     if len(missing) < len(jobs):
         say({"sweep": f"{len(jobs) - len(missing)} of {len(jobs)} jobs are finished already"})
     launcher.run(missing)
-    if code := report(jobs, sweep_dir, again=f"python -m zoomsr.train sweep_resume={short(sweep_dir)}"):
+    if code := report(
+        jobs, sweep_dir, again=shlex.join(["python", "-m", "zoomsr.train", f"sweep_resume={short(sweep_dir)}"])
+    ):
         sys.exit(code)
 
 

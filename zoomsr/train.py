@@ -9,27 +9,31 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from zoomsr.commandline import LAST, completed
+from zoomsr.commandline import LAST, completed, is_first_rank
 from zoomsr.config import instantiate, plain, start, sweep_directory
+from zoomsr.directories import discard_unused, locks_end
 from zoomsr.errors import one_line_errors
-from zoomsr.jobs import Job, differences
+from zoomsr.jobs import STOPPED, Job, differences
+from zoomsr.launchers import train_here
 from zoomsr.screen import say
+from zoomsr.trust import HYDRAS, sign
 
 
 def main() -> None:
     """The command: one run, or every job of a sweep once Hydra has resolved the settings of all of them."""
-    with one_line_errors():
-        resumes_sweep = any(text.startswith("sweep_resume=") for text in sys.argv[1:])
+    with one_line_errors(), locks_end():
         sys.argv[1:] = completed(sys.argv[1:])
-        sweep = _Sweep(resumes=resumes_sweep)
+        sweep = _Sweep()
         start(partial(_task, sweep), config_name="train")
         sweep.finish()
 
 
 def _task(sweep: _Sweep, config: DictConfig) -> None:
+    if (folder := sweep_directory()) is not None:
+        sign(folder)
     if config.get("hparams_search") is not None:
         sweep.search(config)
-    elif sweep_directory() is not None:
+    elif folder is not None:
         sweep.add(config)
     else:
         _run(config)
@@ -39,17 +43,17 @@ def _run(config: DictConfig) -> None:
     settings = plain(config)
     job = Job(Path(config.run_dir))
     ranks = _started_ranks()
-    if ranks == 1 or os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0":
+    if is_first_rank():
         for line in differences(job.settings(), settings) if config.ckpt == LAST and job.exists else ():
             say({"changed": line})
         job = Job.freeze(settings)
     if ranks > 1:
-        # Heavy imports wait until Hydra has read the command line, so that --help and a typing error answer at once.
-        from zoomsr.training import train
-
-        train(settings)
+        train_here(job, settings)
     elif code := instantiate(config.launcher).run_alone(job):
-        sys.exit(code)
+        if code < 0 and code not in STOPPED:
+            raise ValueError(job.status()["error"])
+        discard_unused()
+        sys.exit(code if code > 0 else 128 - code)
 
 
 def _started_ranks() -> int:
@@ -63,8 +67,7 @@ def _started_ranks() -> int:
 class _Sweep:
     """The jobs of a sweep, which run as fresh processes when all of them are known."""
 
-    def __init__(self, *, resumes: bool) -> None:
-        self._resumes = resumes
+    def __init__(self) -> None:
         self._jobs: list[Job] = []
         self._code = 0
         self._config: DictConfig | None = None
@@ -73,11 +76,9 @@ class _Sweep:
     def add(self, config: DictConfig) -> None:
         """Freeze a job's settings; a finished one is left as it is."""
         job = Job(Path(config.run_dir))
-        if not self._resumes and job.exists:
-            folder = job.path.parent
-            raise ValueError(f"{folder} holds a sweep already: sweep_resume={folder} goes on with it")
         if not job.is_finished:
             job = Job.freeze(plain(config) | ({} if config.ckpt else {"ckpt": LAST}))
+        sign(job.path, HYDRAS)  # which are written anew
         self._jobs.append(job)
         self._config, self._folder = config, sweep_directory()
 

@@ -121,6 +121,7 @@ def startup(folder: Path) -> float:
 def command(folder: Path, overrides: list[str]) -> None:
     """The user's own command, on one photograph in its test."""
     fixed = ["data.patches_per_image=100000", "+trainer.limit_test_batches=1", f"hydra.run.dir={folder}/run"]
+    fixed.append("overwrite=true")
     arguments = [sys.executable, "-m", "zoomsr.train", "trainer=auto", "data=sample", *fixed, *overrides]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
 

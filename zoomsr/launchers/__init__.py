@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from zoomsr.commandline import is_first_rank
+from zoomsr.directories import lock, locks_end
 from zoomsr.jobs import Job
 
 
@@ -23,3 +25,22 @@ class Launcher(Protocol):
     def run_alone(self, job: Job) -> int:
         """Run a job that is no part of a sweep, and show what it says as it is; its exit code."""
         ...
+
+
+def train_here(job: Job, settings: Mapping[str, Any], *, patience: float = 0) -> None:
+    """Train in this process, a rank of the job, with the job's directory locked.
+
+    Args:
+        job: whose directory it is.
+        settings: what to train, as ``zoomsr.training.train`` takes it.
+        patience: seconds to wait for another process that is about to leave the directory.
+
+    Raises:
+        ValueError: another process trains there.
+    """
+    with locks_end():
+        if is_first_rank():
+            lock(job.path, patience=patience)
+        from zoomsr.training import train  # heavy: the command line and the lock come first
+
+        train(settings)

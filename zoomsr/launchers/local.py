@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from zoomsr.jobs import STOPPED, Job, Process
+from zoomsr.launchers import train_here
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -73,9 +74,7 @@ class Local:
         if self._has_ranks:
             with _signals_to(self._stop):
                 return self._run(job, {}, label=None)
-        from zoomsr.training import train  # heavy: a sweep does without it
-
-        train(job.settings())
+        train_here(job, job.settings())
         return 0
 
     def _run(self, job: Job, share: dict[str, str], *, label: str | None) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoomsr.commandline import LAST, LAST_CKPT, PREVIOUS_CKPT
+from zoomsr.directories import unlock
 from zoomsr.jobs import OUTPUT, SETTINGS, STOPPED, Job, Process
 from zoomsr.launchers.slurm import Output
 from zoomsr.screen import say
@@ -70,6 +71,8 @@ class Ray:
     def _run(self, jobs: Mapping[str, Job]) -> list[int]:
         self._connect()
         outputs = [Output(job, label) for label, job in jobs.items()]
+        for job in jobs.values():
+            unlock(job.path)  # a node locks it
         task = self._ray.remote(num_cpus=self._needs["CPU"], num_gpus=self._needs["GPU"], max_retries=self._retries)(
             carry_out
         )

@@ -14,7 +14,9 @@ from types import FrameType
 from typing import Any
 
 from zoomsr.commandline import LAST
+from zoomsr.directories import unlock
 from zoomsr.jobs import OUTPUT, STATUS, Job
+from zoomsr.launchers import train_here
 from zoomsr.screen import say, short
 
 _TIME_IS_NEAR = signal.SIGUSR2
@@ -103,6 +105,8 @@ class Slurm:
         return [int(job.status()["exit_code"]) for job in jobs.values()]
 
     def _submit(self, jobs: Sequence[Job]) -> list[str]:
+        for job in jobs:
+            unlock(job.path)  # a node locks it
         executor = self._submitit.AutoExecutor(folder=self._folder, cluster="slurm")
         executor.update_parameters(**{name: value for name, value in self._options.items() if value is not None})
         try:
@@ -122,12 +126,12 @@ def carry_out(path: str) -> None:
     # In place of submitit's handler, which gives a job up after its third time limit, and saves nothing.
     signal.signal(_TIME_IS_NEAR, partial(_put_back, os.getpid()) if is_first else signal.SIG_IGN)
     from zoomsr.errors import one_line_errors
-    from zoomsr.training import train  # heavy: from here on a signal finds its handler
 
     code: object = 1
     try:
         with one_line_errors():
-            train(_settings(job))
+            # The lock of a node that ran it before, and was lost, may outlive it on NFS.
+            train_here(job, _settings(job), patience=120)
         code = 0
     except SystemExit as end:
         code = end.code

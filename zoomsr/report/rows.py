@@ -15,7 +15,16 @@ from zoomsr.report.entries import BICUBIC, Entry
 from zoomsr.runs import labels
 
 # Where and how a run runs and what it writes, not what it computes.
-_APART = ("run_dir", "ckpt", "ckpt_mode", "launcher", "logger", "sweep_resume", "replay")  # replay: of older runs
+_APART = (
+    "run_dir",
+    "ckpt",
+    "ckpt_mode",
+    "overwrite",
+    "launcher",
+    "logger",
+    "sweep_resume",
+    "replay",
+)  # replay: older runs
 # Callbacks that look at a training, and leave it as it is.
 _WATCHING = ("curves", "gallery", "loader_wait", "pictures", "progress")
 _LONGEST = 50
