@@ -14,7 +14,22 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
+    {
+        "image",
+        "resize",
+        "errors",
+        "runs",
+        "frequency",
+        "commandline",
+        "png",
+        "tiff",
+        "metadata",
+        "libvips",
+        "encoding",
+        "decoding",
+        "devices",
+        "memory",
+    },
     {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
     {"models", "config", "drawing"},
     {"anatomy", "data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},

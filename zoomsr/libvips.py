@@ -1,0 +1,69 @@
+"""libvips, set up once; and the one place where a decoder's or an encoder's failure becomes one line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def libvips() -> Any:
+    """The module ``pyvips``, without a cache, and without the loaders that its authors do not trust with any file.
+
+    Raises:
+        RuntimeError: in a process forked from one that has used it: libvips' threads are not there, and it would wait
+            for them for ever.
+    """
+    vips, pid = _started()
+    if pid != os.getpid():
+        raise RuntimeError("libvips was used before this process was forked: start processes by spawn")
+    return vips
+
+
+def as_vips(pixels: NDArray[Any], dpi: tuple[float, float] | None = None) -> Any:
+    """Pixels (H, W, 1 to 4), uint8 or uint16, as an image of libvips; they are not copied."""
+    height, width, channels = pixels.shape
+    data, kind = np.ascontiguousarray(pixels).data, "ushort" if pixels.dtype == np.uint16 else "uchar"
+    return as_kind(libvips().Image.new_from_memory(data, width, height, channels, kind), dpi)
+
+
+def as_kind(image: Any, dpi: tuple[float, float] | None) -> Any:
+    """An image of libvips of 1 to 4 channels, told that these are grey, or grey and alpha, or RGB, or RGB and alpha."""
+    kinds = ("grey16", "rgb16") if image.format == "ushort" else ("b-w", "srgb")
+    across, down = (1.0, 1.0) if dpi is None else dpi
+    return image.copy(interpretation=kinds[image.bands > 2], xres=across / 25.4, yres=down / 25.4)
+
+
+@cache
+def _started() -> tuple[Any, int]:
+    import pyvips  # late: the command line is read without it
+
+    logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # it logs calls, and errors that it also raises
+    pyvips.cache_set_max(0)  # it would remember files by their names
+    pyvips.block_untrusted_set(True)
+    pyvips.operation_block_set("VipsForeignLoadRaw", False)  # of files that we have written
+    return pyvips, os.getpid()
+
+
+@contextlib.contextmanager
+def one_line(path: Path, fault: str) -> Iterator[None]:
+    """Raises ValueError for whatever is raised within: ``path fault: why``. Decoders raise whatever they stumble over.
+
+    Args:
+        path: of the file that is read or written.
+        fault: ``is damaged or truncated``.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise  # said already
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValueError(f"{path} {fault}: {' '.join(why.split()) or type(error).__name__}") from error
