@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from zoomsr.encoding import Pixels
-from zoomsr.libvips import as_vips, libvips, one_line
+from zoomsr.libvips import as_vips, libvips, reading
 from zoomsr.metadata import (
     COLOUR_CHUNKS,
     Description,
@@ -48,7 +48,7 @@ def opened(path: Path, *, access: str = "sequential") -> Any:
     Raises:
         ValueError: no image, or one of too many pixels to decode as a whole; the file is named.
     """
-    with one_line(path, "is damaged or truncated"):
+    with reading(path):
         vips = libvips()
         try:
             with path.open("rb") as file:
@@ -56,12 +56,8 @@ def opened(path: Path, *, access: str = "sequential") -> Any:
                 found = vips.Image.new_from_source(source, "", access=access, fail_on="error")
             if format_of(found) is None:
                 raise vips.Error(f"{found.get('vips-loader')} is not used")
-        except vips.Error:
-            with open_picture(path) as picture:
-                if picture.format in _LOADERS.values() and not _is_left_to_pillow(picture):
-                    raise
-                require_decodable(picture.width, picture.height, path)
-                return _as_vips(picture, path)
+        except vips.Error as refusal:
+            return _by_pillow(path, refusal)
         if access != "random" or not _has_parts(found, path):
             require_decodable(found.width, found.height, path)
         return found
@@ -120,7 +116,7 @@ def describe(found: Any, path: Path) -> Description:
         notes.append("its resolution is none that a picture has, and is left out")
     exif, lost = _exif(found, path, chunks)
     if lost:
-        notes.append(f"of its EXIF {', '.join(lost)} cannot be read")
+        notes.append(f"of its EXIF these are damaged, and left out: {', '.join(lost)}")
     colour = tuple((name, chunks[name]) for name in COLOUR_CHUNKS if name in chunks)
     return Description(profile, dpi, exif, tuple(notes), colour)
 
@@ -137,7 +133,7 @@ def _exif(found: Any, path: Path, chunks: dict[bytes, bytes]) -> tuple[bytes | N
             with open_picture(path) as picture:  # which joins what is spread over several segments
                 block = picture.info.get("exif", block)
     exif = exif_in(block)
-    return (None, ["nothing"] if block else []) if exif is None else kept_in(exif)
+    return (None, ["all entries"] if block else []) if exif is None else kept_in(exif)
 
 
 def pixels_of(found: Any, path: Path) -> Pixels:
@@ -147,7 +143,7 @@ def pixels_of(found: Any, path: Path) -> Pixels:
         ValueError: damaged or truncated, or pixels of another kind.
     """
     colours = colours_of(found, path)
-    with one_line(path, "is damaged or truncated"):
+    with reading(path):
         array = found.numpy().reshape(found.height, found.width, found.bands)
     return upright(from_cmyk(array) if colours == 4 else array, orientation_of(found, path))
 
@@ -208,7 +204,7 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         ValueError: not an image.
     """
-    with _PILLOW_LIMIT, one_line(path, "is damaged or truncated"):  # a setting of the whole process
+    with _PILLOW_LIMIT, reading(path):  # a setting of the whole process
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path)
@@ -241,6 +237,21 @@ def _has_parts(found: Any, path: Path) -> bool:
     return kind in ("PNG", "JPEG") and not is_interlaced and found.width <= _MOST_WIDTH
 
 
+def _by_pillow(path: Path, refusal: Exception) -> Any:
+    """A file that libvips refuses, if it is of a kind that Pillow reads right; otherwise the refusal is raised."""
+    try:
+        picture = open_picture(path)
+    except ValueError:
+        if "known format" in str(refusal):
+            raise
+        raise refusal from None
+    with picture:
+        if picture.format in _LOADERS.values() and not _is_left_to_pillow(picture):
+            raise refusal
+        require_decodable(picture.width, picture.height, path)
+        return _as_vips(picture, path)
+
+
 def _is_left_to_pillow(picture: Image.Image) -> bool:
     return picture.format == "TIFF" and (picture.tag_v2.get(_BITS) == (12,) or picture.mode == "LAB")  # type: ignore[attr-defined]
 
@@ -248,8 +259,10 @@ def _is_left_to_pillow(picture: Image.Image) -> bool:
 def _as_vips(picture: Image.Image, path: Path) -> Any:
     """A picture that Pillow decodes, as an image of libvips."""
     array = _deep_pnm(path) if picture.format == "PPM" else None
+    alpha = _bmp_alpha(picture, path) if picture.format == "BMP" else None
     if array is None:
         array = array_of(picture, str(path))
+        array = array if alpha is None else np.concatenate([array, alpha], axis=2)
     if picture.format == "TIFF" and array.dtype == np.uint16:  # 12 bits
         array = ((array.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
     found = as_vips(array)
@@ -266,3 +279,13 @@ def _deep_pnm(path: Path) -> Pixels | None:
     channels, width, height = 1 if head[1] == b"5" else 3, int(head[2]), int(head[3])
     stored = np.frombuffer(data, ">u2", width * height * channels, head.end()).reshape(height, width, channels)
     return ((stored.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
+
+
+def _bmp_alpha(picture: Image.Image, path: Path) -> Pixels | None:
+    """(H, W, 1) of the fourth byte of a BMP's pixels, if any is set: then it is alpha, whatever the header says."""
+    tile = picture.tile[0]  # type: ignore[attr-defined]
+    if tile.args[0] != "BGRX":
+        return None
+    count = picture.width * picture.height
+    alpha = np.fromfile(path, np.uint8, 4 * count, offset=tile.offset)[3::4].reshape(picture.height, picture.width, 1)
+    return (alpha[::-1] if tile.args[2] < 0 else alpha) if alpha.any() else None

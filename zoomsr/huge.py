@@ -12,7 +12,7 @@ import numpy as np
 from zoomsr.decoding import colours_of, describe, from_cmyk, opened, orientation_of
 from zoomsr.encoding import Pixels, whole_or_not_at_all
 from zoomsr.image import MOST_PIXELS
-from zoomsr.libvips import as_kind, libvips, one_line
+from zoomsr.libvips import as_kind, libvips, reading, writing
 from zoomsr.metadata import Description
 from zoomsr.photograph import Box, Photograph
 from zoomsr.screen import say
@@ -81,7 +81,7 @@ class _Picture:
 
     def __getitem__(self, area: tuple[slice, slice]) -> Pixels:
         rows, columns = area
-        with one_line(self._path, "is damaged or truncated"):
+        with reading(self._path):
             part = self._upright.crop(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
             pixels: Pixels = part.numpy().reshape(part.height, part.width, -1)
         return from_cmyk(pixels) if self._colours == 4 else pixels
@@ -105,7 +105,7 @@ def _write(raw: Path, target: Path, shape: tuple[int, ...], picture: _Picture) -
     is_deep, (height, width, channels) = picture.dtype == np.uint16, shape
     pixels = libvips().Image.rawload(str(raw), width, height, channels, format="ushort" if is_deep else "uchar")
     image = as_kind(pixels, description.dpi)
-    with whole_or_not_at_all(target) as file, one_line(target, "cannot be written"):
+    with whole_or_not_at_all(target) as file, writing(target):
         write_tiff(file, image, description, tiled=True)
     lost = [f"tif has no place for the {name.decode()} of a PNG" for name, _ in description.colour]
     return (*description.notes, *lost, *([NO_EXIF] if description.exif is not None and is_big(image) else []))

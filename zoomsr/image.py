@@ -79,7 +79,7 @@ def read(path: Path) -> Tensor:
     if pixels is None:
         pixels = eight_bit(decoding.pixels_of(decoding.opened(path), path))
         pixels = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., :1].repeat(3, 2)
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))  # ten times as fast as torch's
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # ten times as fast as torch's
 
 
 def write(path: Path, image: Tensor) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,18 +53,25 @@ def _started() -> tuple[Any, int]:
     return pyvips, os.getpid()
 
 
-@contextlib.contextmanager
-def one_line(path: Path, fault: str) -> Iterator[None]:
-    """Raises ValueError for whatever is raised within: ``path fault: why``. Decoders raise whatever they stumble over.
+def reading(path: Path) -> AbstractContextManager[None]:
+    """Raises ValueError, one line that names the file, for whatever is raised within: decoders raise all there is."""
+    return _one_line(path, "cannot be read", "is damaged or truncated")
 
-    Args:
-        path: of the file that is read or written.
-        fault: ``is damaged or truncated``.
-    """
+
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Raises ValueError, one line that names the file, for whatever is raised within."""
+    return _one_line(path, "cannot be written", "cannot be written")
+
+
+@contextlib.contextmanager
+def _one_line(path: Path, by_system: str, by_coder: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         if isinstance(error, ValueError) and str(path) in str(error):
             raise  # said already
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ValueError(f"{path} {fault}: {' '.join(why.split()) or type(error).__name__}") from error
+        fault, why = by_coder, str(error)
+        if isinstance(error, OSError) and error.strerror:
+            fault, why = by_system, error.strerror
+        lines = dict.fromkeys(line.strip() for line in why.splitlines())  # libvips repeats itself
+        raise ValueError(f"{path} {fault}: {' '.join(lines) or type(error).__name__}") from error

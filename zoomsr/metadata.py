@@ -17,6 +17,7 @@ _KEPT_TAGS = (
     *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
     *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.Copyright),
 )
+_IFDS = {ExifTags.IFD.Exif: ExifTags.TAGS, ExifTags.IFD.GPSInfo: ExifTags.GPSTAGS}
 _FILE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop)
 
 COLOUR_CHUNKS = (b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI")
@@ -71,6 +72,9 @@ def exif_in(source: bytes | BinaryIO) -> Image.Exif | None:
         else:
             exif.load_from_fp(source)
         dict(exif)
+        for ifd in _IFDS:  # while the file is open
+            with contextlib.suppress(Exception):  # is said in ``kept_in``
+                exif.get_ifd(ifd)
         return exif if len(exif) else None
     return None
 
@@ -86,19 +90,25 @@ def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
     found, damaged = Image.Exif(), []
     with _quiet():
         for tag in _KEPT_TAGS:
-            if tag in exif and not _copied(exif, found, tag):
+            try:
+                if tag in exif:
+                    found[tag] = _sound({tag: exif[tag]})[tag]
+            except Exception:  # as above
                 damaged.append(tag.name)
-        for ifd, names in ((ExifTags.IFD.Exif, ExifTags.TAGS), (ExifTags.IFD.GPSInfo, ExifTags.GPSTAGS)):
-            part = Image.Exif()
+        for ifd, names in _IFDS.items():
+            part: dict[int, Any] = {}
             try:
                 entries = exif.get_ifd(ifd)
             except Exception:  # as above
                 damaged.append(ifd.name)
                 continue
-            wanted = [tag for tag in entries if tag not in _FILE_TAGS]
-            damaged += [str(names.get(tag, tag)) for tag in wanted if not _copied(entries, part, tag)]
-            if len(part):
-                found[ifd] = dict(part)
+            for number, value in entries.items():
+                try:
+                    part |= _sound({ifd: {number: value}})[ifd] if number not in _FILE_TAGS else {}
+                except Exception:  # as above
+                    damaged.append(str(names.get(number, number)))
+            if part:
+                found[ifd] = part
         return (found.tobytes() if len(found) else None), damaged
 
 
@@ -118,16 +128,13 @@ def profile_fits(icc: bytes, colours: int) -> bool:
     return icc[16:20] == {1: b"GRAY", 3: b"RGB "}[colours]
 
 
-def _copied(source: Any, target: Image.Exif, tag: int) -> bool:
-    """Whether an entry is one that can be written; if so, it is now."""
+def _sound(entries: dict[int, Any]) -> dict[int, Any]:
+    """The same, if they can be written."""
     trial = Image.Exif()
-    try:
-        trial[tag] = source[tag]
-        trial.tobytes()
-    except Exception:  # as above
-        return False
-    target[tag] = trial[tag]
-    return True
+    for tag, value in entries.items():
+        trial[tag] = value
+    trial.tobytes()
+    return entries
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from PIL import Image
 
 from zoomsr.decoding import array_of, describe, opened, pixels_of, upright
 from zoomsr.encoding import Pixels, as_picture, eight_bit, encoder, whole_or_not_at_all
-from zoomsr.libvips import one_line
+from zoomsr.libvips import writing
 from zoomsr.metadata import Description, is_resolution, kept_in, orientation_in, profile_fits
 
 
@@ -123,7 +123,7 @@ class Photograph:
         save, lost = encoder(path, self.interleaved, description, quality=quality)
         if path.exists() and not overwrite:
             raise ValueError(f"{path} is there already: --overwrite replaces it")
-        with whole_or_not_at_all(path) as file, one_line(path, "cannot be written"):
+        with whole_or_not_at_all(path) as file, writing(path):
             save(file)
         return lost
 
