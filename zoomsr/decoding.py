@@ -23,6 +23,7 @@ from zoomsr.metadata import (
     png_chunks,
     png_resolution,
     profile_fits,
+    quiet,
 )
 
 MOST_PIXELS = 178_956_970
@@ -207,7 +208,8 @@ def open_picture(path: Path) -> Image.Image:
     with _PILLOW_LIMIT, reading(path):  # a setting of the whole process
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path)
+            with quiet():
+                return Image.open(path)
         except UnidentifiedImageError as error:
             raise ValueError(f"{path} is not an image that can be read") from error
         finally:

@@ -67,7 +67,7 @@ def encoder(path: Path, pixels: Pixels, description: Description, *, quality: in
         options = {"format": "WEBP", "quality": quality}
         lost += ["webp has no place for the resolution"] if dpi else []
     elif exif is not None and len(exif) > _JPEG_EXIF:
-        lost.append(f"jpeg has no place for {len(exif):,} bytes of EXIF")
+        lost.append(f"{kind[1:]} has no place for {len(exif):,} bytes of EXIF")
         exif = None
     options |= {"icc_profile": icc, "dpi": dpi, "exif": exif}
     return Encoder(lambda file: _save_by_pillow(file, pixels, options), tuple(lost))

@@ -66,7 +66,7 @@ def png_chunks(path: Path) -> dict[bytes, bytes]:
 def exif_in(source: bytes | BinaryIO) -> Image.Exif | None:
     """EXIF from its bytes, or from a TIFF file; None where there is nothing that can be read."""
     exif = Image.Exif()
-    with contextlib.suppress(Exception), _quiet():  # Pillow raises whatever it stumbles over
+    with contextlib.suppress(Exception), quiet():  # Pillow raises whatever it stumbles over
         if isinstance(source, bytes):
             exif.load(source)
         else:
@@ -88,7 +88,7 @@ def orientation_in(exif: Image.Exif | None) -> int:
 def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
     """What describes the photograph, without orientation and sizes, and the names of the entries that are damaged."""
     found, damaged = Image.Exif(), []
-    with _quiet():
+    with quiet():
         for tag in _KEPT_TAGS:
             try:
                 if tag in exif:
@@ -138,8 +138,8 @@ def _sound(entries: dict[int, Any]) -> dict[int, Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow also warns of what is reported here."""
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd metadata, which ``kept_in`` reports."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
