@@ -22,7 +22,7 @@ from zoomsr.decoding import open_picture, require_decodable, upright
 from zoomsr.encoding import Pixels, eight_bit
 from zoomsr.metadata import exif_in, orientation_in, png_chunks
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 _PLAIN_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "PPM")
 _PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
