@@ -49,8 +49,8 @@ def opened(path: Path, *, access: str = "sequential") -> Any:
     Raises:
         ValueError: no image, or one of too many pixels to decode as a whole; the file is named.
     """
+    vips = libvips()
     with reading(path):
-        vips = libvips()
         try:
             with path.open("rb") as file:
                 source = vips.Source.new_from_descriptor(file.fileno())
