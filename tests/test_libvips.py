@@ -36,6 +36,14 @@ def test_whatever_a_decoder_raises_is_one_line_that_names_the_file(fault: Except
         assert error.value.__cause__ is fault
 
 
+def test_no_memory_is_no_damage() -> None:
+    with (
+        pytest.raises(ValueError, match=r"^a\.png cannot be read: it needs more memory than there is$"),
+        reading(Path("a.png")),
+    ):
+        raise MemoryError
+
+
 def test_what_the_system_says_is_not_damage(tmp_path: Path) -> None:
     for read in (Photograph.read, image.read, image.size, image.is_grey):
         with pytest.raises(ValueError, match=r"none\.png cannot be read: No such file or directory$"):

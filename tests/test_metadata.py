@@ -12,6 +12,7 @@ import tifffile
 from conftest import photograph
 from PIL import ExifTags, Image, ImageCms
 from test_decoding import chunk
+from test_zoom import Zoom, weights, zoom  # noqa: F401  # fixtures
 
 from zoomsr import image, tiff
 from zoomsr.photograph import Photograph
@@ -203,6 +204,21 @@ def test_what_a_png_says_of_its_colours_is_kept_or_named(tmp_path: Path) -> None
         assert lost == tuple(
             f"{kind} has no place for the {name} of a PNG" for name in ("cHRM", "gAMA", "sRGB", "cICP")
         )
+
+
+def test_the_command_says_what_a_format_has_no_place_for(zoom: Zoom, tmp_path: Path) -> None:  # noqa: F811
+    _png_with(tmp_path / "a.png", chunk(b"gAMA", struct.pack(">I", 100_000)))
+    assert "a.png: webp has no place for the gAMA of a PNG" in zoom("a.png", "-m", "bicubic", "-o", "b.webp")
+    zoom("a.png", "-m", "bicubic", "-o", "b.png")
+    assert chunk(b"gAMA", struct.pack(">I", 100_000)) in (tmp_path / "b.png").read_bytes()
+
+
+def test_a_picture_of_pillows_with_damaged_exif_or_resolution() -> None:
+    picture = Image.fromarray(PIXELS)
+    picture.info |= {"exif": b"Exif\0\0II*\0\xff\xff\xff\x09", "dpi": (float("inf"), 0), "icc_profile": b"no profile"}
+    found = Photograph.of(picture)
+    assert np.array_equal(found.pixels, PIXELS)
+    assert (found.exif, found.dpi, found.icc) == (None, None, None)
 
 
 def test_a_profile_for_other_pixels_is_left_out(tmp_path: Path) -> None:

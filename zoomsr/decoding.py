@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from zoomsr.metadata import (
     COLOUR_CHUNKS,
     Description,
     exif_in,
+    exif_of,
     is_resolution,
     kept_in,
     orientation_in,
@@ -32,6 +34,7 @@ MOST_PIXELS = 178_956_970
 _MOST_WIDTH = 2**18  # of a picture that is decoded row by row: some dozens of rows stand in memory
 _SEGMENT = 65_000  # of a JPEG: bytes that one nearly fills
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF", "webpload": "WEBP", "gifload": "GIF"}
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs errors that it also raises
 _PILLOW_LIMIT = threading.Lock()
 _ROWS_PER_STRIP, _TILE_WIDTH, _BITS = 278, 322, 258  # TIFF tags
 _SAVE = "save it as 8 or 16 bit grey or RGB"
@@ -268,7 +271,7 @@ def _as_vips(picture: Image.Image, path: Path) -> Any:
     if picture.format == "TIFF" and array.dtype == np.uint16:  # 12 bits
         array = ((array.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
     found = as_vips(array)
-    found.set_type(libvips().GValue.gint_type, "orientation", orientation_in(picture.getexif()))
+    found.set_type(libvips().GValue.gint_type, "orientation", orientation_in(exif_of(picture)))
     return found
 
 

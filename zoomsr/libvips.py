@@ -73,5 +73,7 @@ def _one_line(path: Path, by_system: str, by_coder: str) -> Iterator[None]:
         fault, why = by_coder, str(error)
         if isinstance(error, OSError) and error.strerror:
             fault, why = by_system, error.strerror
+        if isinstance(error, MemoryError):
+            fault, why = by_system, "it needs more memory than there is"
         lines = dict.fromkeys(line.strip() for line in why.splitlines())  # libvips repeats itself
         raise ValueError(f"{path} {fault}: {' '.join(lines) or type(error).__name__}") from error

@@ -79,6 +79,14 @@ def exif_in(source: bytes | BinaryIO) -> Image.Exif | None:
     return None
 
 
+def exif_of(picture: Image.Image) -> Image.Exif | None:
+    """EXIF of an image of Pillow's; None where there is nothing that can be read."""
+    with contextlib.suppress(Exception), quiet():  # as above
+        exif = picture.getexif()
+        return exif if len(exif) else None
+    return None
+
+
 def orientation_in(exif: Image.Exif | None) -> int:
     """1 to 8; 1 of what is none of them."""
     value = None if exif is None else exif.get(_ORIENTATION)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from zoomsr.decoding import array_of, describe, opened, pixels_of, upright
 from zoomsr.encoding import Pixels, as_picture, eight_bit, encoder, whole_or_not_at_all
-from zoomsr.libvips import writing
-from zoomsr.metadata import Description, is_resolution, kept_in, orientation_in, profile_fits
+from zoomsr.libvips import reading, writing
+from zoomsr.metadata import Description, exif_of, is_resolution, kept_in, orientation_in, profile_fits
 
 
 class Box(NamedTuple):
@@ -64,7 +64,8 @@ class Photograph:
             ValueError: no image, truncated, too large, or of a pixel type without a fixed white; the file is named.
         """
         found = opened(path)
-        return Photograph.with_pixels(pixels_of(found, path), describe(found, path))
+        with reading(path):
+            return Photograph.with_pixels(pixels_of(found, path), describe(found, path))
 
     @staticmethod
     def of(picture: Image.Image) -> Photograph:
@@ -73,14 +74,16 @@ class Photograph:
         Raises:
             ValueError: of a pixel type without a fixed white.
         """
-        exif, icc, dpi = picture.getexif(), picture.info.get("icc_profile"), picture.info.get("dpi")
+        exif, icc, dpi = exif_of(picture), picture.info.get("icc_profile"), picture.info.get("dpi")
         array = upright(array_of(picture, "the picture"), orientation_in(exif))
         notes = ["CMYK became RGB"] if picture.mode == "CMYK" else []
         if icc is not None and not profile_fits(icc, 1 if array.shape[2] < 3 else 3):
             icc = None
         if dpi is not None:
-            dpi = (float(dpi[0]), float(dpi[1])) if is_resolution(dpi) else None
-        return Photograph.with_pixels(array, Description(icc, dpi, kept_in(exif)[0], tuple(notes)))
+            dpi = (float(dpi[0]), float(dpi[1]))
+            dpi = dpi if is_resolution(dpi) else None
+        kept = None if exif is None else kept_in(exif)[0]
+        return Photograph.with_pixels(array, Description(icc, dpi, kept, tuple(notes)))
 
     @staticmethod
     def with_pixels(array: Pixels, description: Description) -> Photograph:
