@@ -21,7 +21,6 @@ FAULTS = [
         NotImplementedError("z"),
         SyntaxError("broken"),
         Image.DecompressionBombError("bomb"),
-        MemoryError(),
         OSError("no"),
     ),
     *(ValueError("not named"), EOFError(), ZeroDivisionError("0")),
