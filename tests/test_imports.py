@@ -27,6 +27,7 @@ LAYERS = [
         "libvips",
         "encoding",
         "decoding",
+        "pillow",
         "devices",
         "memory",
     },

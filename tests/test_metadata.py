@@ -136,6 +136,20 @@ def test_a_tiff_for_large_files_has_no_exif_and_says_so(tmp_path: Path, monkeypa
     assert Photograph.read(tmp_path / "b.tif").dpi == (200, 200)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "is_turned"),
+    [(3, b"\6\0\0\0", True), (4, b"\6\0\0\0", True), (2, b"6\0\0\0", False), (3, b"\x09\0\0\0", False)],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_an_orientation_is_the_same_for_all(
+    tmp_path: Path, suffix: str, kind: int, value: bytes, is_turned: bool
+) -> None:
+    path, block = tmp_path / f"a{suffix}", _exif(MAKE, (274, kind, 2 if kind == 2 else 1, value))
+    Image.fromarray(PIXELS).save(path, exif=block)
+    size = (30, 20) if is_turned else (20, 30)
+    assert Photograph.read(path).size == image.size(path) == image.read(path).shape[1:] == size
+
+
 def test_large_exif_is_kept_where_there_is_place(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: bytes(80_000)}

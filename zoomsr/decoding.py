@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from zoomsr.encoding import Pixels
 from zoomsr.libvips import as_vips, libvips, reading
@@ -25,8 +22,8 @@ from zoomsr.metadata import (
     png_chunks,
     png_resolution,
     profile_fits,
-    quiet,
 )
+from zoomsr.pillow import SAVE, array_in, open_picture
 
 MOST_PIXELS = 178_956_970
 """Of a picture that is decoded as a whole; where Pillow, too, speaks of a bomb."""
@@ -34,10 +31,7 @@ MOST_PIXELS = 178_956_970
 _MOST_WIDTH = 2**18  # of a picture that is decoded row by row: some dozens of rows stand in memory
 _SEGMENT = 65_000  # of a JPEG: bytes that one nearly fills
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF", "webpload": "WEBP", "gifload": "GIF"}
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs errors that it also raises
-_PILLOW_LIMIT = threading.Lock()
 _ROWS_PER_STRIP, _TILE_WIDTH, _BITS = 278, 322, 258  # TIFF tags
-_SAVE = "save it as 8 or 16 bit grey or RGB"
 
 
 def opened(path: Path, *, access: str = "sequential") -> Any:
@@ -80,30 +74,35 @@ def colours_of(found: Any, path: Path) -> int:
         ValueError: pixels of another kind.
     """
     if found.format in ("float", "double"):
-        raise ValueError(f"{path} holds floating-point pixels, which have no fixed white: {_SAVE}")
+        raise ValueError(f"{path} holds floating-point pixels, which have no fixed white: {SAVE}")
     if found.format in ("uint", "int"):
-        raise ValueError(f"{path} holds 32-bit integers, which have no fixed white: {_SAVE}")
+        raise ValueError(f"{path} holds 32-bit integers, which have no fixed white: {SAVE}")
     colours = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "cmyk": 4}.get(found.interpretation, 0)
     if found.format not in ("uchar", "ushort") or found.bands - colours not in (0, 1) or colours == 0:
         kind = f"{found.bands} channels of {found.format} ({found.interpretation})"
-        raise ValueError(f"{path} holds {kind}: {_SAVE}")
+        raise ValueError(f"{path} holds {kind}: {SAVE}")
     return colours
 
 
 def orientation_of(found: Any, path: Path) -> int:
-    """EXIF's, 1 to 8. libvips does not look for it in a PNG."""
-    if format_of(found) == "PNG":
+    """EXIF's, 1 to 8."""
+    kind = format_of(found)
+    if kind == "PNG":  # where libvips does not look for it
         return orientation_in(exif_in(png_chunks(path).get(b"eXIf", b"")))
+    if kind in ("JPEG", "WEBP"):  # as ``zoomsr.image`` reads it, also if it is of another type than it should be
+        return orientation_in(exif_in(_exif_block(found)))
     value = found.get("orientation") if found.get_typeof("orientation") else 1
     return value if value in range(1, 9) else 1
 
 
 def describe(found: Any, path: Path) -> Description:
     """What the file says beside its pixels. What cannot be kept is a note."""
-    kind, notes = format_of(found), []
-    if (frames := found.get("n-pages") if found.get_typeof("n-pages") else 1) > 1:
+    notes, chunks = [], png_chunks(path) if format_of(found) == "PNG" else {}
+    frames = int.from_bytes(chunks.get(b"acTL", b"")[:4], "big")  # of a PNG
+    if found.get_typeof("n-pages"):
+        frames = found.get("n-pages")
+    if frames > 1:
         notes.append(f"frame 1 of {frames}")
-    chunks = png_chunks(path) if kind == "PNG" else {}
     profile = bytes(found.get("icc-profile-data")) if found.get_typeof("icc-profile-data") else None
     colours = colours_of(found, path)
     if colours == 4:
@@ -130,12 +129,10 @@ def _exif(found: Any, path: Path, chunks: dict[bytes, bytes]) -> tuple[bytes | N
     if kind == "TIFF":
         exif = tiff_exif(path)
         return (None, []) if exif is None else kept_in(exif)
-    block = chunks.get(b"eXIf", b"")
-    if kind in ("JPEG", "WEBP") and found.get_typeof("exif-data"):
-        block = bytes(found.get("exif-data"))
-        if len(block) > _SEGMENT:
-            with open_picture(path) as picture:  # which joins what is spread over several segments
-                block = picture.info.get("exif", block)
+    block = chunks.get(b"eXIf", b"") if kind == "PNG" else _exif_block(found)
+    if len(block) > _SEGMENT and kind == "JPEG":
+        with open_picture(path) as picture:  # which joins what is spread over several segments
+            block = picture.info.get("exif", block)
     exif = exif_in(block)
     return (None, ["all entries"] if block else []) if exif is None else kept_in(exif)
 
@@ -150,6 +147,10 @@ def pixels_of(found: Any, path: Path) -> Pixels:
     with reading(path):
         array = found.numpy().reshape(found.height, found.width, found.bands)
     return upright(from_cmyk(array) if colours == 4 else array, orientation_of(found, path))
+
+
+def _exif_block(found: Any) -> bytes:
+    return bytes(found.get("exif-data")) if found.get_typeof("exif-data") else b""
 
 
 def from_cmyk(array: Pixels) -> Pixels:
@@ -172,51 +173,6 @@ def upright(array: Pixels, orientation: int) -> Pixels:
         8: lambda a: a[:, ::-1].swapaxes(0, 1),
     }
     return turns[orientation](array) if orientation in turns else array
-
-
-def array_of(picture: Image.Image, name: str) -> Pixels:
-    """(H, W, C) uint8, or uint16 of a grey picture, of an image of Pillow's; of 16-bit colour the upper byte.
-
-    Args:
-        picture: of any mode.
-        name: what to call it in an error.
-
-    Raises:
-        ValueError: of a pixel type without a fixed white.
-    """
-    mode = picture.mode
-    if mode.startswith("I"):
-        grey = np.asarray(picture)
-        if grey.size and (grey.min() < 0 or grey.max() > 65535):
-            raise ValueError(f"{name} holds 32-bit integers, which have no fixed white: {_SAVE}")
-        return grey.astype(np.uint16)[..., None]
-    if mode == "F":
-        raise ValueError(f"{name} holds floating-point pixels, which have no fixed white: {_SAVE}")
-    if mode in ("LAB", "HSV"):
-        raise ValueError(f"{name} holds {mode} pixels: {_SAVE}")
-    grey_modes, has_alpha = ("1", "L", "LA", "La"), mode in ("LA", "La", "PA", "RGBA", "RGBa")
-    target = "L" if mode in grey_modes else "RGB"
-    if has_alpha or "transparency" in picture.info:
-        target = "LA" if target == "L" else "RGBA"
-    pixels = np.asarray(picture if mode == target else picture.convert(target))
-    return pixels if pixels.ndim == 3 else pixels[..., None]
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Open a file by Pillow and read its header, however many pixels it promises; see ``require_decodable``.
-
-    Raises:
-        ValueError: not an image.
-    """
-    with _PILLOW_LIMIT, reading(path):  # a setting of the whole process
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            with quiet():
-                return Image.open(path)
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{path} is not an image that can be read") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def require_decodable(width: int, height: int, path: Path) -> None:
@@ -254,43 +210,10 @@ def _by_pillow(path: Path, refusal: Exception) -> Any:
         if picture.format in _LOADERS.values() and not _is_left_to_pillow(picture):
             raise refusal
         require_decodable(picture.width, picture.height, path)
-        return _as_vips(picture, path)
+        found = as_vips(array_in(picture, path))
+        found.set_type(libvips().GValue.gint_type, "orientation", orientation_in(exif_of(picture)))
+        return found
 
 
 def _is_left_to_pillow(picture: Image.Image) -> bool:
     return picture.format == "TIFF" and (picture.tag_v2.get(_BITS) == (12,) or picture.mode == "LAB")  # type: ignore[attr-defined]
-
-
-def _as_vips(picture: Image.Image, path: Path) -> Any:
-    """A picture that Pillow decodes, as an image of libvips."""
-    array = _deep_pnm(path) if picture.format == "PPM" else None
-    alpha = _bmp_alpha(picture, path) if picture.format == "BMP" else None
-    if array is None:
-        array = array_of(picture, str(path))
-        array = array if alpha is None else np.concatenate([array, alpha], axis=2)
-    if picture.format == "TIFF" and array.dtype == np.uint16:  # 12 bits
-        array = ((array.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
-    found = as_vips(array)
-    found.set_type(libvips().GValue.gint_type, "orientation", orientation_in(exif_of(picture)))
-    return found
-
-
-def _deep_pnm(path: Path) -> Pixels | None:
-    """Of a binary PGM or PPM of more than 8 bits, of which Pillow would keep 8, all; on the full range of 16 bits."""
-    data = path.read_bytes()
-    head = re.match(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s", data)
-    if head is None or (white := int(head[4])) < 256:
-        return None
-    channels, width, height = 1 if head[1] == b"5" else 3, int(head[2]), int(head[3])
-    stored = np.frombuffer(data, ">u2", width * height * channels, head.end()).reshape(height, width, channels)
-    return ((stored.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
-
-
-def _bmp_alpha(picture: Image.Image, path: Path) -> Pixels | None:
-    """(H, W, 1) of the fourth byte of a BMP's pixels, if any is set: then it is alpha, whatever the header says."""
-    tile = picture.tile[0]  # type: ignore[attr-defined]
-    if tile.args[0] != "BGRX":
-        return None
-    count = picture.width * picture.height
-    alpha = np.fromfile(path, np.uint8, 4 * count, offset=tile.offset)[3::4].reshape(picture.height, picture.width, 1)
-    return (alpha[::-1] if tile.args[2] < 0 else alpha) if alpha.any() else None

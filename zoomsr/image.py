@@ -18,9 +18,10 @@ from torch import Tensor
 
 from zoomsr import decoding
 from zoomsr.decoding import MOST_PIXELS as MOST_PIXELS
-from zoomsr.decoding import open_picture, require_decodable, upright
+from zoomsr.decoding import require_decodable, upright
 from zoomsr.encoding import Pixels, eight_bit
 from zoomsr.metadata import exif_in, orientation_in, png_chunks
+from zoomsr.pillow import open_picture
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ _FILE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifT
 COLOUR_CHUNKS = (b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 """Of a PNG: how its numbers are to be seen."""
 
+_WARNINGS = threading.RLock()  # their filters are the whole process's
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_BYTES = 2**24  # of a chunk that is read
 _MOST_DPI = 65535  # what JPEG can hold; the largest scanners have a tenth
@@ -55,7 +57,7 @@ def png_chunks(path: Path) -> dict[bytes, bytes]:
             return chunks
         while True:
             length, kind = struct.unpack(">I4s", file.read(8))
-            if kind in (*COLOUR_CHUNKS, b"pHYs", b"iCCP", b"eXIf") and length <= _MOST_BYTES:
+            if kind in (*COLOUR_CHUNKS, b"pHYs", b"iCCP", b"eXIf", b"acTL") and length <= _MOST_BYTES:
                 chunks[kind] = file.read(length)
                 file.seek(4, 1)
             else:
@@ -148,6 +150,6 @@ def _sound(entries: dict[int, Any]) -> dict[int, Any]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without Pillow's warnings of odd metadata, which ``kept_in`` reports."""
-    with warnings.catch_warnings():
+    with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

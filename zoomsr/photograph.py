@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from zoomsr.decoding import array_of, describe, opened, pixels_of, upright
+from zoomsr.decoding import describe, opened, pixels_of, upright
 from zoomsr.encoding import Pixels, as_picture, eight_bit, encoder, whole_or_not_at_all
 from zoomsr.libvips import reading, writing
 from zoomsr.metadata import Description, exif_of, is_resolution, kept_in, orientation_in, profile_fits
+from zoomsr.pillow import array_of
 
 
 class Box(NamedTuple):
