@@ -133,15 +133,24 @@ def test_what_a_header_promises_takes_no_memory(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.png"]
 
 
-def test_one_strip_of_all_is_decoded_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "MOST_PIXELS", 1000)
-    for name, rows, words in (("one.tif", 70, "one.tif has more than 1,000 pixels"), ("many.tif", 2, None)):
-        tifffile.imwrite(tmp_path / name, photograph(70, 90), photometric="rgb", rowsperstrip=rows)
-        if words is None:
-            assert np.array_equal(read_area(tmp_path / name, Box(3, 5, 9, 8)).pixels, photograph(70, 90)[5:13, 3:12])
-        else:
-            with pytest.raises(ValueError, match=words):
-                read_area(tmp_path / name, Box(3, 5, 9, 8))
+@pytest.mark.parametrize(
+    ("rows", "tile", "is_large"),
+    [(70, None, True), (2, None, False), (1, (64, 96), True), (1, (16, 16), False)],
+)
+def test_one_part_of_all_is_decoded_as_a_whole(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    tile: tuple[int, int] | None,
+    is_large: bool,
+) -> None:
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 1100)
+    tifffile.imwrite(tmp_path / "a.tif", photograph(70, 90), photometric="rgb", rowsperstrip=rows, tile=tile)
+    if is_large:
+        with pytest.raises(ValueError, match=r"a\.tif has more than 1,100 pixels"):
+            read_area(tmp_path / "a.tif", Box(3, 5, 9, 8))
+    else:
+        assert np.array_equal(read_area(tmp_path / "a.tif", Box(3, 5, 9, 8)).pixels, photograph(70, 90)[5:13, 3:12])
 
 
 def test_an_area_needs_no_more_than_the_area(zoom: Zoom, tmp_path: Path) -> None:  # noqa: F811

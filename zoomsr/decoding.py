@@ -31,7 +31,7 @@ MOST_PIXELS = 178_956_970
 _MOST_WIDTH = 2**18  # of a picture that is decoded row by row: some dozens of rows stand in memory
 _SEGMENT = 65_000  # of a JPEG: bytes that one nearly fills
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF", "webpload": "WEBP", "gifload": "GIF"}
-_ROWS_PER_STRIP, _TILE_WIDTH, _BITS = 278, 322, 258  # TIFF tags
+_WIDTH, _BITS, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 256, 258, 278, 322, 323  # TIFF tags
 
 
 def opened(path: Path, *, access: str = "sequential") -> Any:
@@ -192,8 +192,9 @@ def _has_parts(found: Any, path: Path) -> bool:
     kind = format_of(found)
     if kind == "TIFF":
         tags = tiff_exif(path) or Image.Exif()
-        rows = tags.get(_ROWS_PER_STRIP, found.height)
-        return _TILE_WIDTH in tags or (isinstance(rows, int) and rows * found.width <= MOST_PIXELS // 4)
+        sides = (_TILE_WIDTH, _TILE_HEIGHT) if _TILE_WIDTH in tags else (_WIDTH, _ROWS_PER_STRIP)
+        width, height = (tags.get(tag) for tag in sides)
+        return isinstance(width, int) and isinstance(height, int) and width * height <= MOST_PIXELS // 4
     is_interlaced = found.get_typeof("interlaced") or (kind == "JPEG" and found.get("jpeg-multiscan"))
     return kind in ("PNG", "JPEG") and not is_interlaced and found.width <= _MOST_WIDTH
 

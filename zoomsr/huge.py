@@ -71,10 +71,11 @@ class _Picture:
 
     def __init__(self, path: Path) -> None:
         found = opened(path, access="random")
-        self.description: Description = describe(found, path)
-        self._colours, self._path = colours_of(found, path), path
-        found.set_type(libvips().GValue.gint_type, "orientation", orientation_of(found, path))
-        self._upright = found.autorot()
+        with reading(path):
+            self.description: Description = describe(found, path)
+            self._colours, self._path = colours_of(found, path), path
+            found.set_type(libvips().GValue.gint_type, "orientation", orientation_of(found, path))
+            self._upright = found.autorot()
         channels = found.bands - (self._colours == 4)
         self.shape: tuple[int, ...] = (self._upright.height, self._upright.width, channels)
         self.dtype: np.dtype[Any] = np.dtype(_TYPES[found.format])
