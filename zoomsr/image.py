@@ -147,7 +147,7 @@ def _plain(path: Path) -> Iterator[Image.Image | None]:
         yield None  # odd metadata stops Pillow, but not libvips
         return
     with picture:
-        is_deep = any(";16" in str(tile.args) for tile in picture.tile)  # type: ignore[attr-defined]
+        is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # type: ignore[attr-defined]
         is_known = picture.format in _PLAIN_FORMATS and picture.mode in _PLAIN_MODES
         yield picture if is_known and not is_deep else None
 

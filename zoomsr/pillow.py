@@ -92,9 +92,9 @@ def _deep_pnm(path: Path) -> Pixels | None:
 
 def _bmp_alpha(picture: Image.Image, path: Path) -> Pixels | None:
     """(H, W, 1) of the fourth byte of a BMP's pixels, if any is set: then it is alpha, whatever the header says."""
-    tile = picture.tile[0]  # type: ignore[attr-defined]
-    if tile.args[0] != "BGRX":
+    _, _, offset, arguments = picture.tile[0]  # type: ignore[attr-defined]
+    if arguments[0] != "BGRX":
         return None
     count = picture.width * picture.height
-    alpha = np.fromfile(path, np.uint8, 4 * count, offset=tile.offset)[3::4].reshape(picture.height, picture.width, 1)
-    return (alpha[::-1] if tile.args[2] < 0 else alpha) if alpha.any() else None
+    alpha = np.fromfile(path, np.uint8, 4 * count, offset=offset)[3::4].reshape(picture.height, picture.width, 1)
+    return (alpha[::-1] if arguments[2] < 0 else alpha) if alpha.any() else None
