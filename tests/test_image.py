@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from conftest import photograph
 from PIL import Image, ImageCms
@@ -153,3 +154,13 @@ def test_crop_to_multiple_drops_bottom_and_right() -> None:
     picture = torch.rand(3, 7, 9)
     assert torch.equal(image.crop_to_multiple(picture, 4), picture[:, :4, :8])
     assert image.crop_to_multiple(picture, 1).shape == (3, 7, 9)
+
+
+def test_turned_and_deep_files_are_right_for_training(tmp_path: Path) -> None:
+    """The size in the header, by which packing plans, is that of the pixels."""
+    stored = np.random.default_rng(6).integers(0, 65536, (6, 10, 3), np.uint16)
+    turn = [(274, "H", 1, 6, True)]
+    tifffile.imwrite(
+        tmp_path / "a.tif", stored.transpose(2, 0, 1), photometric="rgb", planarconfig="separate", extratags=turn
+    )
+    _expect(tmp_path / "a.tif", np.rot90(np.floor(stored / 257 + 0.5).astype(np.uint8), -1))

@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "png", "encoding", "devices", "memory"},
+    {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "devices", "memory"}
+    | {"png", "tiff", "metadata", "libvips", "encoding", "decoding", "pillow"},
     {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs"}
     | {"directories", "photograph"},
     {"models", "config", "arguments", "drawing"},

@@ -241,7 +241,7 @@ def test_what_cannot_be_enlarged_is_one_clear_line(page: Any, tmp_path: Path) ->
     page.get_by_role("button", name="Enlarge").click()
     expect(page.get_by_text("choose a photograph first")).to_be_visible()
     for name, words in {
-        "text.png": "text.png is not an image that Pillow can read",
+        "text.png": "text.png is not an image that can be read",
         "wide.png": "wide.png has 50 megapixels, and 40 are the most here",
         "heavy.png": "exceed the maximum allowed size of 100",
     }.items():

@@ -7,38 +7,39 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from zoomsr.libvips import as_vips
+from zoomsr.metadata import Description
 from zoomsr.png import write_png
+from zoomsr.tiff import NO_EXIF, is_big, write_tiff
 
 Pixels = NDArray[Any]
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 
 _JPEG_SIDE, _WEBP_SIDE = 65_500, 16_383
+_JPEG_EXIF = 65_533  # bytes of a segment
 
 
-def encoder(
-    path: Path,
-    pixels: Pixels,
-    *,
-    icc: bytes | None,
-    dpi: tuple[float, float] | None,
-    exif: bytes | None,
-    quality: int,
-) -> Callable[[BinaryIO], None]:
+class Encoder(NamedTuple):
+    """What writes the pixels into a file, and what of their description the format has no place for."""
+
+    save: Callable[[BinaryIO], None]
+    lost: tuple[str, ...]
+
+
+def encoder(path: Path, pixels: Pixels, description: Description, *, quality: int) -> Encoder:
     """What writes the pixels into a file, as the path's suffix says; nothing is written yet.
 
     Args:
         path: its name decides the format.
         pixels: (H, W, C) uint8 or uint16; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA). JPEG and WebP get 8.
-        icc: colour profile.
-        dpi: horizontal and vertical.
-        exif: with its ``Exif`` header.
+        description: what to write beside them.
         quality: of JPEG and WebP, 1 to 100.
 
     Raises:
@@ -47,23 +48,29 @@ def encoder(
     kind = path.suffix.lower()
     if kind not in OUTPUT_SUFFIXES:
         raise ValueError(f"{path} has no suffix that can be written: {' '.join(OUTPUT_SUFFIXES)}")
+    icc, dpi, exif, _, colour = description
     if kind == ".png":
-        block = None if exif is None else exif.removeprefix(b"Exif\0\0")
-        return lambda file: write_png(file, pixels, icc=icc, dpi=dpi, exif=block)
-    if kind in (".tif", ".tiff") and pixels.dtype == np.uint16:
-        return lambda file: _save_deep_tiff(file, pixels, icc=icc, dpi=dpi)
+        return Encoder(lambda file: write_png(file, pixels, description), ())
+    lost = [f"{kind[1:]} has no place for the {name.decode()} of a PNG" for name, _ in colour]
+    if kind in (".tif", ".tiff"):
+        image = as_vips(pixels, dpi)
+        lost += [NO_EXIF] if exif is not None and is_big(image) else []
+        return Encoder(lambda file: write_tiff(file, image, description), tuple(lost))
     height, width, channels = pixels.shape
     if kind in (".jpg", ".jpeg") and channels in (2, 4):
         raise ValueError(f"{path}: JPEG has no transparency; -o {path.with_suffix('.png').name} keeps it")
-    most = {".jpg": _JPEG_SIDE, ".jpeg": _JPEG_SIDE, ".webp": _WEBP_SIDE}.get(kind, max(height, width))
+    most = _WEBP_SIDE if kind == ".webp" else _JPEG_SIDE
     if max(height, width) > most:
         raise ValueError(f"{path}: {width}x{height} is more than the {most} pixels of a side that {kind[1:]} can hold")
     options: dict[str, Any] = {"format": "JPEG", "quality": quality, "subsampling": 0}
     if kind == ".webp":
         options = {"format": "WEBP", "quality": quality}
-    elif kind in (".tif", ".tiff"):
-        options = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
-    return lambda file: _save_by_pillow(file, pixels, options | {"icc_profile": icc, "dpi": dpi, "exif": exif})
+        lost += ["webp has no place for the resolution"] if dpi else []
+    elif exif is not None and len(exif) > _JPEG_EXIF:
+        lost.append(f"{kind[1:]} has no place for {len(exif):,} bytes of EXIF")
+        exif = None
+    options |= {"icc_profile": icc, "dpi": dpi, "exif": exif}
+    return Encoder(lambda file: _save_by_pillow(file, pixels, options), tuple(lost))
 
 
 def as_picture(pixels: Pixels) -> Image.Image:
@@ -88,7 +95,7 @@ def whole_or_not_at_all(path: Path) -> Iterator[BinaryIO]:
     """
     partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}.part")
     try:
-        with partial.open("xb") as file:
+        with partial.open("x+b") as file:
             yield file
         partial.replace(path)
     except OSError as error:
@@ -102,21 +109,3 @@ def _save_by_pillow(file: BinaryIO, pixels: Pixels, options: dict[str, Any]) -> 
     encoded = io.BytesIO()  # on a full disk Pillow itself would leave half a file, and not say so
     as_picture(eight_bit(pixels)).save(encoded, **{key: value for key, value in options.items() if value is not None})
     file.write(encoded.getbuffer())
-
-
-def _save_deep_tiff(file: BinaryIO, pixels: Pixels, *, icc: bytes | None, dpi: tuple[float, float] | None) -> None:
-    import tifffile  # late: only 16-bit TIFF needs it, of which Pillow writes none in colour
-
-    channels = pixels.shape[2]
-    tifffile.imwrite(
-        file,
-        pixels[..., 0] if channels == 1 else pixels,
-        photometric="rgb" if channels > 2 else "minisblack",
-        extrasamples=["unassalpha"] if channels in (2, 4) else None,
-        planarconfig="contig" if channels > 1 else None,
-        compression="zlib",
-        iccprofile=icc,
-        resolution=dpi,
-        resolutionunit=None if dpi is None else "inch",
-        metadata=None,
-    )

@@ -124,7 +124,8 @@ def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int]
     # Under one name, so that the smaller one is let go before the larger one is written.
     photograph = zoomer.enlarge(photograph, scale=options.scale, advance=advance)
     task.target.parent.mkdir(parents=True, exist_ok=True)
-    photograph.write(task.target, quality=options.quality, overwrite=options.overwrite)
+    for note in photograph.write(task.target, quality=options.quality, overwrite=options.overwrite):
+        say({"note": f"{task.source}: {note}"})
     height, width = photograph.size
     say({zoomer.name: f"{short(task.target)}  {width}x{height}"})
 

@@ -14,7 +14,7 @@ from typing import Any
 from zoomsr.report.entries import BICUBIC, Entry
 from zoomsr.runs import labels
 
-# Where and how a run runs and what it writes, not what it computes.
+# Where and how a run runs and what it writes, not what it computes; replay is of older runs.
 _APART = (
     "run_dir",
     "ckpt",
