@@ -14,16 +14,29 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline", "png", "encoding", "devices", "memory"},
+    {
+        "image",
+        "resize",
+        "errors",
+        "runs",
+        "frequency",
+        "commandline",
+        "png",
+        "encoding",
+        "devices",
+        "memory",
+        "listing",
+    },
     {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs", "photograph"},
     {"models", "config", "drawing"},
-    {"anatomy", "data", "module", "tiling", "weights", "diagnosis", "checkpoints", "cards"},
+    {"anatomy", "data", "module", "tiling", "transparency", "weights", "diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
     {
         "training",
         "summary",
         "replay",
         "evaluation",
+        "targets",
         "zooming",
         "strip",
         "huge",
