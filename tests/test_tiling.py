@@ -29,7 +29,7 @@ def _tiled(net: nn.Module, pixels: np.ndarray, **options: object) -> np.ndarray:
     return out
 
 
-def _strong(net: nn.Module) -> nn.Module:
+def strong(net: nn.Module) -> nn.Module:
     """With weights that make every pixel of the receptive field count."""
     torch.manual_seed(1)
     for parameter in net.parameters():
@@ -43,7 +43,7 @@ def _strong(net: nn.Module) -> nn.Module:
     ("size", "tile"), [((61, 83), 32), ((33, 70), 16), ((5, 90), 48), ((61, 83), 500), ((1, 1), 8)]
 )
 def test_tiled_equals_whole(name: str, size: tuple[int, int], tile: int) -> None:
-    net = _strong(build(name))
+    net = strong(build(name))
     pixels = photograph(*size).astype(np.float32) / 255
     with torch.no_grad():
         whole = net(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
@@ -52,13 +52,13 @@ def test_tiled_equals_whole(name: str, size: tuple[int, int], tile: int) -> None
 
 
 def test_a_halo_that_is_too_small_shows() -> None:
-    net, pixels = _strong(build("vdsr")), photograph(61, 83).astype(np.float32) / 255
+    net, pixels = strong(build("vdsr")), photograph(61, 83).astype(np.float32) / 255
     whole = _tiled(net, pixels)
     assert np.abs(_tiled(net, pixels, tile=32, halo=2) - whole).max() > 1e-3 * np.abs(whole).max()
 
 
 def test_the_self_ensemble_is_tiled_too() -> None:
-    net, pixels = SelfEnsemble(_strong(SRCNN(widths=[6, 5]))), photograph(40, 51).astype(np.float32) / 255
+    net, pixels = SelfEnsemble(strong(SRCNN(widths=[6, 5]))), photograph(40, 51).astype(np.float32) / 255
     assert np.abs(_tiled(net, pixels, tile=16) - _tiled(net, pixels)).max() < 1e-5
 
 

@@ -139,16 +139,20 @@ def _larger(
 
 @torch.inference_mode()
 def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> Tensor:
-    """(h, w, C) to float (1, C, scale h, scale w); a grey picture goes through an RGB net as three equal channels."""
+    """(h, w, C) to float (1, C, scale h, scale w)."""
     # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
     data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
-    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / _white(pixels.dtype)
-    is_grey = lr.shape[1] == 1
-    if is_grey and net.channels != 1:
-        lr = lr.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / white(pixels.dtype)
     with torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext():
-        sr = net(lr)
-    return sr.mean(1, keepdim=True) if is_grey and sr.shape[1] != 1 else sr
+        return run(net, lr)
+
+
+def run(net: Net, lr: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C, scale H, scale W); a grey picture goes through an RGB net as three equal channels."""
+    is_grey = lr.shape[1] == 1 and net.channels != 1
+    lr = lr.expand(-1, 3, -1, -1) if is_grey else lr
+    sr = net(lr.contiguous(memory_format=torch.channels_last))
+    return sr.mean(1, keepdim=True) if is_grey else sr
 
 
 def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
@@ -157,12 +161,13 @@ def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
     if dtype == np.float32:
         floats: Pixels = interleaved.cpu().numpy()
         return floats
-    levels = interleaved.clamp(0, 1).mul_(_white(dtype)).add_(0.5)  # which the next line cuts off
+    levels = interleaved.clamp(0, 1).mul_(white(dtype)).add_(0.5)  # which the next line cuts off
     whole: Pixels = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
     return whole.astype(dtype, copy=False)
 
 
-def _white(dtype: np.dtype[Any]) -> float:
+def white(dtype: np.dtype[Any]) -> float:
+    """The value of white, and of what is opaque."""
     return 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
 
 
