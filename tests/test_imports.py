@@ -14,17 +14,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones.
 LAYERS = [
-    {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "devices", "memory"}
+    {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "devices", "memory", "listing"}
     | {"png", "tiff", "metadata", "libvips", "encoding", "decoding", "pillow"},
     {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs"}
     | {"directories", "photograph"},
     {"models", "config", "arguments", "drawing"},
-    {"anatomy", "data", "module", "tiling", "weights", "vetting", "diagnosis", "checkpoints", "cards"},
+    {"anatomy", "data", "module", "tiling", "transparency", "weights", "vetting"}
+    | {"diagnosis", "checkpoints", "cards"},
     {"callbacks", "scoring", "zoomer"},
     {
         "training",
         "summary",
         "evaluation",
+        "targets",
         "zooming",
         "strip",
         "huge",

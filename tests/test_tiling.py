@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -29,7 +32,7 @@ def _tiled(net: nn.Module, pixels: np.ndarray, **options: object) -> np.ndarray:
     return out
 
 
-def _strong(net: nn.Module) -> nn.Module:
+def strong(net: nn.Module) -> nn.Module:
     """With weights that make every pixel of the receptive field count."""
     torch.manual_seed(1)
     for parameter in net.parameters():
@@ -43,7 +46,7 @@ def _strong(net: nn.Module) -> nn.Module:
     ("size", "tile"), [((61, 83), 32), ((33, 70), 16), ((5, 90), 48), ((61, 83), 500), ((1, 1), 8)]
 )
 def test_tiled_equals_whole(name: str, size: tuple[int, int], tile: int) -> None:
-    net = _strong(build(name))
+    net = strong(build(name))
     pixels = photograph(*size).astype(np.float32) / 255
     with torch.no_grad():
         whole = net(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
@@ -52,14 +55,20 @@ def test_tiled_equals_whole(name: str, size: tuple[int, int], tile: int) -> None
 
 
 def test_a_halo_that_is_too_small_shows() -> None:
-    net, pixels = _strong(build("vdsr")), photograph(61, 83).astype(np.float32) / 255
+    net, pixels = strong(build("vdsr")), photograph(61, 83).astype(np.float32) / 255
     whole = _tiled(net, pixels)
     assert np.abs(_tiled(net, pixels, tile=32, halo=2) - whole).max() > 1e-3 * np.abs(whole).max()
 
 
-def test_the_self_ensemble_is_tiled_too() -> None:
-    net, pixels = SelfEnsemble(_strong(SRCNN(widths=[6, 5]))), photograph(40, 51).astype(np.float32) / 255
-    assert np.abs(_tiled(net, pixels, tile=16) - _tiled(net, pixels)).max() < 1e-5
+@pytest.mark.parametrize("name", NETS)
+def test_the_self_ensemble_is_tiled_too(name: str) -> None:
+    # Few levels, so that a tile with its halo is smaller than the picture, which is no multiple of the net's grid.
+    net = SelfEnsemble(strong(build(name, *(["model.depth=2"] if name.startswith("unet_") else []))))
+    pixels = photograph(41, 83).astype(np.float32) / 255
+    with torch.no_grad():
+        whole = net(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+    assert np.abs(whole).max() > 0.01
+    assert np.abs(_tiled(net, pixels, tile=8) - whole).max() <= 1e-5 * np.abs(whole).max()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -98,6 +107,78 @@ def test_out_of_memory_halves_the_tile_and_loses_nothing(monkeypatch: pytest.Mon
     assert sum(done) == 4 * 70 * 90
     assert sides[0] == 90
     assert min(sides) <= 50
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
+        ),
+        *("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "CUDA error: out of memory"),
+        *("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory", "std::bad_alloc"),
+    ],
+)
+def test_memory_is_given_back_before_the_next_try(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    net, pixels, run, held = build("srcnn"), photograph(20, 30), tiling._run, []
+    expected = _tiled(net, pixels)
+
+    def tight(net: object, part: np.ndarray, *arguments: object, **options: object) -> torch.Tensor:
+        if part.shape[1] == 30:
+            features = torch.ones(9)
+            held.append(weakref.ref(features))
+            raise RuntimeError(message)
+        return run(net, part, *arguments, **options)  # type: ignore[arg-type]
+
+    alive: list[bool] = []
+    monkeypatch.setattr(tiling, "_run", tight)
+    monkeypatch.setattr(tiling, "_let_go", lambda device: alive.append(held[-1]() is not None))
+    assert np.array_equal(_tiled(net, pixels, tile=32, halo=8), _tiled(net, pixels, tile=8, halo=8))
+    assert np.abs(_tiled(net, pixels, tile=8).astype(int) - expected).max() <= 1
+    assert alive
+    assert not any(alive)
+
+
+@pytest.mark.parametrize(("side", "margin", "grid"), [(3_000, 2, 1), (50_000, 96, 16), (50_000, 0, 1)])
+def test_a_plan_of_tiles_takes_neither_time_nor_memory(side: int, margin: int, grid: int) -> None:
+    tile, wide = grid, 2 * side + 3
+    tracemalloc.start()
+    begun = time.perf_counter()
+    parts = tiling.Area(0, 0, side, wide).cut(tile=tile, margin=margin, grid=grid)
+    first = [next(parts) for _ in range(2)]
+    seconds, peak = time.perf_counter() - begun, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds < 2
+    assert peak < 10**7
+    height, width = first[0].bottom, first[0].right
+    assert first[0] == (0, 0, height, width)
+    assert first[1][:2] in ((0, width), (height, 0))
+    assert (height % grid, width % grid) == (0, 0) or (height, width) == (side, wide)
+    assert min(side, height + 2 * margin) * min(wide, width + 2 * margin) <= (tile + 2 * margin) ** 2
+
+
+@pytest.mark.parametrize(("height", "width", "tile", "margin", "grid"), [(61, 83, 16, 4, 4), (9, 70, 8, 3, 1)])
+def test_tiles_cover_every_pixel_once_with_the_least_work(
+    height: int, width: int, tile: int, margin: int, grid: int
+) -> None:
+    count = np.zeros((height, width), int)
+    parts = list(tiling.Area(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid))
+    for top, left, bottom, right in parts:
+        count[top:bottom, left:right] += 1
+    assert (count == 1).all()
+    most = (tile + 2 * margin) ** 2
+
+    def work(one: int, other: int) -> int:
+        return (height + 2 * margin * (-(-height // one) - 1)) * (width + 2 * margin * (-(-width // other) - 1))
+
+    least = min(
+        work(one, other)
+        for one in range(grid, height + grid, grid)
+        for other in range(grid, width + grid, grid)
+        if min(height, one + 2 * margin) * min(width, other + 2 * margin) <= most
+    )
+    assert work(parts[0].bottom, parts[0].right) == least
 
 
 def test_memory_that_never_suffices_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

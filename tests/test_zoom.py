@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -16,8 +17,10 @@ import pytest
 import torch
 from conftest import photograph
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
+import zoomsr.screen
 import zoomsr.weights
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.photograph import Photograph
@@ -158,6 +161,53 @@ def test_of_many_the_broken_ones_are_listed_and_the_others_done(zoom: Zoom, tmp_
     assert len(list((tmp_path / "many-x2").iterdir())) == 197
 
 
+@pytest.mark.parametrize("stage", ["read", "write"])
+@pytest.mark.parametrize(
+    "fault", [KeyError("6"), TypeError("Missing dimensions"), MemoryError("5 GiB"), SyntaxError("no")]
+)
+def test_whatever_one_photograph_raises_the_others_are_done(
+    zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, stage: str
+) -> None:
+    for name in "abc":
+        Image.fromarray(photograph(4, 5)).save(tmp_path / f"{name}.png")
+    sound = getattr(Photograph, stage)
+
+    def odd(*arguments: object, **options: object) -> object:
+        if any(isinstance(one, Path) and one.name.startswith("b") for one in arguments):
+            raise fault
+        return sound(*arguments, **options)
+
+    monkeypatch.setattr(Photograph, stage, staticmethod(odd) if stage == "read" else odd)
+    text = zoom("a.png", "b.png", "c.png", "-m", "bicubic", "-o", "out", code=1)
+    assert f"2 of 3 photographs error: b.png: {type(fault).__name__}: {fault} (ZOOMSR_DEBUG=1 shows where)" in text
+    for name in "ac":
+        assert np.array_equal(_pixels(tmp_path / "out" / f"{name}-x2.png"), _bicubic(photograph(4, 5)))
+    assert zoom("b.png", "-m", "bicubic", code=1).startswith(f"error: b.png: {type(fault).__name__}: {fault}")
+
+
+def test_for_debugging_a_failure_has_its_traceback(
+    zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    monkeypatch.setenv("ZOOMSR_DEBUG", "1")
+    with pytest.raises(AssertionError, match="Traceback"):
+        zoom("text.png", "-m", "bicubic", code=1)
+
+
+def test_a_name_of_any_bytes_is_printed(zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = os.fsdecode(b"gr\xfcn.png")
+    try:
+        Image.fromarray(photograph(4, 5)).save(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    for encoding in ("utf-8", "ascii"):
+        screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr(zoomsr.screen, "CONSOLE", Console(file=screen))
+        zoom(name, "-m", "bicubic", "--overwrite")
+        screen.seek(0)
+        assert screen.read() == "bicubic  gr\\udcfcn-x2.png  10x8\n"
+
+
 def test_mistakes_are_one_line_and_leave_no_file(zoom: Zoom, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     before = sorted(tmp_path.rglob("*"))
@@ -172,8 +222,9 @@ def test_mistakes_are_one_line_and_leave_no_file(zoom: Zoom, photo: Path, tmp_pa
         (photo, "-m", "none.ckpt"): "there is no file none.ckpt",
         ("nowhere.png", "-m", "bicubic"): "there is no photograph nowhere.png",
         ("text.png", "-m", "bicubic"): "text.png is not an image",
-        (photo, "-m", "bicubic", "-o", photo): "photo.png is there already: --overwrite replaces it",
-        (photo, photo, "-m", "bicubic", "-o", "one.png"): "-o one.png is one file, for 2 photographs",
+        (photo, "-m", "bicubic", "-o", "text.png"): "text.png is there already: --overwrite replaces it",
+        (photo, "-m", "bicubic", "-o", photo, "--overwrite"): "photo.png is a photograph that is to be enlarged",
+        (photo, "text.png", "-m", "bicubic", "-o", "one.png"): "-o one.png is one file, for 2 photographs",
         (photo, "-m", "bicubic", "--device", "cuda:77"): "device=cuda:77 cannot be used here",
         (photo, "-m", "bicubic", "--precision", "8"): "precision 8 is none of auto, 32, bf16",
         (photo, "-m", "bicubic", "--truth", photo): "--truth goes with --compare",

@@ -93,7 +93,8 @@ def whole_or_not_at_all(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ValueError: it cannot be written; what was there before is untouched.
     """
-    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}.part")
+    end = os.fsencode(path.name)[-200:].decode(errors="ignore")  # a name has 255 bytes at most
+    partial = path.with_name(f".{end}.{os.getpid()}.part")
     try:
         with partial.open("x+b") as file:
             yield file

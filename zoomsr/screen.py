@@ -141,7 +141,12 @@ def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, boo
 def say(lines: Mapping[str, str]) -> None:
     """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
     for label, text in lines.items():
-        CONSOLE.print(f"[bold]{label:8}[/] {escape(text)}", soft_wrap=True, highlight=False)
+        CONSOLE.print(f"[bold]{label:8}[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
+
+
+def printable(text: str) -> str:
+    """With escapes where the terminal has no such character: a file's name may hold any bytes."""
+    return text.encode(CONSOLE.encoding, errors="backslashreplace").decode(CONSOLE.encoding)
 
 
 def short(path: Path) -> str:

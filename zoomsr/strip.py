@@ -14,7 +14,8 @@ from zoomsr.image import luma, shave
 from zoomsr.metrics import psnr
 from zoomsr.photograph import Box, Photograph
 from zoomsr.screen import say, short
-from zoomsr.zooming import Options, plan
+from zoomsr.targets import plan
+from zoomsr.zooming import Options
 
 _SIDE = 256
 

@@ -7,10 +7,9 @@ pads it as it would pad the whole.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from itertools import product
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +21,15 @@ from zoomsr.models import Net
 
 TILE = 512
 """Side in lr pixels. Larger ones gain nothing on CPUs, whose caches they leave."""
+
+_SIGNS_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "allocate memory",
+    "bad_alloc",
+    "alloc_failed",
+    "allocation_failed",
+)
 
 Pixels = NDArray[Any]
 
@@ -107,22 +115,30 @@ def enlarge(
     grid = net.multiple_of
     tile = _up_to(tile, grid)
     margin = _up_to(net.halo if halo is None else halo, grid)
-    waiting = deque(Area(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid))
-    while waiting:
-        area = waiting.popleft()
+    waiting = Area(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
+    while (area := next(waiting, None)) is not None:
+        larger = None
         try:
-            place, pixels = _larger(net, source, area, margin, device, bfloat16=bfloat16)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            larger = _larger(net, source, area, margin, device, bfloat16=bfloat16)
+        except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            if tile <= grid:
-                raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels") from None
-            tile = _up_to(tile // 2, grid)
-            waiting = deque(part for one in (area, *waiting) for part in one.cut(tile=tile, margin=margin, grid=grid))
-            _let_go(device)
+        if larger is not None:
+            place, pixels = larger
+            out[place] = pixels
+            advance(pixels.shape[0] * pixels.shape[1])
             continue
-        out[place] = pixels
-        advance(pixels.shape[0] * pixels.shape[1])
+        # Not in the except clause, where the error's traceback still holds the tensors of the run that failed.
+        if tile <= grid:
+            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels")
+        tile = _up_to(tile // 2, grid)
+        waiting = _cut_again(chain([area], waiting), tile=tile, margin=margin, grid=grid)
+        _let_go(device)
+
+
+def _cut_again(areas: Iterator[Area], *, tile: int, margin: int, grid: int) -> Iterator[Area]:
+    for area in areas:
+        yield from area.cut(tile=tile, margin=margin, grid=grid)
 
 
 def _larger(
@@ -139,16 +155,20 @@ def _larger(
 
 @torch.inference_mode()
 def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> Tensor:
-    """(h, w, C) to float (1, C, scale h, scale w); a grey picture goes through an RGB net as three equal channels."""
+    """(h, w, C) to float (1, C, scale h, scale w)."""
     # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
     data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
-    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / _white(pixels.dtype)
-    is_grey = lr.shape[1] == 1
-    if is_grey and net.channels != 1:
-        lr = lr.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / white(pixels.dtype)
     with torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext():
-        sr = net(lr)
-    return sr.mean(1, keepdim=True) if is_grey and sr.shape[1] != 1 else sr
+        return run(net, lr)
+
+
+def run(net: Net, lr: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C, scale H, scale W); a grey picture goes through an RGB net as three equal channels."""
+    is_grey = lr.shape[1] == 1 and net.channels != 1
+    lr = lr.expand(-1, 3, -1, -1) if is_grey else lr
+    sr = net(lr.contiguous(memory_format=torch.channels_last))
+    return sr.mean(1, keepdim=True) if is_grey else sr
 
 
 def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
@@ -157,12 +177,13 @@ def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
     if dtype == np.float32:
         floats: Pixels = interleaved.cpu().numpy()
         return floats
-    levels = interleaved.clamp(0, 1).mul_(_white(dtype)).add_(0.5)  # which the next line cuts off
+    levels = interleaved.clamp(0, 1).mul_(white(dtype)).add_(0.5)  # which the next line cuts off
     whole: Pixels = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
     return whole.astype(dtype, copy=False)
 
 
-def _white(dtype: np.dtype[Any]) -> float:
+def white(dtype: np.dtype[Any]) -> float:
+    """The value of white, and of what is opaque."""
     return 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
 
 
@@ -171,20 +192,29 @@ def _sides(height: int, width: int, *, tile: int, margin: int, grid: int) -> tup
 
     Every cut costs two halos along its length, so a picture of one and a half tiles is cut one way only.
     """
-
-    def options(length: int) -> Iterator[tuple[int, int]]:
-        for count in range(1, 2 * -(-length // tile) + 1):
-            side = _up_to(-(-length // count), grid)
-            yield side, length + 2 * margin * (-(-length // side) - 1)
-
     most = (tile + 2 * margin) ** 2
-    pairs = product(options(height), options(width))
-    fitting = [
-        (rows * columns, (one, other))
-        for (one, rows), (other, columns) in pairs
-        if min(height, one + 2 * margin) * min(width, other + 2 * margin) <= most
-    ]
-    return min(fitting)[1]
+
+    def options() -> Iterator[tuple[int, int, tuple[int, int]]]:
+        for one in _parts(height, grid):
+            room = most // min(height, one + 2 * margin)  # along the other side
+            widest = width if width <= room else (room - 2 * margin) // grid * grid
+            if widest < 1:
+                continue
+            other = _up_to(-(-width // -(-width // widest)), grid)
+            rows, columns = -(-height // one), -(-width // other)
+            work = (height + 2 * margin * (rows - 1)) * (width + 2 * margin * (columns - 1))
+            yield work, rows * columns, (one, other)
+
+    return min(options())[2]  # the square itself fits, so there is one
+
+
+def _parts(length: int, grid: int) -> Iterator[int]:
+    """All sides into which a length can be divided evenly, on the grid: about twice the root of it."""
+    side = _up_to(length, grid)
+    yield side
+    while (shorter := side - grid) >= grid:
+        side = _up_to(-(-length // -(-length // shorter)), grid)
+        yield side
 
 
 def _up_to(value: int, grid: int) -> int:
@@ -192,8 +222,10 @@ def _up_to(value: int, grid: int) -> int:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # The CPU's allocator raises a plain RuntimeError.
-    return not isinstance(error, RuntimeError) or "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError)
+    # CUDA's allocator has a class of its own; the CPU's, cuDNN's and cuBLAS's errors are plain RuntimeErrors.
+    text = str(error).lower()
+    is_plain = isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError)
+    return not is_plain or any(sign in text for sign in _SIGNS_OF_MEMORY)
 
 
 def _let_go(device: torch.device) -> None:

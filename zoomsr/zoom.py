@@ -16,7 +16,8 @@ Models = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="a file, or a folder for many; default: photo-x2.png beside it")
+    str | None,
+    typer.Option("--out", "-o", help="a file, or a folder (trip/) for many; default: photo-x2.png beside it"),
 ]
 Compare = Annotated[bool, typer.Option("--compare", help="one picture: the area, nearest, bicubic, and each --model")]
 SelfEnsemble = Annotated[

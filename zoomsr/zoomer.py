@@ -18,7 +18,8 @@ from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.photograph import Photograph
-from zoomsr.tiling import TILE, Sink, Source, enlarge
+from zoomsr.tiling import TILE, Sink, Source, enlarge, white
+from zoomsr.transparency import Transparent
 from zoomsr.weights import Weights, weights_file
 
 _LEAST_TILE = 64
@@ -96,7 +97,8 @@ class Zoomer:
     ) -> Photograph:
         """The photograph ``scale`` times as large in each direction, with all that it knows.
 
-        Transparency is enlarged by bicubic. 16-bit pixels are run in float32.
+        Alpha is enlarged by bicubic, colours as they are seen: see ``zoomsr.transparency``. 16-bit pixels are run in
+        float32.
 
         Args:
             photograph: of any size.
@@ -119,29 +121,25 @@ class Zoomer:
         return count
 
     def into(self, source: Source, out: Sink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
-        """Enlarge pixels from anywhere to anywhere, see ``zoomsr.tiling.enlarge``."""
+        """Enlarge pixels from anywhere to anywhere, see ``zoomsr.tiling.enlarge``. Of 2 or 4 channels alpha is last."""
+        net, halo = self.net, self.halo
+        if source.shape[2] in (2, 4):
+            net = cast(Net, Transparent(net).to(self.device))
+            halo = None if halo is None else halo + Transparent.reach
         half = self.bfloat16 and source.dtype == np.uint8
-        enlarge(
-            self.net,
-            source,
-            out,
-            device=self.device,
-            tile=self.tile,
-            halo=self.halo,
-            bfloat16=half,
-            advance=advance,
-        )
+        enlarge(net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, advance=advance)
 
     def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
-        pixels = _empty(photograph.pixels, self.net.scale)
-        self.into(photograph.pixels, pixels, advance=advance)
-        alpha = photograph.alpha
-        if alpha is not None:
-            bicubic = cast(Net, Bicubic(self.net.scale).to(self.device))
-            larger = _empty(alpha, self.net.scale)
-            enlarge(bicubic, alpha, larger, device=self.device)
-            alpha = larger
-        return replace(photograph, pixels=pixels, alpha=alpha)
+        pixels, alpha = photograph.pixels, photograph.alpha
+        is_opaque = alpha is None or bool((alpha == white(alpha.dtype)).all())
+        source = pixels if is_opaque else photograph.interleaved
+        larger = _empty(source, self.net.scale)
+        self.into(source, larger, advance=advance)
+        if alpha is None:
+            return replace(photograph, pixels=larger)
+        if is_opaque:
+            return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white(alpha.dtype)))
+        return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
 
 
 def _net(model: str) -> tuple[nn.Module, Card | None]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoomsr import image
 from zoomsr.image import SUFFIXES
+from zoomsr.listing import is_picture
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Benchmark:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = sorted(path for path in folder.iterdir() if is_picture(path, SUFFIXES))
     by_stem = {path.stem: path for path in paths}
     for path in paths:
         if by_stem[path.stem] != path:

@@ -13,6 +13,7 @@ from zoomsr.data.packing import HR_INDEX, Pairs, Photo, open_pairs
 from zoomsr.data.pairs import Patches, RandomPatches
 from zoomsr.degradations import Degradation
 from zoomsr.image import SUFFIXES
+from zoomsr.listing import pictures_below
 
 TRAIN, VAL = "train", "val"
 """Folders of a packed set."""
@@ -239,14 +240,15 @@ def _numbered(directory: Path, numbers: range, *, packed: Path) -> tuple[Photo, 
 
 
 def images(root: Path) -> tuple[Photo, ...]:
-    """All images below a folder, at any depth, by name.
+    """All images below a folder, at any depth, by name; see ``zoomsr.listing.pictures_below``.
 
     Raises:
         ValueError: no such folder, or none in it.
+        OSError: a folder below it cannot be read.
     """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: give a folder with images at any depth")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = pictures_below(root, SUFFIXES)
     if not paths:
         raise ValueError(f"{root} has no images ({' '.join(sorted(SUFFIXES))}) at any depth")
     return tuple(Photo(path.relative_to(root).as_posix(), path) for path in paths)

@@ -1,0 +1,50 @@
+"""Which pictures lie below a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+
+def is_picture(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a name ends in one of the suffixes, and is not hidden as ``._photo.jpg``, macOS's notes on a file, is.
+
+    A broken link counts: whoever opens it says so.
+    """
+    is_named_so = path.suffix.lower() in suffixes and not path.name.startswith(".")
+    return is_named_so and (path.is_file() or path.is_symlink())
+
+
+def pictures_below(
+    root: Path, suffixes: Collection[str], *, on_error: Callable[[OSError], None] | None = None
+) -> list[Path]:
+    """Pictures at any depth, by name. Hidden folders are left out; links to folders are followed.
+
+    Each folder is visited once, however many links lead to it, and under its own name where it lies below ``root``.
+
+    Args:
+        root: where to look.
+        suffixes: in lower case, with the dot.
+        on_error: called for a folder that cannot be read; None raises.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    waiting = [root]
+    while waiting:
+        for folder, folders, files in os.walk(waiting.pop(0), onerror=on_error or _raised):
+            if (real := os.path.realpath(folder)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            waiting += [path for name in folders if (path := Path(folder, name)).is_symlink()]
+            found += [path for name in files if is_picture(path := Path(folder, name), suffixes)]
+    return sorted(found)
+
+
+def _raised(error: OSError) -> None:
+    raise error
