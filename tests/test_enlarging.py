@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,11 @@ from conftest import photograph
 from PIL import Image
 
 from zoomsr import enlarge
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.photograph import Photograph
 from zoomsr.resize import resize
+from zoomsr.weights import Weights
+from zoomsr.zoomer import Zoomer
 
 PIXELS = photograph(20, 30)
 
@@ -48,8 +55,54 @@ def test_a_box_of_each() -> None:
     assert enlarge(Image.fromarray(PIXELS), "bicubic", box=(4, 6, 10, 8)).size == (20, 16)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_half_precision_tensor_is_computed_in_float32_and_rounded_at_the_end(dtype: torch.dtype) -> None:
+    image = torch.rand(3, 9, 11).to(dtype)
+    larger = enlarge(image, "bicubic")
+    assert larger.dtype == dtype
+    assert torch.equal(larger, enlarge(image.float(), "bicubic").to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8"])
+def test_the_byte_order_changes_no_value(dtype: str) -> None:
+    array = PIXELS.astype(dtype) if dtype == ">u2" else (PIXELS / 255).astype(dtype)
+    larger = enlarge(array, "bicubic")
+    assert larger.dtype == np.dtype(dtype)
+    assert np.array_equal(larger, enlarge(array.astype(array.dtype.newbyteorder("=")), "bicubic"))
+
+
+def test_views_and_whole_floats_in_a_box_are_taken_as_they_are() -> None:
+    flipped = PIXELS[::-1, ::-1]
+    assert np.array_equal(enlarge(flipped, "bicubic"), enlarge(flipped.copy(), "bicubic"))
+    assert np.array_equal(enlarge(PIXELS, "bicubic", box=(4.0, 6, 10, 8)), enlarge(PIXELS[6:14, 4:14], "bicubic"))
+
+
+def test_a_net_that_was_trained_anew_is_opened_anew(tmp_path: Path) -> None:
+    path, config = tmp_path / "net.safetensors", {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": [6, 5]}
+    results = []
+    for number in range(2):
+        torch.manual_seed(number)
+        net = SRCNN(widths=[6, 5])
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)  # untrained it is bicubic
+        Weights(path, net.state_dict(), config).save(path)
+        os.utime(path, (number, number))
+        results.append(enlarge(PIXELS, path))
+        assert np.array_equal(results[-1], Zoomer.open(str(path)).enlarge(Photograph(PIXELS)).pixels)
+    assert not np.array_equal(*results)
+
+
 def test_mistakes_are_named() -> None:
+    for box in ((0, 0, 4.5, 4), (0, 0, 4), (0, 0, float("nan"), 4)):
+        with pytest.raises(ValueError, match="four whole numbers of pixels"):
+            enlarge(PIXELS, "bicubic", box=box)  # type: ignore[arg-type]
     for image, words in (
+        (np.zeros((0, 2, 3), np.uint8), "2x0 pixels cannot be enlarged"),
+        (Image.new("RGB", (0, 3)), "0x3 pixels cannot be enlarged"),
+        (torch.zeros(0, 3, 2, 2), "is no picture"),
+        (torch.zeros(2, 2), "is no picture"),
+        (torch.zeros(2, 2, 2, dtype=torch.bool), "bool have no fixed white"),
+        (np.zeros((2, 2), np.complex64), "complex64 have no fixed white"),
         (np.zeros((2, 2, 7)), "of shape"),
         (np.zeros((2, 2), np.int64), "int64 have no fixed white"),
         ("photo.png", "cannot enlarge a str"),

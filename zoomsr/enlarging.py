@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoomsr.photograph import Box, Photograph
+from zoomsr.weights import weights_file
 from zoomsr.zoomer import Zoomer
 
 Picture = TypeVar("Picture", Image.Image, NDArray[Any], Tensor)
@@ -19,9 +22,9 @@ Picture = TypeVar("Picture", Image.Image, NDArray[Any], Tensor)
 
 def enlarge(
     image: Picture,
-    model: str = "unet",
+    model: str | Path = "unet",
     *,
-    box: tuple[int, int, int, int] | None = None,
+    box: tuple[float, float, float, float] | None = None,
     scale: int | None = None,
     device: str = "auto",
 ) -> Picture:
@@ -31,7 +34,7 @@ def enlarge(
         image: a PIL image of any mode; an array (H, W) or (H, W, C) of uint8, uint16, or float on [0, 1], of which C 2
             and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
         model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a .safetensors or .ckpt file.
-        box: left, top, width, height of the area, in pixels.
+        box: left, top, width, height of the area, in whole pixels.
         scale: the net's (2), or a power of it.
         device: ``auto``, ``cpu``, ``cuda``.
 
@@ -39,12 +42,17 @@ def enlarge(
         The same kind of thing, of the same type and on the same device. Floats are neither rounded nor clipped.
 
     Raises:
-        ValueError: no weights of that name, a box outside the picture, pixels of another kind.
+        ValueError: no weights of that name, a box that is not of whole pixels inside the picture, no pixels, or of
+            another kind.
     """
-    zoomer = _opened(model, device)
+    path = weights_file(str(model))
+    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
+    zoomer = _opened(str(model), device, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
-        area = photograph if box is None else photograph.cropped(Box(*box))
+        if not photograph.pixels.size:
+            raise ValueError(f"a picture of {photograph.size[1]}x{photograph.size[0]} pixels cannot be enlarged")
+        area = photograph if box is None else photograph.cropped(_whole(box))
         return zoomer.enlarge(area, scale=scale)
 
     if isinstance(image, Image.Image):
@@ -53,21 +61,33 @@ def enlarge(
         array = larger(_of_array(image[..., None] if image.ndim == 2 else image)).interleaved
         return (array[..., 0] if image.ndim == 2 else array).astype(image.dtype, copy=False)
     if isinstance(image, Tensor):
+        if image.ndim not in (3, 4) or not image.numel():
+            raise ValueError(f"a tensor of shape {tuple(image.shape)} is no picture: (C, H, W), or (N, C, H, W)")
         stack = image[None] if image.ndim == 3 else image
-        arrays = [larger(_of_array(one.permute(1, 2, 0).detach().cpu().numpy())).interleaved for one in stack]
+        stack = stack.detach().cpu().permute(0, 2, 3, 1)
+        stack = stack.float() if stack.is_floating_point() else stack  # NumPy knows no bfloat16
+        arrays = [larger(_of_array(one)).interleaved for one in stack.numpy()]
         result = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in arrays]).to(image)
         return result[0] if image.ndim == 3 else result
     raise ValueError(f"cannot enlarge a {type(image).__name__}: give a PIL image, an array or a tensor")
 
 
 @lru_cache(maxsize=8)
-def _opened(model: str, device: str) -> Zoomer:
+def _opened(model: str, device: str, stamp: tuple[int, int] | None) -> Zoomer:
+    """Once for each state of its file: ``stamp`` differs when a net was trained anew."""
     return Zoomer.open(model, device=device)
+
+
+def _whole(box: Sequence[float]) -> Box:
+    if len(box) != 4 or any(value % 1 for value in box):
+        raise ValueError(f"box {tuple(box)} is not left, top, width, height, four whole numbers of pixels")
+    return Box(*map(int, box))
 
 
 def _of_array(array: NDArray[Any]) -> Photograph:
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
         raise ValueError(f"pixels of shape {array.shape} are no picture: (H, W), or (H, W, C) with C from 1 to 4")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # PyTorch takes no other byte order
     if array.dtype not in (np.uint8, np.uint16):
         if not np.issubdtype(array.dtype, np.floating):
             raise ValueError(f"pixels of {array.dtype} have no fixed white: give uint8, uint16, or floats on [0, 1]")
