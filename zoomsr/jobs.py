@@ -31,7 +31,7 @@ OUTPUT = "output.log"
 
 PRUNED = 3
 """Exit code of a job that a search has given up."""
-STOPPED = (129, 130, 143, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)
+STOPPED = (130, 143, 129, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes of a job that was told to stop, and has saved where it was."""
 
 _PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher")  # where and how a job runs, not what it computes
