@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from zoomsr.directories import LOCK, lock, locks_end
 from zoomsr.errors import one_line_errors
 from zoomsr.memory import give_back_early
+
+_PREFIX = "zoomsr-demo-"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,13 +43,26 @@ def demo(
 
         nets = Nets(model or [], device=device)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder is removed
-        with tempfile.TemporaryDirectory(prefix="zoomsr-demo-") as name:
+        _remove_left_overs()
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, locks_end():
             folder = Path(name).resolve()
+            lock(folder)
             # Gradio reads them as it is imported; without them it fills the system's folder, and calls home.
             os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
             from zoomsr.page.blocks import serve
 
             serve(nets, host=host, port=port, folder=folder)
+
+
+def _remove_left_overs() -> None:
+    """Folders of servers that were killed: those that no living one has locked."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # Without a lock it is just being made; a link may lead anywhere.
+        if path.is_symlink() or not (path / LOCK).is_file():
+            continue
+        with suppress(ValueError, OSError), locks_end():  # in use, or another user's
+            lock(path)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from filelock import FileLock, Timeout
 from zoomsr.screen import say, short
 from zoomsr.trust import SIGNATURES
 
-_LOCK = ".lock"
+LOCK = ".lock"
 _HOLDER = ".locked_by"  # not in the lock file itself, which some versions of filelock empty
 _REPLACED = ".replaced"
 # What a command writes before its work begins, beside files of its log.
-_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURES, _LOCK, _HOLDER)
+_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURES, LOCK, _HOLDER)
 _STUDY = "study.db"
 _SWEEP = "multirun.yaml"
 # What a directory has from a run or a search; .hydra is no sign, because every rank of torchrun writes it.
@@ -101,13 +101,13 @@ def discard_unused() -> None:
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
     if all(path.name in _NOTES or path.suffix == ".log" for path in new):
         for path in new:
-            if path.name != _LOCK:
+            if path.name != LOCK:
                 _remove(path)
         for path in (_claim.path / _REPLACED).glob("*"):
             path.rename(_claim.path / path.name)
         if _claim.before is None:
             with suppress(OSError):  # another process is starting there, or Windows keeps the open file of the lock
-                _remove(_claim.path / _LOCK)
+                _remove(_claim.path / LOCK)
                 _claim.path.rmdir()
 
 
@@ -133,7 +133,7 @@ def lock(folder: Path, *, patience: float = 0) -> None:
     key = folder.resolve()
     if key in _held:
         return
-    file = FileLock(key / _LOCK, thread_local=False)  # a launcher's thread may give it up
+    file = FileLock(key / LOCK, thread_local=False)  # a launcher's thread may give it up
     try:
         file.acquire(timeout=patience, poll_interval=0.2)
     except Timeout:
@@ -178,7 +178,7 @@ def _set_aside(folder: Path) -> None:
     _remove(aside)
     aside.mkdir()
     trials = [path for path in folder.glob("trial_*") if (path / "settings.yaml").is_file()]
-    known = {*_SIGNS, *_NOTES, *_RESULTS} - {_LOCK, _HOLDER}
+    known = {*_SIGNS, *_NOTES, *_RESULTS} - {LOCK, _HOLDER}
     for path in [*(path for name in known for path in folder.glob(name)), *trials]:
         path.rename(aside / path.name)
 

@@ -108,7 +108,7 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         state_session_capacity=_VISITORS,
         theme=_theme(),
         css_paths=Path(__file__).with_name("page.css"),
-        app_kwargs={"middleware": [Middleware(Gate, folder=str(folder))]},
+        app_kwargs={"middleware": [Middleware(Gate, folder=str(folder), host=host)]},
     )
     say({"page": f"{address}  (Ctrl-C ends it)"})
     try:
