@@ -280,6 +280,13 @@ def test_left_overs_of_a_killed_server_are_removed_and_those_of_a_living_one_sta
     assert left == {"zoomsr-demo-living", "zoomsr-demo-starting", "zoomsr-demo-link", "other"}
 
 
+def test_an_event_that_does_not_exist_is_the_visitors_mistake() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyError(9999)
+
+    assert _asked(Gate(app, folder="/own", host="127.0.0.1"), "/gradio_api/queue/join")[0]["status"] == 404
+
+
 async def _answers(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Frame-Options", b"ALLOWALL")]})
     await send({"type": "http.response.body", "body": b""})

@@ -15,6 +15,7 @@ MOST_STORED = 2**30
 _PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"})
 _FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/queue/", "/gradio_api/heartbeat/")
 _UPLOAD = "/gradio_api/upload"
+_JOIN = "/gradio_api/queue/join"
 _CALLS = frozenset(f"/gradio_api/{name}" for name in ("upload_progress", "cancel", "reset", "startup-events"))
 _EVERYWHERE = ("0.0.0.0", "::")
 
@@ -74,6 +75,11 @@ class Gate:
             await _refuse(send, 404, "not found")
         elif scope["path"] == _UPLOAD:
             await self._upload(headers.get("content-length", ""), scope, receive, send)
+        elif scope["path"] == _JOIN:
+            try:
+                await self._app(scope, receive, _with_headers(send))
+            except (KeyError, IndexError):  # Gradio looks the event up by whatever number it is sent
+                await _refuse(send, 404, "there is no such event")
         else:
             await self._app(scope, receive, _with_headers(send))
 
