@@ -131,10 +131,9 @@ def test_a_training_by_steps_resumes_with_the_same_bits(
         save(callback, trainer)
         raise ValueError("the power went")
 
-    monkeypatch.setattr(LastCheckpoint, "_save", save_and_fail)
-    with pytest.raises(SystemExit):
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(LastCheckpoint, "_save", save_and_fail)
         train(*SHORT)
-    monkeypatch.undo()
     cut = whole.path.parent / "run1"
     for _ in range(2):  # the second time, all is done already
         command(f"ckpt={cut}")
