@@ -39,7 +39,7 @@ test-page: $(READY) ## the tests of the pages, in a real Chromium
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "gradio>=6.20,<7" "playwright>=1.50"
-	$(BIN)/python -m pytest -q -rs tests/test_demo.py tests/test_page.py tests/test_report_page.py
+	$(BIN)/python -m pytest -q -rs tests/test_demo.py tests/test_page.py tests/test_page_gate.py tests/test_report_page.py
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

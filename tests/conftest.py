@@ -15,6 +15,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from page_server import page_address, page_folder, page_weights  # noqa: F401 - fixtures
 from PIL import Image
 from typer.testing import CliRunner
 

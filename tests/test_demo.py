@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from zoomsr.directories import LOCK, lock, locks_end
 from zoomsr.metrics import MODERN, measure
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.page import steps as page_steps
-from zoomsr.page.gate import Gate
 from zoomsr.page.results import Panel, data_address, numbers, side_by_side, under_slider
 from zoomsr.page.steps import Enlarged, Nets, Score, at_click, enlarged, framed, opened, snapped
 from zoomsr.photograph import Box, Photograph
@@ -202,66 +199,6 @@ def test_numbers_have_their_protocol() -> None:
     assert "dB" not in numbers([result], [])
 
 
-@pytest.mark.parametrize(
-    ("path", "passes"),
-    [
-        ("/", True),
-        ("/assets/index.js", True),
-        ("/gradio_api/queue/join", True),
-        ("/gradio_api/file=/own/a/b.png", True),
-        ("/gradio_api/file=/own/../b.png", False),
-        ("/gradio_api/file=/owned/b.png", False),
-        ("/gradio_api/file=/etc/passwd", False),
-        ("/gradio_api/file=http://127.0.0.1/", False),
-        ("/gradio_api/proxy=http://127.0.0.1/", False),
-        ("/assets/../../secret", False),
-        ("/monitoring", False),
-    ],
-)
-def test_only_what_the_page_needs_passes_the_gate(path: str, passes: bool) -> None:
-    assert _asked(Gate(_answers, folder="/own", host="127.0.0.1"), path)[0]["status"] == (200 if passes else 404)
-
-
-@pytest.mark.parametrize(
-    ("host", "origin", "status"),
-    [
-        ("127.0.0.1:7860", None, 200),
-        ("localhost:7860", "http://localhost:7860", 200),
-        ("[::1]:7860", "http://[::1]:7860", 200),
-        ("192.168.1.5:7860", "http://192.168.1.5:7860", 200),
-        ("studio.example:7860", "http://studio.example:7860", 200),
-        ("evil.example:7860", None, 403),  # DNS rebinding
-        ("evil.example:7860", "http://evil.example:7860", 403),
-        ("127.0.0.1:7860", "http://evil.example", 403),  # a form or script of another site
-        ("127.0.0.1:7860", "http://127.0.0.1:9999", 403),
-        ("127.0.0.1:7860", "null", 403),
-        ("", None, 403),
-        ("[::1", None, 403),
-    ],
-)
-def test_another_site_does_not_pass_the_gate(host: str, origin: str | None, status: int) -> None:
-    gate = Gate(_answers, folder="/own", host="studio.example")
-    assert _asked(gate, "/config", host=host, origin=origin)[0]["status"] == status
-
-
-def test_every_answer_forbids_frames_and_foreign_content() -> None:
-    for path in ("/", "/nothing"):
-        headers = dict(_asked(Gate(_answers, folder="/own", host="127.0.0.1"), path)[0]["headers"])
-        assert headers[b"x-frame-options"] == b"DENY"
-        assert headers[b"x-content-type-options"] == b"nosniff"
-        assert b"default-src 'self'" in headers[b"content-security-policy"]
-        assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
-
-
-def test_uploads_are_bounded_in_all(tmp_path: Path) -> None:
-    (tmp_path / "earlier.png").write_bytes(bytes(700))
-    gate = Gate(_answers, folder=str(tmp_path), host="127.0.0.1", most_stored=1000)
-    for length, status in (("300", 200), ("301", 413), ("", 411), ("-5", 411)):
-        sent = _asked(gate, "/gradio_api/upload", length=length)
-        assert sent[0]["status"] == status, length
-    assert b"no room for another photograph" in _asked(gate, "/gradio_api/upload", length="301")[1]["body"]
-
-
 def test_left_overs_of_a_killed_server_are_removed_and_those_of_a_living_one_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,33 +215,6 @@ def test_left_overs_of_a_killed_server_are_removed_and_those_of_a_living_one_sta
         subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"zoomsr-demo-living", "zoomsr-demo-starting", "zoomsr-demo-link", "other"}
-
-
-def test_an_event_that_does_not_exist_is_the_visitors_mistake() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        raise KeyError(9999)
-
-    assert _asked(Gate(app, folder="/own", host="127.0.0.1"), "/gradio_api/queue/join")[0]["status"] == 404
-
-
-async def _answers(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Frame-Options", b"ALLOWALL")]})
-    await send({"type": "http.response.body", "body": b""})
-
-
-def _asked(
-    gate: Gate, path: str, *, host: str = "127.0.0.1:7860", origin: str | None = None, length: str | None = None
-) -> list[dict[str, Any]]:
-    """What is sent in answer to a request."""
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    given = {"host": host, "origin": origin, "content-length": length}
-    headers = [(name.encode(), value.encode()) for name, value in given.items() if value is not None]
-    asyncio.run(gate({"type": "http", "path": path, "headers": headers}, None, send))  # type: ignore[arg-type]
-    return sent
 
 
 def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 
 from zoomsr.page.events import Page
 from zoomsr.page.gate import Gate
-from zoomsr.page.results import MOVE_EDGE
+from zoomsr.page.scripts import DISMISS, MOVE_EDGE, SHOW_RESULTS
 from zoomsr.page.steps import MOST_BYTES, MOST_PIXELS, SCALE, SIDE, Nets
 from zoomsr.screen import say
 
@@ -47,6 +47,8 @@ class _Choice(NamedTuple):
     names: gr.CheckboxGroup
     test: gr.Checkbox
     button: gr.Button
+    cancel: gr.Button
+    progress: gr.HTML
 
 
 class _Results(NamedTuple):
@@ -90,6 +92,8 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
     """
     blocks = build(nets, folder=folder)
     blocks.queue(max_size=MOST_WAITING)
+    actions = {number: len(one.inputs) for number, one in blocks.fns.items() if one.fn is not None}
+    gate = Middleware(Gate, folder=str(folder), host=host, actions=actions)
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
@@ -108,7 +112,7 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         state_session_capacity=_VISITORS,
         theme=_theme(),
         css_paths=Path(__file__).with_name("page.css"),
-        app_kwargs={"middleware": [Middleware(Gate, folder=str(folder), host=host)]},
+        app_kwargs={"middleware": [gate]},
     )
     say({"page": f"{address}  (Ctrl-C ends it)"})
     try:
@@ -152,11 +156,14 @@ def _choice(nets: Nets) -> _Choice:
     names = gr.CheckboxGroup(nets.names, value=nets.chosen, label="nets")
     info = f"makes a {SCALE * SIDE}x{SCALE * SIDE} area smaller first, so that dB and errors are known"
     test = gr.Checkbox(label="test against truth", info=info, interactive=False)
-    return _Choice(names, test, gr.Button("Enlarge", variant="primary"))
+    button = gr.Button("Enlarge", variant="primary")
+    with gr.Column(elem_id="working"):  # shown by page.css while Gradio says that the work is pending
+        progress, cancel = gr.HTML(elem_id="progress", js_on_load=DISMISS), gr.Button("Cancel", elem_id="cancel")
+    return _Choice(names, test, button, cancel, progress)
 
 
 def _results() -> _Results:
-    with gr.Column(visible=False) as column:
+    with gr.Column(visible=False, elem_id="results") as column:
         gr.Markdown("## 4. Compare", elem_classes="step")
         shown, slider, table = gr.Radio([], label="bicubic and"), gr.HTML(js_on_load=MOVE_EDGE), gr.HTML()
         gr.Markdown("**Side by side, 1:1**")
@@ -176,7 +183,9 @@ def _wire(page: Page, source: _Source, area: _Area, choice: _Choice, results: _R
         control.input(page.move, corner, [*area], **quiet)
     results.shown.input(page.compare, [results.panels, results.shown], results.slider, **quiet)
     inputs = [*corner, choice.names]
-    choice.button.click(page.enlarge, inputs, [*results], scroll_to_output=True, **one)
+    work = choice.button.click(page.enlarge, inputs, [*results], show_progress_on=choice.progress, **one)
+    work.success(None, js=SHOW_RESULTS)
+    choice.cancel.click(None, cancels=work)
 
 
 def _files_only(move: _Move) -> _Move:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import html
 import re
 import tempfile
+import threading
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from PIL import Image
+from torch import nn
 
 from zoomsr.data.sources import sample
 from zoomsr.page import results as html_of
 from zoomsr.page import steps
 from zoomsr.page.results import Panel, data_address
 from zoomsr.page.steps import SCALE, SIDE, Enlarged, Nets, Opened
+from zoomsr.page.work import cancellable, in_thread
 from zoomsr.photograph import Box, Photograph
+from zoomsr.zoomer import Zoomer
 
 _BASELINES = ("nearest", "bicubic")
 
@@ -54,20 +59,44 @@ class Page:
         """The area with another corner, or of another size."""
         return [gr.skip()] * 3 if photograph is None else self._area(photograph, left, top, test)
 
-    def enlarge(self, photograph: Opened | None, left: float, top: float, test: bool, names: list[str]) -> list[Any]:
+    async def enlarge(
+        self,
+        photograph: Opened | None,
+        left: float,
+        top: float,
+        test: bool,
+        names: list[str],
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio learns that the function wants one
+    ) -> list[Any]:
         """The area by every net that is chosen."""
         if photograph is None:
-            return _said("choose a photograph first", outputs=7)
+            raise _mistake("choose a photograph first")
         if not names:
-            return _said("choose at least one net", outputs=7)
+            raise _mistake("choose at least one net")
         try:
-            nets = [self.nets.open(name) for name in self.nets.names if name in {"bicubic", *names}]
-            box, whole = _box(photograph, left, top, test), photograph.read()
-            area, truth = steps.with_truth(whole, box) if test else (whole.cropped(box), None)
-            results = steps.enlarged(area, nets)
-            files = [self._kept(photograph.path.stem, one) for one in results]
+            chosen = [self.nets.open(name) for name in self.nets.names if name in {"bicubic", *names}]
+            box = _box(photograph, left, top, test)
+            return await in_thread(partial(self._enlarge, photograph, box, test, chosen, progress))
         except ValueError as error:
-            return _said(error, outputs=7)
+            raise _mistake(error) from None
+
+    def _enlarge(
+        self,
+        photograph: Opened,
+        box: Box,
+        test: bool,
+        nets: list[Zoomer],
+        progress: gr.Progress,
+        cancelled: threading.Event,
+    ) -> list[Any]:
+        whole = photograph.read()
+        area, truth = steps.with_truth(whole, box) if test else (whole.cropped(box), None)
+        results: list[Enlarged] = []
+        for number, net in enumerate(nets):
+            progress((number, len(nets)), desc=net.name, unit="nets")
+            with cancellable(cast(nn.Module, net.net), cancelled):
+                results += steps.enlarged(area, [net])
+        files = [self._kept(photograph.path.stem, one) for one in results]
         scores = [] if truth is None else [steps.score(one.photograph, truth) for one in results]
         captions = [f"{value.psnr_y:.2f} dB" for value in scores] or [""] * len(results)
         panels = [_panel("nearest", steps.nearest(area), truth=truth)]
@@ -100,8 +129,8 @@ class Page:
         try:
             photograph = steps.opened(path)
         except ValueError as error:
-            _said(error, outputs=0)
-            return [None, None, gr.skip(), gr.skip(), gr.skip(), html.escape(str(error)), gr.Column(visible=False)]
+            status = f'<span role="alert">{html.escape(str(error))}</span>'
+            return [None, None, gr.skip(), gr.skip(), gr.skip(), status, gr.Column(visible=False)]
         height, width = photograph.size
         picture, left, top = self._area(photograph, (width - SIDE) / 2, (height - SIDE) / 2, False)
         test = gr.Checkbox(value=False, interactive=photograph.has_truth)
@@ -138,7 +167,7 @@ def _panel(name: str, shown: Photograph, *, caption: str = "", truth: Photograph
     return Panel(name, data_address(shown.picture()), width, height, f"{width}x{height} {caption}".strip(), error)
 
 
-def _said(message: object, *, outputs: int) -> list[Any]:
-    """Tells the visitor, and leaves the page as it is: Gradio's error would write "Error" over every part of it."""
-    gr.Warning(html.escape(" ".join(str(message).split())), duration=20, title="")
-    return [gr.skip()] * outputs
+def _mistake(message: object) -> gr.Error:
+    """Of the visitor: told in one line, and the page stays as it is."""
+    text = html.escape(" ".join(str(message).split()))
+    return gr.Error(text, duration=20, print_exception=False)

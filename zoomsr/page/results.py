@@ -17,13 +17,6 @@ from PIL import Image
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.page.steps import RAMP_CSS, Enlarged, Score
 
-MOVE_EDGE = """
-element.addEventListener("input", (event) => {
-    event.target.closest(".compare").style.setProperty("--edge", event.target.value + "%");
-});
-"""
-"""The script of the HTML that ``under_slider`` is in."""
-
 
 @dataclass(frozen=True)
 class Panel:
