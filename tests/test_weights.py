@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import re
 import shutil
@@ -42,6 +43,23 @@ def test_what_is_written_is_read_again(net: SRCNN) -> None:
         assert found.config == config
         assert found.tensors.keys() == tensors.keys()
         assert all(torch.equal(found.tensors[name], tensors[name]) for name in tensors)
+
+
+def test_a_disk_that_fails_leaves_the_file_that_was_there_and_no_other(
+    net: SRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"before")
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match=r"net\.safetensors cannot be written: No space left"):
+            Weights(path, net.state_dict(), None).save(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["net.safetensors"]
+    assert path.read_bytes() == b"before"
 
 
 def test_a_flipped_byte_anywhere_in_our_own_file_is_noticed(net: SRCNN) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from zoomsr.metrics import METRICS, PROTOCOLS, mean_score
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.module import scale_of
-from zoomsr.runs import METRICS_JSON, versions, write_json
+from zoomsr.runs import METRICS_JSON, versions, write_json, write_text
 from zoomsr.scoring import Scores, evaluate
 from zoomsr.screen import CONSOLE, band_table, progress_bar, say, score_table, short
 from zoomsr.weights import Weights, in_the_box, weights_file
@@ -194,16 +195,15 @@ def _summary(
 
 
 def _write_images(path: Path, scores: dict[str, Scores]) -> None:
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["set", "net", "protocol", "image", *METRICS])
-        for folder, by_net in scores.items():
-            for net, by_protocol in by_net.items():
-                for protocol, images in by_protocol.items():
-                    for image, score in images.items():
-                        writer.writerow([folder, net, protocol, image, *score.as_dict().values()])
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["set", "net", "protocol", "image", *METRICS])
+    for folder, by_net in scores.items():
+        for net, by_protocol in by_net.items():
+            for protocol, images in by_protocol.items():
+                for image, score in images.items():
+                    writer.writerow([folder, net, protocol, image, *score.as_dict().values()])
+    write_text(path, text.getvalue())
 
 
 def _print(scores: dict[str, Scores], nets: dict[str, nn.Module]) -> None:

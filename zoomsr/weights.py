@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from zoomsr.cards import Card
 from zoomsr.models import Net
+from zoomsr.runs import atomic_write
 from zoomsr.vetting import TARGET, constructed, described, require_ours, require_plain
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
@@ -173,11 +174,9 @@ class Weights:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, header: Mapping[str, str]) -> None:
     """Write a safetensors file, whole or not at all."""
-    partial = path.with_name(f"{path.name}.part")
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # Not save_file, whose files nobody else may read.
-    partial.write_bytes(save(on_cpu, dict(header)))
-    partial.replace(path)
+    with atomic_write(path) as file:
+        file.write(save(on_cpu, dict(header)))  # not save_file, whose files nobody else may read
 
 
 def _read_safetensors(path: Path) -> Weights:
