@@ -23,8 +23,8 @@ from zoomsr.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
 GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "vdsr": 1.7}
 """dB over bicubic on the astronaut's face, which no net has seen: less than each reaches."""
 
-SLOW = {"ircnn": pytest.mark.slow}
-"""30 passes of a denoiser over every picture, twice."""
+SLOW = {"ircnn": pytest.mark.slow, "vdsr": pytest.mark.slow}
+"""Twice over every picture; the first with 30 passes of a denoiser."""
 
 
 def test_the_nets_of_the_study_are_in_the_box() -> None:

@@ -131,6 +131,7 @@ def test_a_damaged_checkpoint_costs_a_figure_and_no_more(compare: Callable[..., 
     assert "architecture_unet is missing" in (tmp_path / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_two_trainings(compare: Callable[..., str], train: Callable[..., Run], tmp_path: Path) -> None:
     one = train()
     two = train(net=["model=unet_plain", "model.width=4", "model.depth=2"])

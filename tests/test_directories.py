@@ -108,6 +108,7 @@ def test_a_run_is_resumed_or_replaced_and_never_overwritten_unasked(
     assert not (run / ".replaced").exists()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_until_the_first_is_dead(
     train: Callable[..., Run], refused: Callable[..., str], command: Command
 ) -> None:

@@ -109,6 +109,7 @@ def test_everything_is_brought_once_and_trained_on(
     assert data.held_out(99)["name"] == ["0900"]
 
 
+@pytest.mark.slow
 def test_verify_passes_and_finds_what_is_in_both_parts(
     prepare: Prepare, published: dict[tuple[str, int], Archive], mirror: Path, tmp_path: Path
 ) -> None:

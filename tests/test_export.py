@@ -63,6 +63,7 @@ def _weights(tmp_path: Path, name: str) -> tuple[Path, torch.nn.Module]:
     return path, net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_any_batch_height_and_width_gives_the_nets_own_pixels(
@@ -145,6 +146,7 @@ def test_weights_are_16_bit_where_that_costs_nothing(
             assert tensor.equal(net.state_dict()[name].to(stored)), name
 
 
+@pytest.mark.slow
 def test_a_card_has_the_scores_of_the_benchmarks(export: Export, tmp_path: Path) -> None:
     path, _ = _weights(tmp_path, "srcnn")
     (tmp_path / "Two").mkdir()

@@ -86,6 +86,7 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
         Local(devices=1, slots=0)
 
 
+@pytest.mark.slow
 def test_a_job_sees_only_its_own_devices_and_no_ranks_of_others(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def Confess() -> None:  # noqa: N802  # stands for a class
     raise ValueError("/".join(str(os.environ.get(name)) for name in names))
 
 
+@pytest.mark.slow
 def test_a_sweep_where_jobs_crash_finishes_the_others_and_goes_on_later(
     command: Callable[..., Path], photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

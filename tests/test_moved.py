@@ -37,6 +37,7 @@ def _strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("is_old", [False, True])
 def test_the_best_epoch_is_kept_where_the_run_goes_on(
@@ -74,6 +75,7 @@ def test_a_run_that_was_moved_before_its_test_ends(train: Train, command: Comman
     assert Run.read(place).means() == first.means()
 
 
+@pytest.mark.slow
 def test_a_run_from_anothers_checkpoint_has_a_best_of_its_own(train: Train) -> None:
     first = train(*FIRST_IS_BEST)
     second = train(f"ckpt={first.path}/checkpoints/last.ckpt", "trainer.max_epochs=3", *FIRST_IS_BEST)

@@ -121,6 +121,7 @@ def test_every_validation_has_a_row_and_a_point_of_its_own(train: Train) -> None
     assert len(events.Scalars("train/psnr_y")) == 2
 
 
+@pytest.mark.slow
 def test_a_training_by_steps_resumes_with_the_same_bits(
     train: Train, command: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_training_by_steps_resumes_with_the_same_bits(
         assert run.results["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_rows_of_older_versions_are_kept_and_those_that_are_repeated_are_not(
     train: Train, command: Callable[..., Path]
 ) -> None:

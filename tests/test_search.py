@@ -60,6 +60,7 @@ def search(command: Callable[..., Path], photos: Path, tmp_path: Path) -> Callab
     return run
 
 
+@pytest.mark.slow
 def test_trials_are_jobs_and_the_study_goes_on(
     search: Callable[..., None], carried_out: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

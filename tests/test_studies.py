@@ -41,6 +41,7 @@ def test_a_study_that_does_not_exist_is_refused() -> None:
         Study.read("nothing")
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_stopped_is_resumed(command: Callable[..., Path], photos: Path, tmp_path: Path) -> None:
     trials = [
         Trial("tiny", 1, (*conftest.TINY, *conftest.TINY_NET, f"data.root={photos}", epochs), tmp_path / "tiny")
@@ -51,6 +52,7 @@ def test_a_trial_that_was_stopped_is_resumed(command: Callable[..., Path], photo
     assert [row["epoch"] for row in Run.read(tmp_path / "tiny").epochs] == [1, 2]
 
 
+@pytest.mark.slow
 def test_rows_hold_means_and_spreads_over_seeds(train: Callable[..., Run], photos: Path, tmp_path: Path) -> None:
     runs = [train(f"seed={seed}") for seed in (1, 2)]
     trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]

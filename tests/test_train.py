@@ -67,6 +67,7 @@ def test_the_test_measures_the_mean_of_the_weights(train: Train) -> None:
     assert run.means()["srcnn"]["psnr_y"] == pytest.approx(best, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_mean_of_a_short_training_is_not_its_beginning(train: Train) -> None:
     settings = ("optimizer.lr=1e-3", "data.patches_per_image=16")
     last, mean, slow = (train(*settings, *ema).means()["srcnn"]["psnr_y"] for ema in ((), ["ema=0.5"], ["ema=0.999"]))
@@ -295,6 +296,7 @@ def test_unet_on_luma_trains(train: Train) -> None:
     assert run.means()["unet_plain"]["psnr_y"] > 15
 
 
+@pytest.mark.slow
 def test_a_net_on_luma_trains_on_y_alone(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     colour, y = (
         train("model.channels=1", f"data.y_only={flag}", "trainer.max_epochs=1").epochs[0] for flag in ("false", "true")
@@ -321,6 +323,7 @@ def test_waiting_for_data_is_logged_and_said_once(train: Train, capsys: pytest.C
     assert said.count("went by without a batch: data.threads=2 (or more)") == 1
 
 
+@pytest.mark.slow
 def test_pixels_on_the_device_train_the_same_net(train: Train) -> None:
     host, device = (train(f"data.resident={where}") for where in ("host", "device"))
     for one, other in zip(host.epochs, device.epochs, strict=True):

@@ -250,6 +250,7 @@ def test_a_folder_that_cannot_be_written(zoom: Zoom, photo: Path, tmp_path: Path
     assert "Permission denied" in zoom(photo, "-m", "bicubic", "-o", folder / "a.png", code=1)
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_no_file(photo: Path, tmp_path: Path) -> None:
     Image.fromarray(photograph(3000, 3000)).save(tmp_path / "large.bmp")
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from zoomsr.zoom import app; app()"

@@ -25,7 +25,7 @@ _STUDY = "study.db"
 _SWEEP = "multirun.yaml"
 # What a directory has from a run or a search; .hydra is no sign, because every rank of torchrun writes it.
 _SIGNS = ("settings.yaml", "checkpoints", "metrics.json", "metrics.csv", _STUDY)
-_RESULTS = ("images.csv", "comparison.png", "pictures", "gallery", "gallery.png", "*_step*.pt", "*.log")
+_RESULTS = ("images.csv", "comparison.png", "pictures", "gallery", "gallery.png", "*_step[0-9]*", "*.log")
 
 _held: dict[Path, FileLock] = {}
 
