@@ -78,6 +78,7 @@ def test_mean_csv_and_json_agree(evaluate: Evaluate, folder: Path, tmp_path: Pat
     assert results["versions"]["torch"]
 
 
+@pytest.mark.slow
 def test_several_folders_and_several_checkpoints(evaluate: Evaluate, folder: Path, train: Callable[..., Run]) -> None:
     first, second = train(), train("model.kernels=[9,1,5]", "trainer.max_epochs=1")
     flat = folder / "HR"

@@ -111,6 +111,7 @@ def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
         assert words in export(*arguments, code=1)
 
 
+@pytest.mark.slow
 def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., Run], tmp_path: Path) -> None:
     run = train()
     export("-m", run.path, "-o", tmp_path / "own.safetensors", "--licence", "CC0-1.0")

@@ -65,6 +65,7 @@ def test_the_best_epoch_is_kept_where_the_run_goes_on(
     assert not first.path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 def test_a_run_that_was_moved_before_its_test_ends(train: Train, command: Command) -> None:
     first = train(*FIRST_IS_BEST)

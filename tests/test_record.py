@@ -106,6 +106,7 @@ def test_an_epoch_that_ends_with_a_validation_within_has_one_row(train: Train) -
     assert {"train/mae", "train/loss", "val/mae"} <= run.epochs[0].keys()
 
 
+@pytest.mark.slow
 def test_every_validation_has_a_row_and_a_point_of_its_own(train: Train) -> None:
     run = train("+trainer.val_check_interval=0.4")
     assert _places(run) == [(1, 2), (1, 4), (1, 5), (2, 7), (2, 9), (2, 10)]

@@ -145,8 +145,8 @@ def _compare(settings: Settings, *, trials: int, ranks: int) -> None:
     assert scores[0] == scores[1]
 
 
-def test_two_kills_leave_no_trace(settings: Settings) -> None:
-    _compare(settings, trials=2, ranks=1)
+def test_a_kill_leaves_no_trace(settings: Settings) -> None:
+    _compare(settings, trials=1, ranks=1)
 
 
 @pytest.mark.slow

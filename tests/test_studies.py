@@ -76,6 +76,7 @@ def test_rows_hold_means_and_spreads_over_seeds(train: Callable[..., Run], photo
     assert own[runs[0].path]["held out"]["as trained"]["modern"] == runs[0].means()["srcnn"]
 
 
+@pytest.mark.slow
 def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., Run], tmp_path: Path) -> None:
     runs = [train(), train("seed=2", "trainer.max_epochs=1")]
     trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
@@ -89,6 +90,7 @@ def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., 
     assert second["val_psnr_y"] == pytest.approx(runs[0].epochs[1]["val/psnr_y"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_an_epoch_that_was_cut_short_is_no_epoch_of_a_study(train: Callable[..., Run], tmp_path: Path) -> None:
     limits = ("+trainer.max_steps=13", "trainer.max_epochs=9", "+trainer.val_check_interval=0.4")  # 5 steps an epoch
     run = train(*limits)

@@ -308,6 +308,7 @@ def test_a_net_on_luma_trains_on_y_alone(train: Train, capsys: pytest.CaptureFix
     assert "a net on 3 channel(s) was given a picture of 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_denoiser_trains_on_noise(train: Train) -> None:
     longer = ["data.patches_per_image=32", "trainer.max_epochs=3", "model.width=8", "model.batch_norm=false"]
     run = train("degradation=gaussian_noise", "optimizer.lr=3e-3", *longer, net=["model=ircnn_denoiser"])
@@ -332,6 +333,7 @@ def test_pixels_on_the_device_train_the_same_net(train: Train) -> None:
         }
 
 
+@pytest.mark.slow
 def test_lr_made_on_the_device_trains_too(train: Train) -> None:
     packed, made = (train(f"data.pack_lr={flag}", "trainer.max_epochs=1") for flag in ("true", "false"))
     assert made.epochs[0]["train/psnr_y"] == pytest.approx(packed.epochs[0]["train/psnr_y"], abs=1)
