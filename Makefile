@@ -14,7 +14,8 @@ demo: $(READY) ## train the U-Net for ten epochs on real photographs and compare
 	$(BIN)/python -m zoomsr.train model=unet trainer.max_epochs=10
 
 test: $(READY) ## the tests, without the slow ones (under 5 minutes on 2 cores)
-	$(BIN)/python -m pytest -q -m "not slow"
+	# A core for each process: more threads would wait for one another.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
 
 test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow

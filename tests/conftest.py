@@ -133,7 +133,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     from zoomsr.prepare import app
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "250")  # of rich's tables
+    monkeypatch.setenv("COLUMNS", "500")  # of rich's tables
 
     def run(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
