@@ -131,9 +131,10 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
 def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs the command; returns what it printed, one line, or its error."""
     from zoomsr.prepare import app
+    from zoomsr.screen import CONSOLE
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "500")  # of rich's tables
+    monkeypatch.setattr(CONSOLE, "width", 250)  # of tables; where COLUMNS is set, it was read at import
 
     def run(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
