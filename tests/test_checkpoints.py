@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,28 @@ def test_the_one_before_is_kept_and_nothing_else(tmp_path: Path) -> None:
         AtomicCheckpoints().save_checkpoint({"number": number}, tmp_path / "last.ckpt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
     assert [torch.load(tmp_path / f"{name}.ckpt")["number"] for name in ("last", "previous")] == [2, 1]
+
+
+def test_the_last_one_is_never_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, present, replace = tmp_path / "last.ckpt", [], Path.replace
+    AtomicCheckpoints().save_checkpoint({"number": 0}, last)
+
+    def noting(path: Path, target: Path) -> Path:
+        moved = replace(path, target)
+        present.append(last.is_file())
+        return moved
+
+    monkeypatch.setattr(Path, "replace", noting)
+    AtomicCheckpoints().save_checkpoint({"number": 1}, last)
+    assert present == [True, True]
+
+
+def test_the_one_before_is_kept_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError("Operation not permitted")  # what exFAT answers
+
+    monkeypatch.setattr(os, "link", refused)
+    test_the_one_before_is_kept_and_nothing_else(tmp_path)
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

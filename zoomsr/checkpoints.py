@@ -38,7 +38,20 @@ class AtomicCheckpoints(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
             if path.name == LAST_CKPT and path.is_file():
-                path.replace(path.with_name(PREVIOUS_CKPT))
+                _keep(path, path.with_name(PREVIOUS_CKPT))
+
+
+def _keep(last: Path, previous: Path) -> None:
+    """Make the one the other, by a second name for the same file, so that the first is never missing."""
+    beside = previous.with_name(f".{previous.name}.part")
+    try:
+        beside.unlink(missing_ok=True)
+        os.link(last, beside)
+        beside.replace(previous)
+    except OSError:  # a file system without hard links, as on many USB sticks
+        last.replace(previous)
+    finally:
+        beside.unlink(missing_ok=True)  # where both were one file already, POSIX leaves it
 
 
 def forget_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
