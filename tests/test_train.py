@@ -61,6 +61,14 @@ def test_validation_and_test_agree_on_whole_photographs(train: Train) -> None:
         assert best[f"val/{name}"] == pytest.approx(run.means()["srcnn"][name], rel=1e-5)
 
 
+def test_at_the_end_a_run_names_what_there_is_to_look_at(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    train("trainer.max_epochs=1")
+    *_, picture, results, curves, zoom = capsys.readouterr().out.splitlines()
+    assert [picture.split(), results.split()] == [["picture", "run0/comparison.png"], ["results", "run0/metrics.json"]]
+    assert curves.split() == ["curves", "tensorboard", "--logdir", "run0/tensorboard"]
+    assert " ".join(zoom.split()) == "zoom python -m zoomsr.zoom PHOTO --compare -m ./run0"
+
+
 def test_the_test_measures_the_mean_of_the_weights(train: Train) -> None:
     run = train("ema=0.8", "optimizer.lr=0.01")
     best = max(row["val/psnr_y"] for row in run.epochs)
