@@ -36,12 +36,13 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
-        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
         free = 1024 * int(fields["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         return None
     try:  # within a container's limit
-        most, taken = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        files = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+        most, taken = (int(file.read_text(encoding="utf-8")) for file in files)
     except (OSError, ValueError):  # none
         return free
     return min(free, most - taken)
