@@ -183,7 +183,7 @@ class Process:
     def wait(self) -> int:
         """Its exit code, which is recorded; ranks that it leaves behind are ended."""
         code = self._process.wait()
-        if hasattr(signal, "SIGKILL"):
+        if hasattr(os, "killpg"):
             self.signal(signal.SIGKILL)
         elif self._process.stdin is not None:  # Windows: they end when nobody holds their standard input open
             self._process.stdin.close()
