@@ -62,7 +62,7 @@ def export(net: torch.nn.Module, folder: Path) -> None:
 def one(net: str, way: str, folder: Path) -> dict[str, float]:
     """Seconds and peak bytes of one way, in a process of its own."""
     arguments = [sys.executable, "-m", "experiments.inference_speed.one", net, way, str(folder)]
-    said = subprocess.run(arguments, check=True, capture_output=True, encoding="utf-8").stdout
+    said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(said.splitlines()[-1])
     return found
 

@@ -112,7 +112,7 @@ def main(net_name: str, way: str, folder: str, runs: str = "4") -> None:
         start = time.perf_counter()
         run(pixels)
         seconds.append(time.perf_counter() - start)
-    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     # Not getrusage's, which begins with what the parent had.
     peak = 1024 * int(fields["VmHWM"].split()[0])
     print(json.dumps({"seconds": statistics.median(seconds[1:] or seconds), "peak": peak}))

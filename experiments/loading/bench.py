@@ -185,7 +185,7 @@ def forget(path: Path) -> None:
 
 def disk_bytes() -> int:
     """What this process has had read from the disk."""
-    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text(encoding="utf-8").splitlines())
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     return int(fields["read_bytes"])
 
 
@@ -193,7 +193,7 @@ def opening(folder: Path) -> float:
     """Ms to open a store of 800 images of 2040x1356 (a sparse file)."""
     path = folder / "big.json"
     images = layout([(f"{number:04d}", (1356, 2040)) for number in range(800)])
-    path.write_text(json.dumps(index_of(images, source_hash="", degradation=None, scale=1)), encoding="utf-8")
+    path.write_text(json.dumps(index_of(images, source_hash="", degradation=None, scale=1)))
     with path.with_suffix(".u8").open("wb") as file:
         file.truncate(sum(stored.n_bytes for stored in images))
     return statistics.median(seconds(lambda: PixelStore(path)) for _ in range(9)) * 1e3

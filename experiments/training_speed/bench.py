@@ -77,7 +77,7 @@ def trained(folder: Path, overrides: list[str]) -> dict[str, Any]:
     file = folder / "found.json"
     rival = ["+callbacks.rival._target_=experiments.training_speed.rivals.RawLoop", f"+callbacks.rival.file={file}"]
     command(folder, [*overrides, *rival, f"trainer.max_epochs={EPOCHS}", f"data.val_patch={PATCH}"])
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = json.loads(file.read_text())
     raw, own = found["raw"][1:], found["trainer"][1:]
     return {
         "raw (s/step)": statistics.median(raw),
@@ -115,7 +115,7 @@ def startup(folder: Path) -> float:
     clock = ["+callbacks.clock._target_=experiments.training_speed.rivals.FirstStep", f"+callbacks.clock.file={file}"]
     start = time.time()
     command(folder, ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "data.val_patch=64", *clock])
-    return float(file.read_text(encoding="utf-8")) - start
+    return float(file.read_text()) - start
 
 
 def command(folder: Path, overrides: list[str]) -> None:

@@ -50,7 +50,7 @@ class RawLoop(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was found."""
-        self._file.write_text(json.dumps(self._found), encoding="utf-8")
+        self._file.write_text(json.dumps(self._found))
 
     def _prepare(self, module: LightningModule, batch: Batch) -> None:
         net = module.net
@@ -117,7 +117,7 @@ class FirstStep(Callback):
     ) -> None:
         """Once."""
         if trainer.global_step == 1:
-            self._file.write_text(str(time.time()), encoding="utf-8")
+            self._file.write_text(str(time.time()))
 
 
 def _wait_for(device: torch.device) -> None:
