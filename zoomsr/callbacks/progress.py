@@ -38,7 +38,8 @@ class EpochLines(ProgressBar):
             now = time.perf_counter()
             seconds, self._start = now - self._start, now
             last = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""  # time or steps end it
-            print("  ".join([f"epoch {trainer.current_epoch + 1}{last}", *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
+            epoch = f"epoch {trainer.current_epoch + 1}{last}"
+            print("  ".join([epoch, *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
 
 
 def _best(trainer: Trainer) -> list[str]:
