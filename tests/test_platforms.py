@@ -18,7 +18,11 @@ from PIL import Image
 
 from zoomsr.data.packing import HR_INDEX, Photo, pack_photos
 from zoomsr.data.store import PixelStore
+from zoomsr.job import _ended_rank
 from zoomsr.jobs import stop_signals
+from zoomsr.launchers.local import _signals_to
+from zoomsr.trust import require_own, sign
+from zoomsr.weights import weights_file
 
 PACKAGE = Path(__file__).parents[1] / "zoomsr"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -114,6 +118,46 @@ def test_pixels_are_packed_where_there_is_no_pwrite(tmp_path: Path, monkeypatch:
 def test_a_system_without_hangups_stops_by_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "SIGHUP")
     assert stop_signals() == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_where_the_writing_of_paths_has_a_backslash_a_slash_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sep", "\\")
+    assert weights_file("runs/NAME") == Path("runs/NAME")
+
+
+def test_a_hangup_is_passed_on_to_jobs_unless_it_is_ignored() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda *_: heard.append(-1))
+    try:
+        with _signals_to(lambda number, _: heard.append(number)):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with _signals_to(lambda number, _: heard.append(number)):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert heard == [signal.SIGHUP, -1]
+
+
+def test_a_lost_rank_without_waitid_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "waitid")
+    assert _ended_rank() == ""
+
+
+def test_a_home_without_hard_links_has_a_key_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.yaml").write_text("seed: 1\n", encoding="utf-8")
+        sign(tmp_path / name)
+    for name in ("one", "other"):  # the second one has used the key of the first
+        require_own(tmp_path / name)
+    (key,) = (tmp_path / "state").iterdir()
+    assert len(key.read_bytes()) == 32
 
 
 @pytest.mark.slow
