@@ -29,11 +29,15 @@ from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.devices import allow_tf32
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.screen import say, short
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
+
+_CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+_COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -45,6 +49,7 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
+    allow_tf32(config.tf32)
     data: PairsDataModule = instantiate(config.data.module)
     module = build_module(config)
     _require_one_scale(config, data, module)
@@ -79,7 +84,7 @@ def build_module(config: DictConfig) -> ZoomModule:
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
         # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
-        net.compile(dynamic=False)
+        net.compile(dynamic=False, mode=_compile_mode(config))
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -90,6 +95,16 @@ def build_module(config: DictConfig) -> ZoomModule:
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
+
+
+def _compile_mode(config: DictConfig) -> str:
+    mode = "default" if config.compile is True else str(config.compile)
+    if mode not in _COMPILE_MODES:
+        raise ValueError(f"compile={config.compile} must be true, false or one of {', '.join(_COMPILE_MODES)}")
+    if mode in _CUDA_GRAPHS and config.trainer.accumulate_grad_batches > 1:
+        # Each run of a graph overwrites the gradients of the run before.
+        raise ValueError(f"compile={mode} cannot accumulate gradients: compile=true, or a larger data.batch_size")
+    return mode
 
 
 def _max_steps(config: DictConfig) -> int | None:
