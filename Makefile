@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-zoom study wheel clean
+.PHONY: help demo test test-slow test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom study wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -64,6 +64,9 @@ bench-data: $(READY) ## pairs per second from packed pixels beside the usual way
 
 bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
 	$(BIN)/python -m experiments.training_speed.bench
+
+bench-gpu: $(READY) ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
+	$(BIN)/python -m experiments.gpu_speed.bench
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
