@@ -21,6 +21,9 @@ from zoomsr.models.bicubic import Bicubic
 
 Split = Literal["train", "val", "test"]
 
+_PARTS_OF_TIME = 10_000
+"""Steps of a schedule that goes by time."""
+
 
 class ZoomModule(LightningModule):
     """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
@@ -37,6 +40,8 @@ class ZoomModule(LightningModule):
         schedule: makes the scheduler from the optimizer and the total number of steps (see ``zoomsr.schedules``).
         protocol: how val and test are measured; train is measured on its patches the same way.
         max_steps: optimizer steps after which the training is stopped; None where the last epoch ends it.
+        clock: tells how much of the training's time is used up, on [0, 1], where the schedule goes by time; None where
+            it goes by steps.
         train_metrics_batches: training metrics use all batches of an epoch that has no more than this, and about so
             many of a longer one, because SSIM costs as much as a small net's step.
     """
@@ -50,6 +55,7 @@ class ZoomModule(LightningModule):
         schedule: Callable[[Optimizer, int], LRScheduler],
         protocol: Protocol = MODERN,
         max_steps: int | None = None,
+        clock: Callable[[], float] | None = None,
         train_metrics_batches: int = 32,
     ) -> None:
         super().__init__()
@@ -64,6 +70,7 @@ class ZoomModule(LightningModule):
         self._optimizer = optimizer
         self._schedule = schedule
         self._max_steps = math.inf if max_steps is None else max_steps
+        self._clock = clock
         self._train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
         self._bicubic = Bicubic(scale)
@@ -187,11 +194,22 @@ class ZoomModule(LightningModule):
         """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
         optimizer = self._optimizer(self.net.parameters())
         fuse(optimizer)
-        steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
+        if self._clock is not None:
+            steps: float = _PARTS_OF_TIME
+        else:
+            steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
         if math.isinf(steps):
-            raise ValueError("a schedule needs an end: set trainer.max_epochs or trainer.max_steps")
+            raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
         schedule = self._schedule(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """One step; by time as many as went by, so that any schedule will do."""
+        if self._clock is None:
+            scheduler.step()
+            return
+        while scheduler.last_epoch < int(self._clock() * _PARTS_OF_TIME):
+            scheduler.step()
 
     def epoch_so_far(self) -> dict[str, Any]:
         """This rank's losses and scores of an unfinished epoch, for a checkpoint."""

@@ -35,6 +35,8 @@ def say_start(
     }
     if parameters:
         lines["batch"] = _batch(config, trainer)
+    if config.budget is not None:
+        lines["budget"] = f"{config.budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
     if start is not None:
         lines["from"] = short(Path(start))
     say({**lines, "run": short(Path(config.run_dir))})

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
+from zoomsr.callbacks.budget import Budget
 from zoomsr.callbacks.ema import EMA
 from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
@@ -51,7 +52,8 @@ def train(settings: Mapping[str, Any]) -> None:
     seed_everything(config.seed, workers=True, verbose=False)
     allow_tf32(config.tf32)
     data: PairsDataModule = instantiate(config.data.module)
-    module = build_module(config)
+    budget = None if config.budget is None else Budget(str(config.budget))
+    module = build_module(config, budget)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
     results = Results(
@@ -60,7 +62,7 @@ def train(settings: Mapping[str, Any]) -> None:
         net_config=plain(config.model),
         settings_hash=settings_hash(settings),
     )
-    trainer = _trainer(config, results)
+    trainer = _trainer(config, results, budget)
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
@@ -77,7 +79,7 @@ def train(settings: Mapping[str, Any]) -> None:
         say_result(Path(config.run_dir))
 
 
-def build_module(config: DictConfig) -> ZoomModule:
+def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule:
     """Net, loss, optimizer and schedule in the one LightningModule; the config goes into checkpoints as plain data."""
     net = instantiate(config.model)
     if config.channels_last:
@@ -91,6 +93,7 @@ def build_module(config: DictConfig) -> ZoomModule:
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.scheduler),
         max_steps=_max_steps(config),
+        clock=None if budget is None else lambda: budget.share,
     )
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
@@ -155,8 +158,9 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     return str(path)
 
 
-def _trainer(config: DictConfig, results: Results) -> Trainer:
-    limits = _limits(config)
+def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Trainer:
+    limits = _limits(config) if budget is None else [*_limits(config), budget]
+    is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
     callbacks: list[Callback] = [*limits, results, ExactResume()]
     if config.ema is not None:
         callbacks.append(EMA(config.ema))
@@ -169,7 +173,7 @@ def _trainer(config: DictConfig, results: Results) -> Trainer:
             plugins=[AtomicCheckpoints()],
             profiler=config.trainer.get("profiler") or _Unprofiled(),
             max_steps=-1,  # StepLimit's
-            max_epochs=-1 if limits and config.trainer.max_epochs is None else config.trainer.max_epochs,
+            max_epochs=-1 if is_unlimited else config.trainer.max_epochs,
         )
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"

@@ -37,7 +37,8 @@ class EpochLines(ProgressBar):
             ]
             now = time.perf_counter()
             seconds, self._start = now - self._start, now
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            last = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""  # time or steps end it
+            epoch = f"epoch {trainer.current_epoch + 1}{last}"
             print("  ".join([epoch, *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
 
 
