@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import tempfile
@@ -74,6 +75,7 @@ def main(task: str) -> None:
 
 def answered(what: str, net: str, way: str, *, sizes: Sizes) -> dict[str, Any]:
     """What was found, or the error."""
+    gc.collect()  # of the job before, whose trainer and callbacks know one another
     torch.compiler.reset()  # as in a process of its own
     try:
         if what == "device":
