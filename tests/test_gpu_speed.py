@@ -6,16 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch.autograd import DeviceType
 
 from experiments.gpu_speed import bench
 from experiments.gpu_speed.bench import Job, carried_out, line, planned, training_rows, write, zoom_rows
-from experiments.gpu_speed.turns import TURNS, kernels, share_without
+from experiments.gpu_speed.turns import TURNS
 from experiments.gpu_speed.ways import WAYS, Sizes, answered
 from experiments.numbers import findings
 
@@ -107,21 +105,6 @@ def test_a_photograph_is_counted_before_it_is_enlarged() -> None:
     whole, half = zoom_rows(found, Sizes("cuda", 96, 32, 2, height=4000, width=6000, side=8192))
     assert (whole["lr"], whole["times_fp32"], whole["megapixels_per_s"], whole["peak_gb"]) == ("6000x4000", 1, 6, 3)
     assert (half["times_fp32"], half["megapixels_per_s"], half["peak_gb"]) == (4, 24, None)
-
-
-def test_time_without_a_kernel_lies_between_the_first_and_the_last() -> None:
-    assert share_without([(10, 20), (15, 18), (30, 40), (39, 50)]) == pytest.approx(10 / 40)
-    assert share_without([(5, 6)]) == 0
-    assert share_without([]) is None
-
-
-def test_copies_named_stretches_and_the_host_are_no_kernels() -> None:
-    def event(name: str, kind: DeviceType = DeviceType.CUDA, named: bool = False) -> SimpleNamespace:
-        place = SimpleNamespace(start=1.0, end=2.0)
-        return SimpleNamespace(name=name, device_type=kind, is_user_annotation=named, time_range=place)
-
-    events = [event("conv"), event("Memcpy HtoD"), event("Adam.step", named=True), event("aten", DeviceType.CPU)]
-    assert kernels(SimpleNamespace(events=lambda: events)) == [(1.0, 2.0)]  # type: ignore[arg-type]
 
 
 def test_a_training_and_a_photograph_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

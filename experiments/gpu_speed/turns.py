@@ -67,32 +67,37 @@ class Turns(Callback):
             found["waiting"].append((loader.waited - waited) / seconds)
         if on_cuda:
             with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-                yield PROFILED
+                yield WARM_UP + PROFILED
                 wait_for(device)
-            found["no kernel"] = share_without(kernels(profiler))
+            ran = kernels(profiler)
+            # Every step has as many. In the first ones Python is not yet ahead of the device.
+            found["no kernel"] = share_without(ran[len(ran) * WARM_UP // (WARM_UP + PROFILED) :])
         self._file.write_text(json.dumps({**found, "flop": raw.flop, "steps": length}))
         trainer.should_stop = True
         yield sys.maxsize
 
 
 def kernels(profiler: profile) -> list[tuple[float, float]]:
-    """Start and end of each kernel that ran, in microseconds; neither copies nor named stretches of time are any."""
+    """Start and end of each kernel, the first one first, in microseconds; copies and named stretches are none."""
     on_device = (event for event in profiler.events() or () if event.device_type == DeviceType.CUDA)
-    return [
+    return sorted(
         (event.time_range.start, event.time_range.end)
         for event in on_device
         if not event.is_user_annotation and not event.name.startswith(("Memcpy", "Memset"))
-    ]
+    )
 
 
 def share_without(intervals: Sequence[tuple[float, float]]) -> float | None:
-    """Share of the time from the first start to the last end that no interval covers; None without any."""
+    """Share of the time from the first start to the last end that no interval covers; None without any.
+
+    Args:
+        intervals: start and end, in the order of their starts.
+    """
     if not intervals:
         return None
-    ordered = sorted(intervals)
-    first = reached = ordered[0][0]
+    first = reached = intervals[0][0]
     idle = 0.0
-    for start, end in ordered:
+    for start, end in intervals:
         idle += max(0.0, start - reached)
         reached = max(reached, end)
     return idle / (reached - first)
