@@ -110,7 +110,7 @@ def test_a_photograph_is_counted_before_it_is_enlarged() -> None:
 def test_a_training_and_a_photograph_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)  # which the training replaces
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     found = answered("train", "srcnn", "fp32", sizes=SIZES)
     assert not torch.backends.cudnn.allow_tf32
     assert all(len(found[key]) == TURNS for key in ("raw", "trainer", "waiting"))
@@ -123,7 +123,6 @@ def test_a_training_and_a_photograph_are_measured(tmp_path: Path, monkeypatch: p
     assert answered("zoom", "unet", "bf16", sizes=SIZES)["seconds"] > 0
     assert answered("device", "", "", sizes=SIZES)["best"].keys() == BEST.keys()
     assert answered("zoom", "nothing", "fp32", sizes=SIZES)["error"].startswith("ValueError: there are no weights of")
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def test_the_readme_shows_what_was_measured_and_says_so_where_nothing_was(tmp_path: Path) -> None:

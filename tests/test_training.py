@@ -9,7 +9,6 @@ import pytest
 import torch
 from conftest import TINY_NET, composed
 
-from zoomsr.devices import allow_tf32
 from zoomsr.runs import Run
 from zoomsr.training import build_module
 
@@ -29,9 +28,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, An
 
 @pytest.fixture
 def _flags() -> Iterator[None]:
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
     yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark = before
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before
 
 
 @pytest.mark.parametrize(
@@ -61,11 +60,5 @@ def test_a_way_to_compile_that_does_not_exist_or_overwrites_gradients_is_refused
 
 @pytest.mark.usefixtures("_flags")
 def test_float32_on_cuda_and_cudnns_search_are_settings(train: Callable[..., Run]) -> None:
-    allow_tf32(True)
     train("tf32=false", "trainer.benchmark=true", "trainer.max_epochs=1")
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
-    assert torch.backends.cudnn.benchmark
-    allow_tf32(True)
-    assert torch.backends.cudnn.allow_tf32
-    assert torch.backends.cuda.matmul.allow_tf32
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == (False, True)

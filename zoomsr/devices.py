@@ -31,11 +31,6 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Whether CUDA computes float32 convolutions and matrix products in TF32; for the whole process."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
-
-
 def free_memory(device: torch.device) -> int | None:
     """Bytes that could be taken; None where the system does not say."""
     if device.type == "cuda":

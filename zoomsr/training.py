@@ -30,7 +30,6 @@ from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.devices import allow_tf32
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.screen import say, short
@@ -50,7 +49,7 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
-    allow_tf32(config.tf32)
+    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products, of which no net has any, stay exact
     data: PairsDataModule = instantiate(config.data.module)
     budget = None if config.budget is None else Budget(str(config.budget))
     module = build_module(config, budget)

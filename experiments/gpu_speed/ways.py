@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.timing import matrix_rate
-from zoomsr.devices import allow_tf32
 from zoomsr.runs import versions
 from zoomsr.train import main as train
 from zoomsr.zoomer import Zoomer
@@ -90,12 +89,9 @@ def device(sizes: Sizes) -> dict[str, Any]:
     """Its name, its best in each number format in TFLOP/s, and the versions."""
     on_cuda = sizes.device == "cuda"
     best = {}
-    for name, kind, tf32 in (
-        ("fp32", torch.float32, False),
-        ("TF32", torch.float32, True),
-        ("bf16", torch.bfloat16, True),
-    ):
-        allow_tf32(tf32)
+    kinds = {"fp32": torch.float32, "TF32": torch.float32, "bf16": torch.bfloat16}
+    for name, kind in kinds.items():
+        torch.backends.cuda.matmul.allow_tf32 = name == "TF32"
         best[name] = matrix_rate(kind, device=sizes.device, side=sizes.side)
     return {
         "name": torch.cuda.get_device_name() if on_cuda else None,
@@ -125,7 +121,7 @@ def trained(net: str, way: str, sizes: Sizes) -> dict[str, Any]:
 
 def zoomed(net: str, precision: str, sizes: Sizes) -> dict[str, Any]:
     """Seconds of the second time that a photograph is enlarged, and the most memory that the device gave."""
-    allow_tf32(True)
+    torch.backends.cudnn.allow_tf32 = True  # torch's default
     on_cuda = sizes.device == "cuda"
     zoomer = Zoomer.open(net, device=sizes.device, precision=PRECISIONS[precision])
     pixels = np.random.default_rng(0).integers(0, 256, (sizes.height, sizes.width, 3), np.uint8)
