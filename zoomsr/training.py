@@ -49,7 +49,7 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
-    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products, of which no net has any, stay exact
+    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products stay exact: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
     budget = None if config.budget is None else Budget(str(config.budget))
     module = build_module(config, budget)
@@ -124,6 +124,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A few hundred patches come from memory: workers would cost more than they bring.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    # torch.compile asks for TF32 in matrix products, of which no net has any.
+    warnings.filterwarnings("ignore", message=r"TensorFloat32 tensor cores for float32 matrix multiplication")
     # A run that goes on finds its own checkpoints.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
     # A machine of a cluster may well run a training by itself.
