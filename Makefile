@@ -66,7 +66,7 @@ bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch l
 	$(BIN)/python -m experiments.training_speed.bench
 
 bench-gpu: $(READY) ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
-	$(BIN)/python -m experiments.gpu_speed.bench
+	$(BIN)/python -m experiments.gpu_speed.bench $(ARGS)
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
