@@ -84,9 +84,13 @@ class ZoomModule(LightningModule):
         if self.training:
             sr: Tensor = self.net(lr)
             return sr
-        # Held-out photographs come in many sizes, each of which would be compiled anew.
-        with torch.compiler.set_stance("force_eager"):
-            return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
+        # Held-out photographs come in many sizes, each of which would be compiled, and searched for by cuDNN, anew.
+        searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
+        finally:
+            torch.backends.cudnn.benchmark = searches
 
     def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
         """Lightning's ``log``, which also notes the name in ``logged``."""
@@ -189,6 +193,7 @@ class ZoomModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
         optimizer = self._optimizer(self.net.parameters())
+        fuse(optimizer)
         if self._clock is not None:
             steps: float = _PARTS_OF_TIME
         else:
@@ -255,6 +260,18 @@ def ends_epoch(trainer: Trainer) -> bool:
 
 def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
     metric.update(sr.detach(), batch["hr"], batch["index"])
+
+
+def fuse(optimizer: Optimizer) -> None:
+    """Take a step on CUDA with one kernel, where the optimizer has such a step and nothing else was asked for.
+
+    torch itself launches a dozen. Set in its groups, not when it is made: torch would then also take over the scaling
+    of float16 gradients, with which Lightning cannot clip them.
+    """
+    for group in optimizer.param_groups:
+        is_free = group.get("fused", True) is None and not group.get("foreach") and not group.get("differentiable")
+        if is_free and all(one.is_cuda for one in group["params"]):
+            group["fused"] = True
 
 
 def scale_of(net: nn.Module | Net) -> int:

@@ -36,6 +36,9 @@ from zoomsr.screen import say, short
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
 
+_CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+_COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
+
 
 def train(settings: Mapping[str, Any]) -> None:
     """Fit, test the best weights, write the run, and say what came out; on every rank of a run.
@@ -46,6 +49,7 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
+    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products stay exact: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
     budget = None if config.budget is None else Budget(str(config.budget))
     module = build_module(config, budget)
@@ -81,7 +85,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
         # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
-        net.compile(dynamic=False)
+        net.compile(dynamic=False, mode=_compile_mode(config))
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -93,6 +97,16 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
+
+
+def _compile_mode(config: DictConfig) -> str:
+    mode = "default" if config.compile is True else str(config.compile)
+    if mode not in _COMPILE_MODES:
+        raise ValueError(f"compile={config.compile} must be true, false or one of {', '.join(_COMPILE_MODES)}")
+    if mode in _CUDA_GRAPHS and config.trainer.accumulate_grad_batches > 1:
+        # Each run of a graph overwrites the gradients of the run before.
+        raise ValueError(f"compile={mode} cannot accumulate gradients: compile=true, or a larger data.batch_size")
+    return mode
 
 
 def _max_steps(config: DictConfig) -> int | None:
@@ -110,6 +124,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A few hundred patches come from memory: workers would cost more than they bring.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    # torch.compile asks for TF32 in matrix products, of which no net has any.
+    warnings.filterwarnings("ignore", message=r"TensorFloat32 tensor cores for float32 matrix multiplication")
     # A run that goes on finds its own checkpoints.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
     # A machine of a cluster may well run a training by itself.
