@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from zoomsr.callbacks import guard
 from zoomsr.callbacks.guard import Guard
 from zoomsr.diagnosis import diagnose, first_wrong
 from zoomsr.models.srcnn import SRCNN
@@ -45,10 +46,25 @@ def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) ->
     return line
 
 
+class _Late(guard._Answer):
+    """As from a GPU: not here before the step is taken."""
+
+    def __init__(self, flag: torch.Tensor) -> None:
+        super().__init__(flag)
+        self.is_here = False
+        self._copied = SimpleNamespace(synchronize=lambda: None)
+
+
 @pytest.mark.usefixtures("black")
+@pytest.mark.parametrize("answer", [guard._Answer, _Late])
 def test_it_stops_at_that_step_and_names_layer_photograph_and_place(
-    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    train: Train,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: type[guard._Answer],
 ) -> None:
+    monkeypatch.setattr(guard, "_Answer", answer)
     line = _fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2")
     step = int(re.search(r"L1Loss is nan at step (\d+), epoch 1", line).group(1))  # type: ignore[union-attr]
     assert "comes out of net.upscale (Upscale)" in line
@@ -108,6 +124,22 @@ def test_the_first_wrong_layer_is_the_first_that_ran() -> None:
     assert list(found) == ["net.first (Identity)", "net.second (Hardtanh)", "net (Net)", "loss (L1Loss)"]
     assert found["net.first (Identity)"] == 1
     assert first_wrong(found) == "net.second (Hardtanh)"
+
+
+def test_a_compiled_net_is_not_compiled_again_to_be_looked_at() -> None:
+    compiled = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        compiled.append(graph)
+        return graph.forward
+
+    net, lr, hr = SRCNN(widths=[8, 4]), torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16)
+    net.compile(backend=backend, dynamic=False)
+    net(lr).sum().backward()
+    assert len(compiled) == 1
+    found = diagnose(net, nn.L1Loss(), lr=lr, hr=hr)
+    assert "net.reconstruction (ReplicatedConv2d)" in found
+    assert len(compiled) == 1
 
 
 @pytest.mark.parametrize(("gamma", "is_said"), [(0.1, False), (1e3, True)])
