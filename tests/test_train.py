@@ -41,6 +41,7 @@ def test_a_run_leaves_what_the_design_says(train: Train) -> None:
         assert row["seconds"] > 0
         assert row["optim/learning_rate"] > 0
     assert run.results is not None
+    assert run.results["device"] == {"type": "cpu"}
     (scores,) = run.results["sets"].values()
     assert list(scores) == ["bicubic", "srcnn"]
     for net in scores.values():
