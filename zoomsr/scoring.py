@@ -96,7 +96,10 @@ class _Trial:
         return (sr.mean(0, keepdim=True), hr[:1]) if self._grey else None
 
     def _down(self, hr: Tensor) -> Tensor:
-        return self._degradation.down(hr, torch.Generator(hr.device).manual_seed(self._seed))
+        if not self._degradation.stochastic:
+            return self._degradation.down(hr)
+        # On the host: from the same seed a GPU draws other numbers.
+        return self._degradation.down(hr.cpu(), torch.Generator().manual_seed(self._seed)).to(hr.device)
 
     def _enlarged(self, lr: Tensor) -> Tensor:
         sr: Tensor = self._net(lr[None])[0]
