@@ -38,7 +38,8 @@ def black(photos: Path) -> None:
     Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(photos / "0.png")
 
 
-def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+def fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    """The line with which a training ends."""
     with pytest.raises(SystemExit) as stop:
         train(*overrides)
     assert stop.value.code == 1
@@ -65,7 +66,12 @@ def test_it_stops_at_that_step_and_names_layer_photograph_and_place(
     answer: type[guard._Answer],
 ) -> None:
     monkeypatch.setattr(guard, "_Answer", answer)
-    line = _fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2")
+    require_named(train, capsys, tmp_path)
+
+
+def require_named(train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path, *overrides: str) -> None:
+    """Train until a NaN comes, and read what is said and kept of it; one photograph is black."""
+    line = fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2", *overrides)
     step = int(re.search(r"L1Loss is nan at step (\d+), epoch 1", line).group(1))  # type: ignore[union-attr]
     assert "comes out of net.upscale (Upscale)" in line
     named = re.findall(r"(\S+) at \((\d+), (\d+)\) turned \d", line)
@@ -102,7 +108,7 @@ def test_a_full_device_says_which_settings_to_lower(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(SRCNN, "forward", full)
-    line = _fails(train, capsys, "data.batch_size=4", "trainer.num_sanity_val_steps=0")
+    line = fails(train, capsys, "data.batch_size=4", "trainer.num_sanity_val_steps=0")
     assert "data.batch_size=2 (now 4) with trainer.accumulate_grad_batches=2 trains the same" in line
     assert "data.patch=16 (now 32)" in line
     assert "Tried to allocate" not in line or "2" in line

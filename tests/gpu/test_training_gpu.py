@@ -1,0 +1,59 @@
+"""Trainings on a GPU: they learn what a CPU learns, wait for nothing, and say what they took."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from device_checks import Train, curve_of, modes_of_steps, require_same_scores, scores_on
+
+from gpu.conftest import GPU
+
+MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "on_cpu", "most_db"),
+    [
+        (["trainer.precision=32-true"], [], 0.1),
+        (["trainer.precision=bf16-mixed"], [], 1.0),
+        (["trainer.precision=16-mixed"], [], 1.0),
+        (["compile=true"], [], 0.1),
+        ([*MEAN], [*MEAN], 0.1),
+        ([*MEAN, "trainer.precision=16-mixed", "data.resident=host"], [*MEAN], 1.0),
+    ],
+    ids=["32", "bf16", "16", "compiled", "mean", "mean_16_host"],
+)
+def test_it_learns_what_a_cpu_learns(train: Train, overrides: list[str], on_cpu: list[str], most_db: float) -> None:
+    curve = curve_of(train, GPU, *overrides)
+    expected = curve_of(train, *on_cpu)
+    assert curve == pytest.approx(expected, abs=most_db)
+
+
+def test_the_same_weights_have_the_same_scores(train: Train) -> None:
+    start = train(GPU, "optimizer.lr=2e-3").path / "checkpoints" / "last.ckpt"
+    (validated, tested), (on_cpu, tested_on_cpu) = scores_on(train, start, GPU), scores_on(train, start)
+    require_same_scores(validated, on_cpu)
+    assert tested.keys() == tested_on_cpu.keys()
+    for name, scores in tested.items():
+        require_same_scores(scores, tested_on_cpu[name])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("resident", ["host", "device"])
+def test_no_step_waits_for_the_device(train: Train, tmp_path: Path, precision: str, resident: str) -> None:
+    usual = ("ema=0.9", "trainer.gradient_clip_val=0.1", f"trainer.precision={precision}", f"data.resident={resident}")
+    modes = modes_of_steps(train, tmp_path, GPU, *usual, on_cuda=True)
+    assert modes.count("error") == 32
+
+
+def test_the_record_says_what_was_used(train: Train, cuda: torch.device) -> None:
+    results = train(GPU).results
+    assert results is not None
+    device = results["device"]
+    assert (device["type"], device["name"]) == ("cuda", torch.cuda.get_device_name(cuda))
+    assert 0.05 < device["peak_mb"] < 2000
+    if importlib.util.find_spec("pynvml") is not None:
+        assert 0 <= device["utilisation"] <= 1
