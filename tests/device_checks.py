@@ -240,9 +240,10 @@ def little_memory(n_bytes: int) -> Iterator[None]:
         torch.cuda.empty_cache()
 
 
-def curve_of(train: Train, *overrides: str) -> list[float]:
-    """Train a little from a bad start; PSNR on Y after each of three epochs."""
-    run = train("data.patches_per_image=8", "optimizer.lr=2e-3", "trainer.max_epochs=3", *overrides)
-    rows = run.epochs
-    assert rows[-1]["train/mae"] < rows[0]["train/mae"]
-    return [row["val/psnr_y"] for row in rows]
+def learnt(train: Train, *overrides: str) -> float:
+    """Train a little from a bad start; PSNR on Y after two epochs."""
+    run = train("data.patches_per_image=32", "optimizer.lr=2e-3", "trainer.max_epochs=2", *overrides)
+    first, last = run.epochs
+    assert last["train/mae"] < first["train/mae"]
+    assert last["val/psnr_y"] > first["val/psnr_y"]
+    return last["val/psnr_y"]

@@ -12,8 +12,8 @@ from device_checks import (
     Train,
     astronaut,
     batch_hashes,
-    curve_of,
     exported_differs,
+    learnt,
     modes_of_steps,
     most_levels,
     require_same_scores,
@@ -37,13 +37,14 @@ def test_batches_have_a_hash_each_wherever_the_pixels_are(photos: Path) -> None:
     assert host == resident
 
 
+@pytest.mark.slow
 def test_a_training_learns(train: Train) -> None:
-    curve = curve_of(train, "ema=0.9", "trainer.accumulate_grad_batches=2")
-    assert curve[0] + 1 < curve[1] < curve[2]
+    assert learnt(train, "trainer.precision=bf16-mixed") > 33
 
 
-def test_scores_of_weights_that_stand_still(train: Train) -> None:
-    start = train("trainer.max_epochs=1").path / "checkpoints" / "last.ckpt"
+def test_scores_of_weights_that_stand_still(train: Train, tmp_path: Path) -> None:
+    start = tmp_path / "srcnn.safetensors"
+    Weights(start, SRCNN(widths=[8, 4]).state_dict(), None).save(start)
     validated, tested = scores_on(train, start)
     assert {"val/psnr_y", "val/ssim_y", "val/error_band_4"} < validated.keys()
     ((_, scores),) = tested.items()
@@ -74,7 +75,8 @@ def test_tiles_are_counted() -> None:
     assert len(tiles_run(VDSR(width=4, depth=3), np.tile(pixels, (2, 2, 1)), CPU, tile=32)[1]) > 1
 
 
-@pytest.mark.parametrize("name", ["net.pt2", pytest.param("net.onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["net.pt2", "net.onnx"])
 def test_an_exported_net_gives_the_nets_own_pixels(tmp_path: Path, name: str) -> None:
     trained = tmp_path / "srcnn.safetensors"
     config = {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": [6, 5]}
