@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from conftest import photograph
+from PIL import Image
 
 from zoomsr import devices
+from zoomsr.data.benchmarks import Benchmark
+from zoomsr.degradations import Bicubic as Down
 from zoomsr.devices import DeviceUse, is_out_of_memory
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.scoring import evaluate
+from zoomsr.tiling import enlarge
 
 # As PyTorch 2.11 to 2.13 word them, on CPUs, NVIDIA and Apple GPUs.
 OUT_OF_MEMORY = [
@@ -52,6 +62,26 @@ def test_errors_that_are_of_memory_by_their_class() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("whatever it says"))
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(ValueError("out of memory"))  # a user's, who is told so already
+
+
+def test_what_is_shown_and_measured_is_float32_proper(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Net(Bicubic):
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.backends.cudnn.conv.fp32_precision)
+            return super().forward(lr)
+
+    before = torch.backends.cudnn.conv.fp32_precision
+    assert before != "ieee"
+    pixels = photograph(24, 24)
+    enlarge(Net(), pixels, np.zeros((48, 48, 3), np.uint8), device=torch.device("cpu"))
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    benchmark = Benchmark.find(tmp_path, scale=2)
+    evaluate({"net": Net()}, benchmark, degradation=Down(2), device=torch.device("cpu"), advance=lambda: None)
+    assert set(seen) == {"ieee"}
+    assert len(seen) == 3  # a tile, and both protocols
+    assert torch.backends.cudnn.conv.fp32_precision == before
 
 
 def test_the_use_of_a_cpu_is_not_measured() -> None:

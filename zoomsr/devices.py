@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,18 @@ def free_memory(device: torch.device) -> int | None:
     except (OSError, ValueError):  # none
         return free
     return min(free, most - taken)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Float32 convolutions keep all their bits: by default those on CUDA round to TF32, which has 10 of mantissa."""
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch does not type it
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -40,8 +39,6 @@ def run(config: DictConfig) -> None:
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ValueError(f"scale={config.scale} must be a whole number from 1")
     device = device_named(config.device)
-    # A table's numbers are those of float32 proper on any device; TF32, a GPU's default, has 10 bits.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")

@@ -8,7 +8,6 @@ pads it as it would pad the whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoomsr.devices import is_out_of_memory
+from zoomsr.devices import full_float32, is_out_of_memory
 from zoomsr.models import Net
 
 TILE = 512
@@ -152,7 +151,7 @@ def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> T
     # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
     data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
     lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / white(pixels.dtype)
-    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext():
+    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else full_float32():
         return run(net, lr)
 
 
