@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -156,6 +157,16 @@ def test_a_training_that_falls_apart_with_finite_losses_is_said(
     found = re.findall(r"val/mae (\S+) after epoch 2, once (\S+): lower optimizer.lr", capsys.readouterr().out)
     assert bool(found) == is_said
     assert all(float(now) > 2 * float(lowest) for now, lowest in found)
+
+
+@pytest.mark.parametrize(("scale", "stands_still"), [(2.0**16, False), (2.0**-9, False), (2.0**-12, True)])
+def test_a_float16_training_that_stands_still_is_said(tmp_path: Path, scale: float, stands_still: bool) -> None:
+    scaler = SimpleNamespace(get_scale=lambda: scale)
+    stop: dict[str, Any] = {"should_stop": False, "min_epochs": 0, "min_steps": 0, "global_step": 9, "current_epoch": 2}
+    trainer: Any = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=scaler), is_last_batch=True, **stop)
+    line = "float16 gradients are not finite at any scale in epoch 3: take trainer.precision=bf16-mixed"
+    with pytest.raises(ValueError, match=line) if stands_still else nullcontext():
+        Guard(str(tmp_path)).on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]
 
 
 def test_a_held_out_error_of_zero_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

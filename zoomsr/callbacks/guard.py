@@ -26,6 +26,10 @@ JUMP = 2.0
 """Held-out MAE over the lowest so far. A good training does not go there; one in trouble may still recover."""
 
 
+_LEAST_SCALE = 2.0**-10
+"""Of float16's gradients, which begin with 2**16."""
+
+
 class _Step(NamedTuple):
     """What one optimizer step rests on: its batches, losses and weights, and where it was."""
 
@@ -77,7 +81,7 @@ class Guard(Callback):
         """
         step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1)
         self._batches, self._losses = [], []
-        answer = _Answer(_is_finite(step.losses, optimizer, scaled=_has_scaler(trainer)))
+        answer = _Answer(_is_finite(step.losses, optimizer, scaled=_scaler(trainer) is not None))
         if self._skips:
             if not answer.read():
                 optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is left alone
@@ -94,6 +98,7 @@ class Guard(Callback):
         """After the epoch's last step: judge it, and log what was left out so far."""
         if ends_epoch(trainer):
             self._judge_earlier(trainer, pl_module)
+            _require_scale(trainer)
             if self._skips:
                 pl_module.log("train/skipped", float(self._skipped), logger=False, sync_dist=False)
 
@@ -189,8 +194,22 @@ def _is_finite(losses: list[Tensor], optimizer: Optimizer, *, scaled: bool) -> T
     return torch.isfinite(torch.stack(values)).all()
 
 
-def _has_scaler(trainer: Trainer) -> bool:
-    return getattr(trainer.precision_plugin, "scaler", None) is not None
+def _scaler(trainer: Trainer) -> torch.amp.GradScaler | None:
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def _require_scale(trainer: Trainer) -> None:
+    """A scaler halves its factor and leaves the step out where float16 gradients are not finite: perhaps always.
+
+    Raises:
+        ValueError: so the training stands still.
+    """
+    scaler = _scaler(trainer)
+    if scaler is not None and scaler.get_scale() < _LEAST_SCALE:
+        advice = "take trainer.precision=bf16-mixed, or lower optimizer.lr"
+        raise ValueError(
+            f"float16 gradients are not finite at any scale in epoch {trainer.current_epoch + 1}: {advice}"
+        )
 
 
 def _patches(trainer: Trainer, batch: Batch, epoch: int, *, shown: int = 4) -> str:
