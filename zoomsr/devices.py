@@ -22,6 +22,14 @@ def device_named(name: str) -> torch.device:
         raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
+def copies_ahead(device: torch.device) -> bool:
+    """Whether copies to it from page-locked memory run while the host goes on: on CUDA alone.
+
+    Elsewhere nothing says when such a copy has read its source, which is written to again for a later batch.
+    """
+    return device.type == "cuda"
+
+
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 has instructions of its own there; without them it is slower than float32."""
     if device.type == "cuda":
