@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, missing
 from zoomsr.engines.graph import GraphFile, exported
-from zoomsr.models.ircnn import IRCNN
 from zoomsr.weights import Weights
 
 MOST_DIFFERENCE = 1e-4
@@ -145,16 +144,19 @@ def accelerated(net: nn.Module, weights: Weights | None, *, engine: str, device:
     """
     if engine not in CHOICES:
         raise ValueError(f"engine {engine} is none of {', '.join(CHOICES)}")
-    if engine == TORCH or weights is None:
+    is_auto, is_cpu = engine == AUTO, device.type == "cpu"
+    if engine == TORCH or weights is None or (is_auto and not (is_cpu and installed())):
         return net
-    has_graph, is_cpu = not isinstance(net, IRCNN), device.type == "cpu"
-    if engine == AUTO:
-        return Accelerated(net, digest=weights.digest, engine=engine) if has_graph and is_cpu and installed() else net
-    if not has_graph:
+    from zoomsr.models.ircnn import IRCNN  # with all degradations; starts without an engine need none of it
+
+    is_loop = isinstance(net, IRCNN)
+    if is_auto and is_loop:
+        return net
+    if is_loop:
         raise ValueError(f"engine {engine}: IRCNN is a loop around its denoisers, of which no graph is made")
     if not is_cpu:
         raise ValueError(f"engine {engine} runs on the CPU, and the device is {device}")
-    if lacking := missing(ENGINES[engine]):
+    if not is_auto and (lacking := missing(ENGINES[engine])):
         raise ValueError(f"engine {engine} needs an extra ({', '.join(lacking)}): pip install zoomsr[fast]")
     return Accelerated(net, digest=weights.digest, engine=engine)
 

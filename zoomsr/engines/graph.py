@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoomsr.data.packing import cache_folder
 from zoomsr.runs import atomic_write
 from zoomsr.trust import seal
 
@@ -121,6 +120,8 @@ class GraphFile:
             return False
 
     def _path(self) -> Path:
+        from zoomsr.data.packing import cache_folder  # most starts of zoom need none
+
         return cache_folder() / _FOLDER / f"{self._name}.onnx"
 
     def _seal(self, graph: bytes) -> bytes:
