@@ -20,7 +20,7 @@ LAYERS = [
     | {"directories", "photograph"},
     {"models", "config", "arguments", "drawing"},
     {"anatomy", "data", "module", "tiling", "transparency", "weights", "vetting"}
-    | {"diagnosis", "checkpoints", "cards"},
+    | {"diagnosis", "checkpoints", "cards", "engines"},
     {"callbacks", "scoring", "zoomer"},
     {
         "training",
@@ -52,6 +52,8 @@ ONLY = {
     "typer": {"__main__", "prepare", "job", "zoom", "export", "demo", "compare"},
     "scipy": {"report/significance"},
     "httpx": {"data/download"},
+    "onnxruntime": {"engines/onnx"},
+    "openvino": {"engines/openvino"},
     "gradio": {"page/blocks", "page/events"},
     "starlette": {"page/blocks"},
 }
