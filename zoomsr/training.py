@@ -29,8 +29,10 @@ from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.devices import training_device
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
+from zoomsr.precision import choose_precision
 from zoomsr.screen import say, short
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
@@ -49,15 +51,18 @@ def train(settings: Mapping[str, Any]) -> None:
     module = build_module(config)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
+    device = training_device(str(config.trainer.accelerator))
+    precision = choose_precision(str(config.trainer.precision), device=device, start=start)
+    config.trainer.precision = precision.name  # ranks must agree on it too
     results = Results(
         Path(config.run_dir),
         net_name=config.choices.model,
         net_config=plain(config.model),
-        settings_hash=settings_hash(settings),
+        settings_hash=settings_hash(plain(config)),
     )
     trainer = _trainer(config, results)
     if trainer.is_global_zero:
-        say_start(config, data=data, module=module, trainer=trainer, start=start)
+        say_start(config, data=data, module=module, trainer=trainer, start=start, reason=precision.reason)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
         with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)):
             _fit(trainer, module, data, start=start, config=config)

@@ -121,6 +121,7 @@ class Results(Callback):
             **_tested(trainer),
             "epochs": trained_epochs(trainer),
             "ranks": self._ranks,
+            "precision": trainer.precision,
             "seconds": round(self._seconds, 1),
             "sets": {
                 f"{data.source.name} held-out": {
