@@ -180,9 +180,11 @@ def _limits(config: DictConfig) -> list[Callback]:
 class _Unprofiled(PassThroughProfiler):
     """Lightning opens some 80 contexts in a step for a profiler that is not there: here they take no time."""
 
+    _NOTHING = nullcontext()
+
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]  # theirs generates
         """A context that does nothing."""
-        return nullcontext()
+        return self._NOTHING
 
 
 def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None, config: DictConfig) -> None:
