@@ -6,8 +6,12 @@ READY := $(VENV)/.ready
 RUNS := $(or $(ZOOMSR_RUNS),runs)
 CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
 
+# The python of the targets *-gpu: python3 where it has torch with CUDA, as on a rented machine, else .venv's.
+WITH_CUDA = if $(PYTHON) -c "import torch, lightning, hydra, pytest; torch.cuda.init()" 2>/dev/null; \
+	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-zoom study wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -18,10 +22,13 @@ demo: $(READY) ## zoom a photograph by a trained net, then train one and compare
 
 test: $(READY) ## the tests, without the slow ones (under 5 minutes on 2 cores)
 	# A core for each process: more threads would wait for one another.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow and not gpu"
 
 test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
+
+test-gpu: ## the tests on CUDA (4 minutes on one GPU)
+	$(WITH_CUDA) $$python -m pytest -q -rs tests/gpu
 
 test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"
@@ -68,9 +75,32 @@ bench-data: $(READY) ## pairs per second from packed pixels beside the usual way
 bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
 	$(BIN)/python -m experiments.training_speed.bench
 
+bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
+	$(WITH_CUDA) $$python -m experiments.gpu_speed.bench $(ARGS)
+
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
+
+# The recipes of the box, from the weights in the box, with patches and batches for a GPU; ARGS adds overrides.
+NETS ?= unet
+MINUTES ?= 8
+BUDGET ?= $(MINUTES)m
+OUT ?= exported
+GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
+FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
+	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights trainer.precision=bf16-mixed compile=true \
+	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
+
+train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
+
+train-gpu-%:
+	$(WITH_CUDA) set -e; \
+	$$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true; \
+	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true; \
+	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite; \
+	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report"; \
+	cp "$(GPU_RUN)_report/results.csv" "$(OUT)/$*.csv"
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"
 	$(BIN)/python -m experiments.study $(S) --data "$(or $(DATA),data=sample)" $(foreach folder,$(TEST),--test "$(folder)")

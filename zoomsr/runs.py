@@ -15,7 +15,9 @@ from typing import Any, BinaryIO
 
 import yaml
 
-_PACKAGES = ("zoomsr", "torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
+import zoomsr
+
+_PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
 
 METRICS_CSV = "metrics.csv"
 METRICS_JSON = "metrics.json"
@@ -83,7 +85,8 @@ def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -
 
 def versions() -> dict[str, str]:
     """Python and the packages that numbers depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    own = {"python": platform.python_version(), "zoomsr": zoomsr.__version__}  # which need not be installed
+    return own | {name: version(name) for name in _PACKAGES}
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,16 +26,22 @@ from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
-from zoomsr.callbacks.step_limit import StepLimit
+from zoomsr.callbacks.step_limit import StepLimit, TimeLimit
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.devices import is_out_of_memory, training_device
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
+from zoomsr.precision import choose_precision
 from zoomsr.screen import say, short
+from zoomsr.selfcheck import TOLERANCE, largest_difference
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
+
+_CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+_COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -46,28 +53,33 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
+    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products stay exact: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
     budget = None if config.budget is None else Budget(str(config.budget))
     module = build_module(config, budget)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
+    accelerator = _checked_accelerator(config, module)
+    device = training_device(accelerator)
+    precision = choose_precision(str(config.trainer.precision), device=device, start=start)
+    config.trainer.precision = precision.name  # ranks must agree on it too
     results = Results(
         Path(config.run_dir),
         net_name=config.choices.model,
         net_config=plain(config.model),
-        settings_hash=settings_hash(settings),
+        settings_hash=settings_hash(plain(config)),
     )
-    trainer = _trainer(config, results, budget)
+    trainer = _trainer(config, results, budget, accelerator=accelerator)
     if trainer.is_global_zero:
-        say_start(config, data=data, module=module, trainer=trainer, start=start)
+        say_start(config, data=data, module=module, trainer=trainer, start=start, reason=precision.reason)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
-        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)):
-            _fit(trainer, module, data, start=start, config=config)
+        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
+            _fit(trainer, module, data, start=start)
     best = _best(trainer).best_model_path
     if best:
         # Not by test(ckpt_path=), where the callback of ema puts back the weights of which the file holds the mean.
         module.load_state_dict(open_plain(Path(best))["state_dict"])
-    with _interrupts(trainer, Path(config.run_dir)):
+    with _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
         trainer.test(module, data, verbose=False)
     if trainer.is_global_zero:
         log_hyperparameters(trainer, config)
@@ -81,7 +93,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
         # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
-        net.compile(dynamic=False)
+        net.compile(dynamic=False, mode=_compile_mode(config))
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -93,6 +105,16 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
+
+
+def _compile_mode(config: DictConfig) -> str:
+    mode = "default" if config.compile is True else str(config.compile)
+    if mode not in _COMPILE_MODES:
+        raise ValueError(f"compile={config.compile} must be true, false or one of {', '.join(_COMPILE_MODES)}")
+    if mode in _CUDA_GRAPHS and config.trainer.accumulate_grad_batches > 1:
+        # Each run of a graph overwrites the gradients of the run before.
+        raise ValueError(f"compile={mode} cannot accumulate gradients: compile=true, or a larger data.batch_size")
+    return mode
 
 
 def _max_steps(config: DictConfig) -> int | None:
@@ -110,6 +132,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A few hundred patches come from memory: workers would cost more than they bring.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    # torch.compile asks for TF32 in matrix products, of which no net has any.
+    warnings.filterwarnings("ignore", message=r"TensorFloat32 tensor cores for float32 matrix multiplication")
     # A run that goes on finds its own checkpoints.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
     # A machine of a cluster may well run a training by itself.
@@ -143,7 +167,23 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     return str(path)
 
 
-def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Trainer:
+def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
+    """``trainer.accelerator``; ``auto`` is an Apple GPU only where that computes what the CPU does."""
+    name: str = config.trainer.accelerator
+    if name not in ("auto", "gpu", "mps") or not MPSAccelerator.is_available():
+        return name
+    difference = largest_difference(module.net, torch.device("mps"))
+    if difference <= TOLERANCE:
+        return name
+    wrong = f"the Apple GPU computes something else than the CPU (largest difference {difference:.2g} of the values)"
+    if name == "auto":
+        say({"device": f"{wrong}: the CPU is used; trainer.accelerator=mps takes the GPU all the same"})
+        return "cpu"
+    say({"warning": f"{wrong}: scores may be wrong; trainer=cpu is right"})
+    return name
+
+
+def _trainer(config: DictConfig, results: Results, budget: Budget | None, *, accelerator: str) -> Trainer:
     limits = _limits(config) if budget is None else [*_limits(config), budget]
     is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
     callbacks: list[Callback] = [*limits, results, ExactResume()]
@@ -153,6 +193,7 @@ def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Tra
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
         trainer: Trainer = instantiate(config.trainer)(
+            accelerator=accelerator,
             callbacks=callbacks,
             logger=loggers,
             plugins=[AtomicCheckpoints()],
@@ -171,7 +212,9 @@ def _limits(config: DictConfig) -> list[Callback]:
     steps, time = _max_steps(config), config.trainer.get("max_time")
     limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
     try:
-        return limits if time is None else [*limits, Timer(plain(time) if isinstance(time, DictConfig) else str(time))]
+        if time is not None:
+            limits.append(TimeLimit(plain(time) if isinstance(time, DictConfig) else str(time)))
+        return limits
     except MisconfigurationException:
         raise ValueError(f"trainer.max_time={time} must be DD:HH:MM:SS; 00:00:30:00 is half an hour") from None
 
@@ -179,12 +222,14 @@ def _limits(config: DictConfig) -> list[Callback]:
 class _Unprofiled(PassThroughProfiler):
     """Lightning opens some 80 contexts in a step for a profiler that is not there: here they take no time."""
 
+    _NOTHING = nullcontext()
+
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]  # theirs generates
         """A context that does nothing."""
-        return nullcontext()
+        return self._NOTHING
 
 
-def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None, config: DictConfig) -> None:
+def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None) -> None:
     try:
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except Stopped as stop:
@@ -195,8 +240,6 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
         sys.exit(128 + stop.signal if trainer.is_global_zero else 0)
     except Pruned:
         sys.exit(PRUNED if trainer.is_global_zero else 0)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(_less_memory(config, error)) from None
     except MisconfigurationException as error:  # a monitor that nothing logs, for instance
         raise ValueError(" ".join(str(error).split())) from None
 
@@ -232,6 +275,17 @@ def _disk_errors(run_dir: Path) -> Iterator[None]:
         threading.excepthook = hook
 
 
+@contextmanager
+def _full_memory(config: DictConfig) -> Iterator[None]:
+    """Say which settings take less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ValueError(_less_memory(config, error)) from None
+
+
 def _less_memory(config: DictConfig, error: BaseException) -> str:
     data = config.data
     settings = [
@@ -240,6 +294,7 @@ def _less_memory(config: DictConfig, error: BaseException) -> str:
         f"data.patch={data.patch // 2} (now {data.patch}) takes a quarter",
         f"trainer.precision=bf16-mixed (now {config.trainer.precision}) about half",
         "data.resident=host leaves the pixels in main memory",
+        *([] if data.val_patch else ["data.val_patch=512 validates on the centres of photographs"]),
     ]
     return f"the device's memory is full: {'; '.join(settings)} ({str(error).split('.')[0]})"
 
