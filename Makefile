@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNS := $(or $(ZOOMSR_RUNS),runs)
+CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-zoom study wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
 
-demo: $(READY) ## train the U-Net for ten epochs on real photographs and compare it with bicubic (minutes)
+demo: $(READY) ## zoom a photograph by a trained net, then train one and compare it with bicubic (4 minutes on 2 cores)
+	$(BIN)/python -m zoomsr.zoom '$(CAT)' --box 100,50,128,128 --compare --overwrite -o "$(RUNS)/first_zoom.png"
 	$(BIN)/python -m zoomsr.train model=unet trainer.max_epochs=10
 
 test: $(READY) ## the tests, without the slow ones (under 5 minutes on 2 cores)
@@ -69,9 +72,31 @@ bench-data: $(READY) ## pairs per second from packed pixels beside the usual way
 bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
 	$(BIN)/python -m experiments.training_speed.bench
 
+bench-gpu: $(READY) ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
+	$(BIN)/python -m experiments.gpu_speed.bench $(ARGS)
+
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
+
+# The recipes of the box, from the weights in the box, with patches and batches for a GPU; ARGS adds overrides.
+NETS ?= unet
+MINUTES ?= 8
+BUDGET ?= $(MINUTES)m
+OUT ?= exported
+GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
+FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
+	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights trainer.precision=bf16-mixed compile=true \
+	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
+
+train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
+
+train-gpu-%: $(READY)
+	$(BIN)/python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true
+	$(BIN)/python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true
+	$(BIN)/python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite
+	$(BIN)/python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report"
+	cp "$(GPU_RUN)_report/results.csv" "$(OUT)/$*.csv"
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"
 	$(BIN)/python -m experiments.study $(S) --data "$(or $(DATA),data=sample)" $(foreach folder,$(TEST),--test "$(folder)")

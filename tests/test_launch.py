@@ -204,7 +204,7 @@ def test_one_and_two_ranks_measure_the_same_bits(tmp_path: Path, photos: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(
     tmp_path: Path, photos: Path, trainer: str, number: signal.Signals
 ) -> None:

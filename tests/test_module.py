@@ -1,13 +1,14 @@
 import pytest
 import torch
 from conftest import photograph
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from zoomsr import schedules
 from zoomsr.data.datamodule import Batch
 from zoomsr.degradations import Bicubic
 from zoomsr.metrics import MODERN, measure
 from zoomsr.models.unet import UNet
-from zoomsr.module import ZoomModule
+from zoomsr.module import ZoomModule, fuse
 
 
 def _batch(side: int = 32) -> Batch:
@@ -55,3 +56,52 @@ def test_the_net_is_the_only_part_with_weights() -> None:
     module = _module()
     assert {name.split(".")[0] for name, _ in module.named_parameters()} == {"net"}
     assert {name.split(".")[0] for name in module.state_dict()} == {"net"}
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "fused"),
+    [
+        ("cuda", {}, True),
+        ("cpu", {}, None),
+        ("cuda", {"fused": False}, False),
+        ("cuda", {"foreach": True}, None),
+        ("cuda", {"differentiable": True}, None),
+    ],
+)
+def test_one_kernel_takes_the_step_on_cuda_unless_another_was_asked_for(
+    device: str, options: dict[str, bool], fused: bool | None
+) -> None:
+    with FakeTensorMode():  # which needs no GPU
+        parameters = [torch.nn.Parameter(torch.empty(2, device=device)) for _ in range(2)]
+    for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+        optimizer = kind(parameters, lr=0.1, **options)
+        fuse(optimizer)
+        assert [group["fused"] for group in optimizer.param_groups] == [fused]
+        assert not hasattr(optimizer, "_step_supports_amp_scaling")  # with which Lightning cannot clip
+
+
+def test_a_mixed_group_and_an_optimizer_without_such_a_step_stay_as_they_are() -> None:
+    with FakeTensorMode():
+        mixed = [torch.nn.Parameter(torch.empty(2, device=device)) for device in ("cuda", "cpu")]
+        on_cuda = [torch.nn.Parameter(torch.empty(2, device="cuda"))]
+    optimizers = [torch.optim.Adam(mixed), torch.optim.RMSprop(on_cuda)]
+    for optimizer in optimizers:
+        fuse(optimizer)
+    assert [optimizer.param_groups[0].get("fused") for optimizer in optimizers] == [None, None]
+
+
+def test_cudnn_searches_for_training_patches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Seeing(UNet):
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.backends.cudnn.benchmark)
+            return super().forward(lr)
+
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    module = _module()
+    module.net = Seeing(width=8, depth=1)
+    module(_batch()["lr"])
+    module.eval()(_batch()["lr"])
+    assert seen == [True, False]
+    assert torch.backends.cudnn.benchmark

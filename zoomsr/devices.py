@@ -1,4 +1,4 @@
-"""Which device, and what it does fast."""
+"""Which device, and what it can do."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ def device_named(name: str) -> torch.device:
         raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
+def copies_ahead(device: torch.device) -> bool:
+    """Whether copies to it from page-locked memory run while the host goes on: on CUDA alone.
+
+    Elsewhere nothing says when such a copy has read its source, which is written to again for a later batch.
+    """
+    return device.type == "cuda"
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether it computes in float64, as scores and exact resampling do: all but Apple's GPUs."""
+    return device.type != "mps"
+
+
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 has instructions of its own there; without them it is slower than float32."""
     if device.type == "cuda":
@@ -48,12 +61,13 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
-        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
         free = 1024 * int(fields["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         return None
     try:  # within a container's limit
-        most, taken = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        files = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+        most, taken = (int(file.read_text(encoding="utf-8")) for file in files)
     except (OSError, ValueError):  # none
         return free
     return min(free, most - taken)

@@ -15,7 +15,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.metrics import METRICS, MODERN, ByImage, ImageScore, ImageScores, Protocol, mean_score, measure
+from zoomsr.metrics import (
+    METRICS,
+    MODERN,
+    ByImage,
+    ImageScore,
+    ImageScores,
+    Protocol,
+    mean_score,
+    measure,
+    scoring_device,
+)
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 
@@ -84,9 +94,13 @@ class ZoomModule(LightningModule):
         if self.training:
             sr: Tensor = self.net(lr)
             return sr
-        # Held-out photographs come in many sizes, each of which would be compiled anew.
-        with torch.compiler.set_stance("force_eager"):
-            return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
+        # Held-out photographs come in many sizes, each of which would be compiled, and searched for by cuDNN, anew.
+        searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
+        finally:
+            torch.backends.cudnn.benchmark = searches
 
     def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
         """Lightning's ``log``, which also notes the name in ``logged``."""
@@ -189,6 +203,7 @@ class ZoomModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
         optimizer = self._optimizer(self.net.parameters())
+        fuse(optimizer)
         if self._clock is not None:
             steps: float = _PARTS_OF_TIME
         else:
@@ -228,8 +243,9 @@ class ZoomModule(LightningModule):
     def _train_scores(self) -> list[ImageScore]:
         """Of the patches that were measured in this epoch, on all ranks."""
         if self.trainer.world_size > 1:  # all of them gather, also one without a patch
-            empty = torch.empty(0, len(METRICS), dtype=torch.float64, device=self.device)
-            self._train_metric.update(torch.empty(0, dtype=torch.int64, device=self.device), empty)
+            device = scoring_device(self.device)
+            empty = torch.empty(0, len(METRICS), dtype=torch.float64, device=device)
+            self._train_metric.update(torch.empty(0, dtype=torch.int64, device=device), empty)
         elif not self._train_metric.index:
             return []
         return [ImageScore(*row) for row in self._train_metric.rows().values()]
@@ -255,6 +271,18 @@ def ends_epoch(trainer: Trainer) -> bool:
 
 def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
     metric.update(sr.detach(), batch["hr"], batch["index"])
+
+
+def fuse(optimizer: Optimizer) -> None:
+    """Take a step on CUDA with one kernel, where the optimizer has such a step and nothing else was asked for.
+
+    torch itself launches a dozen. Set in its groups, not when it is made: torch would then also take over the scaling
+    of float16 gradients, with which Lightning cannot clip them.
+    """
+    for group in optimizer.param_groups:
+        is_free = group.get("fused", True) is None and not group.get("foreach") and not group.get("differentiable")
+        if is_free and all(one.is_cuda for one in group["params"]):
+            group["fused"] = True
 
 
 def scale_of(net: nn.Module | Net) -> int:

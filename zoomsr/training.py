@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,7 +26,7 @@ from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
-from zoomsr.callbacks.step_limit import StepLimit
+from zoomsr.callbacks.step_limit import StepLimit, TimeLimit
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
@@ -34,8 +35,12 @@ from zoomsr.devices import is_out_of_memory
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.screen import say, short
+from zoomsr.selfcheck import TOLERANCE, largest_difference
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
+
+_CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+_COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -47,6 +52,7 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
+    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products stay exact: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
     budget = None if config.budget is None else Budget(str(config.budget))
     module = build_module(config, budget)
@@ -58,7 +64,7 @@ def train(settings: Mapping[str, Any]) -> None:
         net_config=plain(config.model),
         settings_hash=settings_hash(settings),
     )
-    trainer = _trainer(config, results, budget)
+    trainer = _trainer(config, results, budget, accelerator=_checked_accelerator(config, module))
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
@@ -82,7 +88,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
         # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
-        net.compile(dynamic=False)
+        net.compile(dynamic=False, mode=_compile_mode(config))
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -94,6 +100,16 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
+
+
+def _compile_mode(config: DictConfig) -> str:
+    mode = "default" if config.compile is True else str(config.compile)
+    if mode not in _COMPILE_MODES:
+        raise ValueError(f"compile={config.compile} must be true, false or one of {', '.join(_COMPILE_MODES)}")
+    if mode in _CUDA_GRAPHS and config.trainer.accumulate_grad_batches > 1:
+        # Each run of a graph overwrites the gradients of the run before.
+        raise ValueError(f"compile={mode} cannot accumulate gradients: compile=true, or a larger data.batch_size")
+    return mode
 
 
 def _max_steps(config: DictConfig) -> int | None:
@@ -111,6 +127,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A few hundred patches come from memory: workers would cost more than they bring.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    # torch.compile asks for TF32 in matrix products, of which no net has any.
+    warnings.filterwarnings("ignore", message=r"TensorFloat32 tensor cores for float32 matrix multiplication")
     # A run that goes on finds its own checkpoints.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
     # A machine of a cluster may well run a training by itself.
@@ -144,7 +162,23 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     return str(path)
 
 
-def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Trainer:
+def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
+    """``trainer.accelerator``; ``auto`` is an Apple GPU only where that computes what the CPU does."""
+    name: str = config.trainer.accelerator
+    if name not in ("auto", "gpu", "mps") or not MPSAccelerator.is_available():
+        return name
+    difference = largest_difference(module.net, torch.device("mps"))
+    if difference <= TOLERANCE:
+        return name
+    wrong = f"the Apple GPU computes something else than the CPU (largest difference {difference:.2g} of the values)"
+    if name == "auto":
+        say({"device": f"{wrong}: the CPU is used; trainer.accelerator=mps takes the GPU all the same"})
+        return "cpu"
+    say({"warning": f"{wrong}: scores may be wrong; trainer=cpu is right"})
+    return name
+
+
+def _trainer(config: DictConfig, results: Results, budget: Budget | None, *, accelerator: str) -> Trainer:
     limits = _limits(config) if budget is None else [*_limits(config), budget]
     is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
     callbacks: list[Callback] = [*limits, results, ExactResume()]
@@ -154,6 +188,7 @@ def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Tra
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
         trainer: Trainer = instantiate(config.trainer)(
+            accelerator=accelerator,
             callbacks=callbacks,
             logger=loggers,
             plugins=[AtomicCheckpoints()],
@@ -172,7 +207,9 @@ def _limits(config: DictConfig) -> list[Callback]:
     steps, time = _max_steps(config), config.trainer.get("max_time")
     limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
     try:
-        return limits if time is None else [*limits, Timer(plain(time) if isinstance(time, DictConfig) else str(time))]
+        if time is not None:
+            limits.append(TimeLimit(plain(time) if isinstance(time, DictConfig) else str(time)))
+        return limits
     except MisconfigurationException:
         raise ValueError(f"trainer.max_time={time} must be DD:HH:MM:SS; 00:00:30:00 is half an hour") from None
 

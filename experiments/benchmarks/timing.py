@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -22,6 +23,17 @@ def medians(rivals: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[
             call()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def matrix_rate(kind: torch.dtype, *, device: str, side: int) -> float:
+    """TFLOP/s of a product of two square matrices: where they are large, what the device can do at best."""
+    matrix = torch.randn(side, side, device=device).to(kind)
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for the device
+        times.append(time.perf_counter() - start)
+    return 2 * side**3 / statistics.median(times[2:]) / 1e12
 
 
 def show(title: str, seconds: Mapping[str, float]) -> None:

@@ -18,6 +18,7 @@ from rich.progress import track
 from torch import nn
 
 from experiments import numbers
+from experiments.benchmarks.timing import matrix_rate
 from experiments.loading.bench import write_photographs
 from experiments.loading.rivals import WholePng, batches
 from experiments.report import Value, machine, write_facts, write_rows
@@ -50,7 +51,7 @@ TINY = ["model=srcnn", "model.widths=[3,3]", "model.kernels=[1,1,1]", "data.batc
 
 def main() -> None:
     """Measure everything in one run; write results.csv and facts.csv, and bring the README up to date."""
-    factor = 20 if torch.cuda.is_available() else 1
+    factor, device, side = (20, "cuda", 8192) if torch.cuda.is_available() else (1, "cpu", 2048)
     jobs = [(net, way) for net in STEPS for way in WAYS]
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
         folder = Path(name)
@@ -59,7 +60,9 @@ def main() -> None:
             "start-up (s)": statistics.median(startup(folder) for _ in range(3)),
             "tiny": trained(folder, [*TINY, "trainer.limit_train_batches=400"]),
             "bare Lightning above raw (s/step)": bare_lightning(),
-            "matrix product (TFLOP/s)": {str(kind): matrix_rate(kind) for kind in (torch.float32, torch.bfloat16)},
+            "matrix product (TFLOP/s)": {
+                str(kind): matrix_rate(kind, device=device, side=side) for kind in (torch.float32, torch.bfloat16)
+            },
             SEEDS_WAY: seeds_way(folder),
             "nets": {net: {} for net in STEPS},
         }
@@ -124,19 +127,6 @@ def command(folder: Path, overrides: list[str]) -> None:
     fixed.append("overwrite=true")
     arguments = [sys.executable, "-m", "zoomsr.train", "trainer=auto", "data=sample", *fixed, *overrides]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
-
-
-def matrix_rate(kind: torch.dtype) -> float:
-    """TFLOP/s of a large matrix product: what the device can do at best."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    side = 8192 if device == "cuda" else 2048
-    matrix = torch.randn(side, side, device=device).to(kind)
-    times = []
-    for _ in range(12):
-        start = time.perf_counter()
-        float((matrix @ matrix)[0, 0])  # waits for the device
-        times.append(time.perf_counter() - start)
-    return 2 * side**3 / statistics.median(times[2:]) / 1e12
 
 
 def seeds_way(folder: Path) -> float:

@@ -15,6 +15,46 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoomsr.callbacks.loader_wait import LOADER_WAIT
 from zoomsr.data.datamodule import Batch
+from zoomsr.module import fuse
+
+
+class Raw:
+    """A plain PyTorch loop: a copy of the net, its loss and Adam, on one batch that stays on the device.
+
+    Args:
+        module: whose net is copied, and compiled where that one is.
+        batch: the same in every step.
+        trainer: whose precision it has.
+        mode: of torch.compile.
+    """
+
+    def __init__(self, module: LightningModule, batch: Batch, trainer: Trainer, *, mode: str = "default") -> None:
+        net = module.net
+        assert isinstance(net, nn.Module)
+        self._net, self._loss, self._batch = copy.deepcopy(net), nn.L1Loss(), batch
+        with FlopCounterMode(display=False) as counter:
+            self._loss(self._net(batch["lr"]), batch["hr"]).backward()
+        self.flop: int = counter.get_total_flops()
+        if net._compiled_call_impl is not None:  # a copy of a compiled net is not compiled
+            self._net.compile(dynamic=False, mode=mode)
+        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-5)
+        fuse(self._optimizer)
+        self._context = trainer.precision_plugin.forward_context
+
+    def seconds(self, steps: int) -> float:
+        """Of each of so many steps."""
+        start = time.perf_counter()
+        for _ in range(steps):
+            self._step()
+        wait_for(self._batch["lr"].device)
+        return (time.perf_counter() - start) / steps
+
+    def _step(self) -> None:
+        self._optimizer.zero_grad()
+        with self._context():
+            loss: Tensor = self._loss(self._net(self._batch["lr"]), self._batch["hr"])
+        loss.backward()
+        self._optimizer.step()
 
 
 class RawLoop(Callback):
@@ -27,23 +67,25 @@ class RawLoop(Callback):
     def __init__(self, file: str) -> None:
         self._file = Path(file)
         self._found: dict[str, Any] = {"raw": [], "trainer": [], "wait": []}
-        self._net: nn.Module | None = None
+        self._raw: Raw | None = None
         self._start = 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Before the first step of an epoch: the raw loop, then the trainer's clock."""
         if batch_idx:
             return
-        if self._net is None:
-            self._prepare(pl_module, batch)
-            self._epoch(trainer, batch)  # warms up, and compiles
-        self._found["raw"].append(self._epoch(trainer, batch))
+        steps = int(trainer.num_training_batches)
+        if self._raw is None:
+            self._raw = Raw(pl_module, batch, trainer)
+            self._found |= {"flop": self._raw.flop, "patches": len(batch["hr"])}
+            self._raw.seconds(steps)  # warms up, and compiles
+        self._found["raw"].append(self._raw.seconds(steps))
         self._start = time.perf_counter()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last step of an epoch, its metrics included."""
         if not trainer.sanity_checking:
-            _wait_for(pl_module.device)
+            wait_for(pl_module.device)
             seconds = time.perf_counter() - self._start
             self._found["trainer"].append(seconds / trainer.num_training_batches)
             self._found["wait"].append(float(trainer.callback_metrics[LOADER_WAIT]))
@@ -51,33 +93,6 @@ class RawLoop(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was found."""
         self._file.write_text(json.dumps(self._found))
-
-    def _prepare(self, module: LightningModule, batch: Batch) -> None:
-        net = module.net
-        assert isinstance(net, nn.Module)
-        self._net, self._loss = copy.deepcopy(net), nn.L1Loss()
-        with FlopCounterMode(display=False) as counter:
-            self._loss(self._net(batch["lr"]), batch["hr"]).backward()
-        self._found["flop"], self._found["patches"] = counter.get_total_flops(), len(batch["hr"])
-        if net._compiled_call_impl is not None:  # a copy of a compiled net is not compiled
-            self._net.compile()
-        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-5)
-
-    def _epoch(self, trainer: Trainer, batch: Batch) -> float:
-        """Seconds per step."""
-        start = time.perf_counter()
-        for _ in range(trainer.num_training_batches):
-            self._step(trainer, batch)
-        _wait_for(batch["lr"].device)
-        return (time.perf_counter() - start) / trainer.num_training_batches
-
-    def _step(self, trainer: Trainer, batch: Batch) -> None:
-        assert self._net is not None
-        self._optimizer.zero_grad()
-        with trainer.precision_plugin.forward_context():
-            loss: Tensor = self._loss(self._net(batch["lr"]), batch["hr"])
-        loss.backward()
-        self._optimizer.step()
 
 
 class Bare(LightningModule):
@@ -120,6 +135,7 @@ class FirstStep(Callback):
             self._file.write_text(str(time.time()))
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Until it has done all that it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from types import FrameType
 
-from zoomsr.jobs import STOPPED, Job, Process
+from zoomsr.jobs import STOPPED, Job, Process, stop_signals
 from zoomsr.launchers import train_here
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -55,7 +55,7 @@ class Local:
         return len(self._shares)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
-        """See ``Launcher``. Ctrl-C and SIGTERM are passed on, jobs save where they are, and no other is started."""
+        """See ``Launcher``. A signal that stops is passed on, jobs save where they are, and no other is started."""
         free: queue.Queue[dict[str, str]] = queue.Queue()
         for share in self._shares:
             free.put(share)
@@ -121,11 +121,11 @@ def _gpus() -> list[str]:
 
 @contextmanager
 def _signals_to(handler: signal.Handlers | object) -> Iterator[None]:
-    """Ctrl-C and SIGTERM go to the handler for a while; elsewhere than in the main thread they cannot."""
+    """What stops a job goes to the handler for a while; elsewhere than in the main thread it cannot."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}  # type: ignore[arg-type]
+    before = {number: signal.signal(number, handler) for number in stop_signals()}  # type: ignore[arg-type]
     try:
         yield
     finally:
