@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
-from device_checks import Train, learnt, modes_of_steps, require_same_scores, scores_on
+from device_checks import Train, learnt, require_same_scores, scores_on
+from test_resume import Settings
+from watching import WATCH, Watched
 
 from gpu.conftest import GPU
+from zoomsr.training import train as train_settings
 
 MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")
 
@@ -47,10 +49,10 @@ def test_the_same_weights_have_the_same_scores(train: Train) -> None:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("resident", ["host", "device"])
-def test_no_step_waits_for_the_device(train: Train, tmp_path: Path, precision: str, resident: str) -> None:
+def test_no_step_waits_for_the_device(settings: Settings, precision: str, resident: str) -> None:
     usual = ("ema=0.9", "trainer.gradient_clip_val=0.1", f"trainer.precision={precision}", f"data.resident={resident}")
-    modes = modes_of_steps(train, tmp_path, GPU, *usual, on_cuda=True)
-    assert modes.count("error") == 32
+    with pytest.raises(Watched):
+        train_settings(settings("run", "data.patches_per_image=12", *WATCH, GPU, *usual))
 
 
 def test_the_record_says_what_was_used(train: Train, cuda: torch.device) -> None:
