@@ -24,6 +24,7 @@ LAYERS = [
     {"callbacks", "scoring", "zoomer"},
     {
         "training",
+        "precision",
         "summary",
         "evaluation",
         "targets",

@@ -31,9 +31,10 @@ from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.devices import is_out_of_memory
+from zoomsr.devices import is_out_of_memory, training_device
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
+from zoomsr.precision import choose_precision
 from zoomsr.screen import say, short
 from zoomsr.selfcheck import TOLERANCE, largest_difference
 from zoomsr.summary import log_hyperparameters, say_result, say_start
@@ -58,15 +59,19 @@ def train(settings: Mapping[str, Any]) -> None:
     module = build_module(config, budget)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
+    accelerator = _checked_accelerator(config, module)
+    device = training_device(accelerator)
+    precision = choose_precision(str(config.trainer.precision), device=device, start=start)
+    config.trainer.precision = precision.name  # ranks must agree on it too
     results = Results(
         Path(config.run_dir),
         net_name=config.choices.model,
         net_config=plain(config.model),
-        settings_hash=settings_hash(settings),
+        settings_hash=settings_hash(plain(config)),
     )
-    trainer = _trainer(config, results, budget, accelerator=_checked_accelerator(config, module))
+    trainer = _trainer(config, results, budget, accelerator=accelerator)
     if trainer.is_global_zero:
-        say_start(config, data=data, module=module, trainer=trainer, start=start)
+        say_start(config, data=data, module=module, trainer=trainer, start=start, reason=precision.reason)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
         with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
             _fit(trainer, module, data, start=start)
@@ -217,9 +222,11 @@ def _limits(config: DictConfig) -> list[Callback]:
 class _Unprofiled(PassThroughProfiler):
     """Lightning opens some 80 contexts in a step for a profiler that is not there: here they take no time."""
 
+    _NOTHING = nullcontext()
+
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]  # theirs generates
         """A context that does nothing."""
-        return nullcontext()
+        return self._NOTHING
 
 
 def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None) -> None:
