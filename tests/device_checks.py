@@ -110,7 +110,7 @@ def zoomed(
     model: str, pixels: Pixels, device: str, *, precision: str = "32", tile: int | None = None, exact: bool = True
 ) -> Pixels:
     """A photograph, (H, W, 3) of uint8, enlarged."""
-    zoomer = Zoomer.open(model, device=device, precision=precision, tile=tile, exact=exact)
+    zoomer = Zoomer.open(model, device=device, precision=precision, tile=tile, exact=exact, engine="torch")
     assert zoomer.device.type == torch.device(device).type
     out = np.zeros((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
     zoomer.into(pixels, out)
