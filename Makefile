@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+HAS_CUDA := $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.init()" 2>/dev/null
 RUNS := $(or $(ZOOMSR_RUNS),runs)
 CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
 
@@ -24,8 +25,10 @@ test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
 
 test-gpu: ## the tests on CUDA (4 minutes on one GPU), by a python3 that has it, or by .venv
-	if $(PYTHON) -c "import torch, lightning, hydra, pytest; torch.cuda.init()" 2>/dev/null; then \
-	    $(PYTHON) -m pytest -q -rs tests/gpu; else $(MAKE) $(READY) && $(BIN)/python -m pytest -q -rs tests/gpu; fi
+	$(HAS_CUDA) || $(MAKE) $(READY)
+	# Four at a time: each waits for its start and for the GPU more than it computes.
+	if $(HAS_CUDA); then python=$(PYTHON); else python=$(BIN)/python; fi; \
+	    OMP_NUM_THREADS=4 $$python -m pytest -q -rs -n 4 tests/gpu
 
 test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"
