@@ -27,10 +27,11 @@ _expected: dict[tuple[str, ...], float] = {}
         (["trainer.precision=bf16-mixed"], ()),
         (["trainer.precision=16-mixed", "trainer.gradient_clip_val=1"], ()),
         (["compile=true"], ()),
+        (["compile=reduce-overhead", "trainer.precision=bf16-mixed"], ()),
         ([*MEAN], MEAN),
         ([*MEAN, "trainer.precision=16-mixed", "data.resident=host"], MEAN),
     ],
-    ids=["32", "bf16", "16", "compiled", "mean", "mean_16_host"],
+    ids=["32", "bf16", "16", "compiled", "graphs", "mean", "mean_16_host"],
 )
 def test_it_learns_what_a_cpu_learns(train: Train, overrides: list[str], on_cpu: tuple[str, ...]) -> None:
     if on_cpu not in _expected:
