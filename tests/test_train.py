@@ -17,7 +17,6 @@ from conftest import TINY, photograph
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from zoomsr.callbacks.ema import EMA
 from zoomsr.metrics import METRICS
 from zoomsr.runs import Run
 
@@ -73,16 +72,6 @@ def test_the_mean_of_a_short_training_is_not_its_beginning(train: Train) -> None
     last, mean, slow = (train(*settings, *ema).means()["srcnn"]["psnr_y"] for ema in ((), ["ema=0.5"], ["ema=0.999"]))
     assert mean != last
     assert slow == pytest.approx(last, abs=0.5)
-
-
-def test_the_mean_remembers_more_and_more() -> None:
-    ema = EMA(0.9)
-    shares = [ema._share for step in range(100) if ema.should_update(step_idx=step)]
-    assert shares[:2] == pytest.approx([9 / 10, 9 / 11])
-    assert shares[-1] == pytest.approx(0.1)
-    assert not ema.should_update(epoch_idx=3)
-    with pytest.raises(ValueError, match=r"ema=1\.5 must be at least 0 and less than 1"):
-        EMA(1.5)
 
 
 def test_curves_stand_at_their_epoch_and_share_a_chart(train: Train) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,7 +24,7 @@ from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
-from zoomsr.callbacks.step_limit import StepLimit
+from zoomsr.callbacks.step_limit import StepLimit, TimeLimit
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
@@ -167,7 +167,9 @@ def _limits(config: DictConfig) -> list[Callback]:
     steps, time = _max_steps(config), config.trainer.get("max_time")
     limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
     try:
-        return limits if time is None else [*limits, Timer(plain(time) if isinstance(time, DictConfig) else str(time))]
+        if time is not None:
+            limits.append(TimeLimit(plain(time) if isinstance(time, DictConfig) else str(time)))
+        return limits
     except MisconfigurationException:
         raise ValueError(f"trainer.max_time={time} must be DD:HH:MM:SS; 00:00:30:00 is half an hour") from None
 
