@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "devices", "memory", "listing"}
     | {"png", "tiff", "metadata", "libvips", "encoding", "decoding", "pillow"},
-    {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs"}
+    {"degradations", "metrics", "areas", "costs", "selfcheck", "losses", "schedules", "figures", "screen", "jobs"}
     | {"directories", "photograph"},
     {"models", "config", "arguments", "drawing"},
     {"anatomy", "data", "module", "tiling", "transparency", "weights", "vetting"}

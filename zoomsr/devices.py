@@ -1,4 +1,4 @@
-"""Which device, and what it does fast."""
+"""Which device, and what it can do."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def copies_ahead(device: torch.device) -> bool:
     Elsewhere nothing says when such a copy has read its source, which is written to again for a later batch.
     """
     return device.type == "cuda"
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether it computes in float64, as scores and exact resampling do: all but Apple's GPUs."""
+    return device.type != "mps"
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

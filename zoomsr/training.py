@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
@@ -32,6 +33,7 @@ from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.screen import say, short
+from zoomsr.selfcheck import TOLERANCE, largest_difference
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
 
@@ -55,7 +57,7 @@ def train(settings: Mapping[str, Any]) -> None:
         net_config=plain(config.model),
         settings_hash=settings_hash(settings),
     )
-    trainer = _trainer(config, results)
+    trainer = _trainer(config, results, accelerator=_checked_accelerator(config, module))
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
@@ -140,7 +142,23 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     return str(path)
 
 
-def _trainer(config: DictConfig, results: Results) -> Trainer:
+def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
+    """``trainer.accelerator``; ``auto`` is an Apple GPU only where that computes what the CPU does."""
+    name: str = config.trainer.accelerator
+    if name not in ("auto", "gpu", "mps") or not MPSAccelerator.is_available():
+        return name
+    difference = largest_difference(module.net, torch.device("mps"))
+    if difference <= TOLERANCE:
+        return name
+    wrong = f"the Apple GPU computes something else than the CPU (largest difference {difference:.2g} of the values)"
+    if name == "auto":
+        say({"device": f"{wrong}: the CPU is used; trainer.accelerator=mps takes the GPU all the same"})
+        return "cpu"
+    say({"warning": f"{wrong}: scores may be wrong; trainer=cpu is right"})
+    return name
+
+
+def _trainer(config: DictConfig, results: Results, *, accelerator: str) -> Trainer:
     limits = _limits(config)
     callbacks: list[Callback] = [*limits, results, ExactResume()]
     if config.ema is not None:
@@ -149,6 +167,7 @@ def _trainer(config: DictConfig, results: Results) -> Trainer:
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
         trainer: Trainer = instantiate(config.trainer)(
+            accelerator=accelerator,
             callbacks=callbacks,
             logger=loggers,
             plugins=[AtomicCheckpoints()],
