@@ -19,6 +19,7 @@ from zoomsr.training import train
 
 Settings = Callable[..., dict[str, Any]]
 
+RICH = "callbacks.progress._target_=lightning.pytorch.callbacks.RichProgressBar"
 LONG = ["data.patches_per_image=12", "trainer.max_epochs=1"]
 
 
@@ -47,7 +48,7 @@ def _meta(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         [],
         ["ema=0.9", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "scheduler=steps"],
-        ["data.y_only=true", "model.channels=1", "callbacks.guard=null"],
+        ["data.y_only=true", "model.channels=1", RICH, "optimizer=adamw", "loss=charbonnier"],
         ["loss=mae_frequency", "optimizer=sgd", "data.pack_lr=false", "degradation=blur_bicubic"],
     ],
     ids=lambda overrides: " ".join(overrides) or "plain",
