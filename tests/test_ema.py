@@ -34,7 +34,6 @@ def test_the_mean_is_that_of_torch_whose_update_would_wait_for_the_device() -> N
     module, ema, trainer = Module(), EMA(0.15), SimpleNamespace(global_step=0)
     torchs = AveragedModel(module, multi_avg_fn=move)
     ema.setup(trainer, module, "fit")  # type: ignore[arg-type]  # it asks for the steps alone
-    ema.on_fit_start(trainer, module)  # type: ignore[arg-type]
     optimizer = torch.optim.SGD(module.parameters(), 0.1)
     for step in range(1, 5):
         module.net(torch.rand(2, 3, 5, 5)).square().sum().backward()

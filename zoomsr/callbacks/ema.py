@@ -35,11 +35,6 @@ class EMA(WeightAveraging):
         """
         return 1 - min(self._decay, (1 + step) / (10 + step))
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Move the mean to the device: Lightning makes it before it moves the weights there."""
-        if self._average_model is not None:
-            self._average_model.to(pl_module.device)
-
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
