@@ -12,7 +12,6 @@ from torch import Tensor
 from watching import STAND_IN, WATCH, WaitsError, Watched, no_waiting
 
 from zoomsr.callbacks.guard import _Answer
-from zoomsr.data import loader
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.training import train
@@ -36,7 +35,6 @@ def _meta(monkeypatch: pytest.MonkeyPatch) -> None:
             return send(self, *arguments)
 
     monkeypatch.setattr(PairsDataModule, "transfer_batch_to_device", sent)
-    monkeypatch.setattr(loader, "copies_ahead", lambda device: False)
     for loop in ("fit_loop", "evaluation_loop"):
         monkeypatch.setattr(f"lightning.pytorch.loops.{loop}.has_len_all_ranks", lambda *_: True)
     monkeypatch.setattr(_Answer, "read", lambda self: True)
