@@ -3,22 +3,29 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNS := $(or $(ZOOMSR_RUNS),runs)
+CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
 
-demo: $(READY) ## train the U-Net for ten epochs on real photographs and compare it with bicubic (minutes)
+demo: $(READY) ## zoom a photograph by a trained net, then train one and compare it with bicubic (4 minutes on 2 cores)
+	$(BIN)/python -m zoomsr.zoom '$(CAT)' --box 100,50,128,128 --compare --overwrite -o "$(RUNS)/first_zoom.png"
 	$(BIN)/python -m zoomsr.train model=unet trainer.max_epochs=10
 
 test: $(READY) ## the tests, without the slow ones (under 5 minutes on 2 cores)
 	# A core for each process: more threads would wait for one another.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow and not gpu"
 
 test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
+
+test-gpu: ## the tests on CUDA (4 minutes on one GPU), by a python3 that has it, or by .venv
+	if $(PYTHON) -c "import torch, lightning, hydra, pytest; torch.cuda.init()" 2>/dev/null; then \
+	    $(PYTHON) -m pytest -q -rs tests/gpu; else $(MAKE) $(READY) && $(BIN)/python -m pytest -q -rs tests/gpu; fi
 
 test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"

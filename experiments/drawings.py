@@ -65,7 +65,7 @@ def draw(
     if tests.folders:
         rows = _strips(jobs, tests.folders[-1], next(iter(tests.degradations.values())))
         figures |= {"hardest": comparison(rows[:1]), "comparison": comparison(rows)}
-    shown = dict(re.findall(r"figures/(\w+)\.(png|webp)", (folder / "README.md").read_text()))
+    shown = dict(re.findall(r"figures/(\w+)\.(png|webp)", (folder / "README.md").read_text(encoding="utf-8")))
     for name in figures.keys() & shown.keys():
         lossy = {"quality": 90} if shown[name] == "webp" else {}  # photographs: a fifth of a PNG
         figures[name].savefig(target / f"{name}.{shown[name]}", dpi=110, pil_kwargs=lossy)

@@ -75,7 +75,7 @@ def measure(trials: Sequence[Trial], tests: Benchmarks, *, runs: Path) -> dict[P
 
 def _kept(folder: Path, trial: Trial | None, tests: Benchmarks) -> Measured:
     path = folder / KEPT
-    measured: Measured = json.loads(path.read_text()) if path.is_file() else {}
+    measured: Measured = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     net: Any = None
     for test in tests.folders:
         for name, degradation in tests.degradations.items():

@@ -18,7 +18,7 @@ COLUMNS = ("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae")
 def main(study: Annotated[Path, typer.Argument(help="a folder with metrics.json and README.md")]) -> None:
     """Write both files, and bring the README up to date."""
     with one_line_errors():
-        results = json.loads((study / "metrics.json").read_text())
+        results = json.loads((study / "metrics.json").read_text(encoding="utf-8"))
         write_rows(study / "results.csv", rows(results))
         write_facts(study / "facts.csv", facts(results))
         numbers.write(study / "README.md")

@@ -15,7 +15,7 @@ Value = str | float | None
 
 def machine() -> str:
     """Processor and cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     (name, *_) = (line.split(": ")[1] for line in lines if line.startswith("model name"))
     cores = len(os.sched_getaffinity(0))
     return f"{name}, {cores} core{'s' if cores > 1 else ''}"

@@ -101,7 +101,7 @@ class Study:
         """
         if name not in STUDIES:
             raise ValueError(f"no study is called {name!r}; there are: {', '.join(STUDIES)}")
-        data: dict[str, Any] = yaml.safe_load((EXPERIMENTS / name / "study.yaml").read_text())
+        data: dict[str, Any] = yaml.safe_load((EXPERIMENTS / name / "study.yaml").read_text(encoding="utf-8"))
         lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
         return Study(name=name, jobs=data["jobs"], **lists)
 

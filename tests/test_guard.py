@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from zoomsr.callbacks import guard
 from zoomsr.callbacks.guard import Guard
 from zoomsr.diagnosis import diagnose, first_wrong
 from zoomsr.models.srcnn import SRCNN
@@ -37,7 +39,8 @@ def black(photos: Path) -> None:
     Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(photos / "0.png")
 
 
-def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+def fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    """The line with which a training ends."""
     with pytest.raises(SystemExit) as stop:
         train(*overrides)
     assert stop.value.code == 1
@@ -45,11 +48,31 @@ def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) ->
     return line
 
 
+class _Late(guard._Answer):
+    """As from a GPU: not here before the step is taken."""
+
+    def __init__(self, flag: torch.Tensor) -> None:
+        super().__init__(flag)
+        self.is_here = False
+        self._copied = SimpleNamespace(synchronize=lambda: None)
+
+
 @pytest.mark.usefixtures("black")
+@pytest.mark.parametrize("answer", [guard._Answer, _Late])
 def test_it_stops_at_that_step_and_names_layer_photograph_and_place(
-    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    train: Train,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: type[guard._Answer],
 ) -> None:
-    line = _fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2")
+    monkeypatch.setattr(guard, "_Answer", answer)
+    require_named(train, capsys, tmp_path)
+
+
+def require_named(train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path, *overrides: str) -> None:
+    """Train until a NaN comes, and read what is said and kept of it; one photograph is black."""
+    line = fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2", *overrides)
     step = int(re.search(r"L1Loss is nan at step (\d+), epoch 1", line).group(1))  # type: ignore[union-attr]
     assert "comes out of net.upscale (Upscale)" in line
     named = re.findall(r"(\S+) at \((\d+), (\d+)\) turned \d", line)
@@ -86,7 +109,7 @@ def test_a_full_device_says_which_settings_to_lower(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(SRCNN, "forward", full)
-    line = _fails(train, capsys, "data.batch_size=4", "trainer.num_sanity_val_steps=0")
+    line = fails(train, capsys, "data.batch_size=4", "trainer.num_sanity_val_steps=0")
     assert "data.batch_size=2 (now 4) with trainer.accumulate_grad_batches=2 trains the same" in line
     assert "data.patch=16 (now 32)" in line
     assert "Tried to allocate" not in line or "2" in line
@@ -110,6 +133,22 @@ def test_the_first_wrong_layer_is_the_first_that_ran() -> None:
     assert first_wrong(found) == "net.second (Hardtanh)"
 
 
+def test_a_compiled_net_is_not_compiled_again_to_be_looked_at() -> None:
+    compiled = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        compiled.append(graph)
+        return graph.forward
+
+    net, lr, hr = SRCNN(widths=[8, 4]), torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16)
+    net.compile(backend=backend, dynamic=False)
+    net(lr).sum().backward()
+    assert len(compiled) == 1
+    found = diagnose(net, nn.L1Loss(), lr=lr, hr=hr)
+    assert "net.reconstruction (ReplicatedConv2d)" in found
+    assert len(compiled) == 1
+
+
 @pytest.mark.parametrize(("gamma", "is_said"), [(0.1, False), (1e3, True)])
 def test_a_training_that_falls_apart_with_finite_losses_is_said(
     train: Train, capsys: pytest.CaptureFixture[str], gamma: float, is_said: bool
@@ -118,6 +157,16 @@ def test_a_training_that_falls_apart_with_finite_losses_is_said(
     found = re.findall(r"val/mae (\S+) after epoch 2, once (\S+): lower optimizer.lr", capsys.readouterr().out)
     assert bool(found) == is_said
     assert all(float(now) > 2 * float(lowest) for now, lowest in found)
+
+
+@pytest.mark.parametrize(("scale", "stands_still"), [(2.0**16, False), (2.0**-9, False), (2.0**-12, True)])
+def test_a_float16_training_that_stands_still_is_said(tmp_path: Path, scale: float, stands_still: bool) -> None:
+    scaler = SimpleNamespace(get_scale=lambda: scale)
+    stop: dict[str, Any] = {"should_stop": False, "min_epochs": 0, "min_steps": 0, "global_step": 9, "current_epoch": 2}
+    trainer: Any = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=scaler), is_last_batch=True, **stop)
+    line = "float16 gradients are not finite at any scale in epoch 3: take trainer.precision=bf16-mixed"
+    with pytest.raises(ValueError, match=line) if stands_still else nullcontext():
+        Guard(str(tmp_path)).on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]
 
 
 def test_a_held_out_error_of_zero_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

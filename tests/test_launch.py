@@ -17,7 +17,7 @@ import torch
 from conftest import TINY, TINY_NET
 
 from zoomsr.jobs import Job, differences, settings_hash
-from zoomsr.launchers.local import Local
+from zoomsr.launchers.local import Local, _gpus
 from zoomsr.runs import Run, read_rows
 from zoomsr.trust import require_own
 
@@ -77,6 +77,8 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
     assert shares(devices=3, gpus=four) == ["0,1,2"]
     assert shares(devices="auto", gpus=four) == ["0,1,2,3"]
     assert shares(devices=1, gpus=four, slots=2) == ["0", "1"]
+    assert shares(devices=1, gpus=["0"], slots=4) == ["0"] * 4
+    assert shares(devices=2, gpus=four, slots=3) == ["0,1", "2,3", "0,1"]
     assert shares(devices=2, accelerator="cpu") == [None]
     threads = [share["OMP_NUM_THREADS"] for share in Local(devices=1, accelerator="cpu", slots=2)._shares]
     assert threads == [str(max(1, (os.cpu_count() or 1) // 2))] * 2
@@ -84,6 +86,12 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
         Local(devices=5, gpus=four)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="slots 0"):
         Local(devices=1, slots=0)
+
+
+@pytest.mark.parametrize(("visible", "found"), [("3,1", ["3", "1"]), ("", []), ("-1", []), ("2,-1,0", ["2"])])
+def test_only_visible_gpus_are_shared_out(visible: str, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert _gpus() == found
 
 
 @pytest.mark.slow
@@ -196,7 +204,7 @@ def test_one_and_two_ranks_measure_the_same_bits(tmp_path: Path, photos: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(
     tmp_path: Path, photos: Path, trainer: str, number: signal.Signals
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,16 @@ def _handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def _stopped(train: Train, *numbers: int) -> int | str | None:
+def stopped(train: Train, *numbers: int, overrides: Sequence[str] = ()) -> int | str | None:
+    """A run's exit code after these signals."""
     names = ",".join(str(int(number)) for number in numbers)
     with pytest.raises(SystemExit) as stop:
-        train("+callbacks.signals._target_=test_stopping.Signals", f"+callbacks.signals.numbers=[{names}]")
+        train("+callbacks.signals._target_=test_stopping.Signals", f"+callbacks.signals.numbers=[{names}]", *overrides)
     return stop.value.code
 
 
-def _steps(run: Path) -> int:
+def steps_of(run: Path) -> int:
+    """Optimizer steps that a run's last checkpoint has."""
     step: int = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     return step
 
@@ -59,8 +61,8 @@ def _steps(run: Path) -> int:
 def test_a_signal_saves_before_the_run_stops(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    assert _stopped(train, number) == 128 + number
-    assert _steps(tmp_path / "run0") == 7
+    assert stopped(train, number) == 128 + number
+    assert steps_of(tmp_path / "run0") == 7
     assert "saved in run0/checkpoints/last.ckpt; python -m zoomsr.train ckpt=run0 goes on" in capsys.readouterr().out
     job = Job(tmp_path / "run0")
     job.record(128 + number)
@@ -70,9 +72,9 @@ def test_a_signal_saves_before_the_run_stops(
 def test_a_second_ctrl_c_stops_at_once_and_says_what_there_is(
     train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert _stopped(train, signal.SIGINT, signal.SIGINT) == 130
+    assert stopped(train, signal.SIGINT, signal.SIGINT) == 130
     shown = capfd.readouterr()
-    assert _steps(tmp_path / "run0") == 5  # of the first epoch's end
+    assert steps_of(tmp_path / "run0") == 5  # of the first epoch's end
     assert "stopped  at once; python -m zoomsr.train ckpt=run0 goes on from its last checkpoint" in shown.out
     assert "Traceback" not in shown.err + shown.out
 
@@ -125,7 +127,7 @@ def test_a_run_on_a_full_disk_ends_in_one_line_and_resumes_from_what_it_had(
     assert "Traceback" not in shown.err
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert is_intact(run / "checkpoints" / "last.ckpt")
-    assert _steps(run) == 5
+    assert steps_of(run) == 5
     command(f"ckpt={run}", "trainer.max_epochs=2")
     assert [row["epoch"] for row in read_rows(run / "metrics.csv")] == [1, 2]
 

@@ -109,17 +109,7 @@ def test_out_of_memory_halves_the_tile_and_loses_nothing(monkeypatch: pytest.Mon
     assert min(sides) <= 50
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        *(
-            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
-            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`",
-        ),
-        *("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "CUDA error: out of memory"),
-        *("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory", "std::bad_alloc"),
-    ],
-)
+@pytest.mark.parametrize("message", ["CUDA error: out of memory", "std::bad_alloc"])
 def test_memory_is_given_back_before_the_next_try(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     net, pixels, run, held = build("srcnn"), photograph(20, 30), tiling._run, []
     expected = _tiled(net, pixels)
@@ -186,7 +176,7 @@ def test_memory_that_never_suffices_is_one_line(monkeypatch: pytest.MonkeyPatch)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(tiling, "_run", none)
-    with pytest.raises(ValueError, match="memory does not suffice for a tile of 1x1 pixels"):
+    with pytest.raises(ValueError, match=r"memory does not suffice for a tile of 1x1 pixels \(CUDA out of memory\)"):
         _tiled(Bicubic(), photograph(8, 8))
 
 

@@ -71,7 +71,7 @@ class Area:
             ValueError: a file of it is missing or damaged.
         """
         try:
-            about = json.loads((folder / "area.json").read_text())
+            about = json.loads((folder / "area.json").read_text(encoding="utf-8"))
             left, top, width, height = map(int, about["box"])
             lr, hr, bicubic = (_read(folder / name) for name in _PAIR)
             photograph, tested = (

@@ -71,7 +71,7 @@ class Card:
         if weights.suffix != ".safetensors" or not path.is_file():
             return None
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             card = Card(**content)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None

@@ -155,7 +155,7 @@ def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
 
 
 def _read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _readable(override: str) -> str:

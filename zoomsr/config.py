@@ -60,11 +60,18 @@ def _cause(error: BaseException) -> str:
         error, link = link, link.__cause__ or link.__context__
         module = (getattr(error, "name", None) or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if module and importlib.util.find_spec(module) is None:
-            extras = [line for line in importlib.metadata.requires("zoomsr") or () if re.match(rf"{module}\b", line)]
+            extras = [line for line in _requirements() if re.match(rf"{module}\b", line)]
             names = [name for line in extras for name in re.findall(r"extra == ['\"](\w+)['\"]", line) if name != "dev"]
             advice = f"pip install zoomsr[{names[0]}]" if names else "install it, or name its folder in PYTHONPATH"
             return f"{message.split(', set env var')[0]}: {module} is not installed: {advice}"
     return message.replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", f": {error}.")
+
+
+def _requirements() -> list[str]:
+    try:
+        return importlib.metadata.requires("zoomsr") or []
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        return []
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+
+_SIGNS_OF_MEMORY = (
+    *("out of memory", "not enough memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed"),
+    # Of cuDNN and cuBLAS when nothing is left for their own part, and of cuDNN when no way to convolve had enough.
+    *("cudnn_status_not_initialized", "cublas_status_not_initialized", "unable to find an engine"),
+)
+
+_SECONDS_BETWEEN_SAMPLES = 1.0  # NVML's own answer is a mean over up to a second
 
 
 def device_named(name: str) -> torch.device:
@@ -36,12 +48,62 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
-        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
         free = 1024 * int(fields["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         return None
     try:  # within a container's limit
-        most, taken = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        files = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+        most, taken = (int(file.read_text(encoding="utf-8")) for file in files)
     except (OSError, ValueError):  # none
         return free
     return min(free, most - taken)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Float32 convolutions keep all their bits: by default those on CUDA round to TF32, which has 10 of mantissa."""
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch does not type it
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice: of PyTorch's own allocators, or of a library that it calls."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # CUDA's allocator has a class of its own; the errors of the CPU's, of cuDNN and of cuBLAS are plain.
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS_OF_MEMORY)
+
+
+class DeviceUse:
+    """How much of a GPU is used from here on by this process: its memory, and the time in which it computes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._samples: list[int] = []  # per cent
+        self._next = time.monotonic()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def sample(self) -> None:
+        """Ask the driver how busy the device is, once a second at most; the device is not waited for."""
+        if self._device.type != "cuda" or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _SECONDS_BETWEEN_SAMPLES
+        try:
+            self._samples.append(torch.cuda.utilization(self._device))
+        except Exception:  # NVML has errors of its own, and parts of a GPU (MIG) do not say; a training goes on without
+            self._next = float("inf")
+
+    def as_dict(self) -> dict[str, Any]:
+        """``type``; of a GPU also ``name``, ``peak_mb`` (10^6 bytes) and, where it says so, ``utilisation``, 0 to 1."""
+        if self._device.type != "cuda":
+            return {"type": self._device.type}
+        busy = {"utilisation": round(sum(self._samples) / len(self._samples) / 100, 3)} if self._samples else {}
+        peak = round(torch.cuda.max_memory_allocated(self._device) / 1e6, 2)
+        return {"type": "cuda", "name": torch.cuda.get_device_name(self._device), "peak_mb": peak, **busy}

@@ -28,7 +28,8 @@ def diagnose(net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor) -> dict
     if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
         names = [name for name, parameter in net.named_parameters() if not torch.isfinite(parameter).all()]
         found[f"net.{names[0]} (weights)"] = float("nan")
-    with _watched(net, "net", found), _watched(loss, "loss", found):
+    # A compiled net would be compiled anew for the hooks.
+    with torch.compiler.set_stance("force_eager"), _watched(net, "net", found), _watched(loss, "loss", found):
         loss(net(lr), hr)
     return found
 

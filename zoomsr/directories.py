@@ -138,13 +138,13 @@ def lock(folder: Path, *, patience: float = 0) -> None:
         file.acquire(timeout=patience, poll_interval=0.2)
     except Timeout:
         holder = key / _HOLDER
-        who = holder.read_text(errors="replace").strip() if holder.is_file() else "another process"
+        who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.is_file() else "another process"
         raise ValueError(f"{short(folder)} is in use by {who}: wait for it, or stop it") from None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
             raise
         say({"lock": f"{short(folder)}: {error.strerror}; nothing keeps a second process out of it"})
-    (key / _HOLDER).write_text(f"{socket.gethostname()} pid {os.getpid()}\n")
+    (key / _HOLDER).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
     _held[key] = file
 
 

@@ -42,10 +42,12 @@ def enlarge_file(
     scale = zoomer.net.scale
     shape = (scale * picture.shape[0], scale * picture.shape[1], picture.shape[2])
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".raw") as raw:
-            zoomer.into(picture, _RawFile(raw, shape, picture.dtype), advance=advance)
-            raw.flush()
-            notes = _write(Path(raw.name), target, shape, picture)
+        # Windows lets nobody open a file that is still open, nor remove one that libvips has not let go.
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", ignore_cleanup_errors=True) as folder:
+            raw = Path(folder, "pixels.raw")
+            with raw.open("wb") as file:
+                zoomer.into(picture, _RawFile(file, shape, picture.dtype), advance=advance)
+            notes = _write(raw, target, shape, picture)
     except OSError as error:
         raise ValueError(f"{target} cannot be written: {error.strerror or error}") from error
     for note in notes:

@@ -113,8 +113,9 @@ def quantize(image: Tensor) -> Tensor:
 
 
 def to_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 to float in [0, 1]."""
-    return pixels.to(dtype).div_(255)
+    """uint8 to float in [0, 1], with the same bits on every device."""
+    # Not by a plain 255: CUDA would multiply by its reciprocal, which gives other last bits.
+    return pixels.to(dtype).div_(torch.full((), 255, dtype=dtype, device=pixels.device))
 
 
 def luma(rgb: Tensor) -> Tensor:

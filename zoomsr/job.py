@@ -44,7 +44,7 @@ def main(
 
 def _ended_rank() -> str:
     """How a further rank that this process has started ended, if one did; the connection breaks a little earlier."""
-    for _ in range(20):
+    for _ in range(20 if hasattr(os, "waitid") else 0):  # macOS has it since Python 3.13, Windows never
         try:
             child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -63,14 +63,19 @@ def _end_with_launcher(job: Job) -> None:
     """
     while os.read(0, 1):
         pass
-    with (job.path / OUTPUT).open("a") as log:  # nobody reads the pipe any more
+    with (job.path / OUTPUT).open("a", encoding="utf-8") as log:  # nobody reads the pipe any more
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         if is_first_rank():
             print("error: the command that started this job has ended", file=log)
-    os.kill(os.getpid(), signal.SIGTERM)
+    if os.name == "nt":
+        signal.raise_signal(signal.SIGTERM)  # os.kill would end this process before it has saved
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_SAVES_WITHIN_S)
-    os.killpg(0, signal.SIGKILL)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)  # Windows, where every rank ends itself
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import yaml
 
 from zoomsr.directories import unlock
 from zoomsr.runs import METRICS_JSON, write_json, write_text
+from zoomsr.screen import CONSOLE, printable
 from zoomsr.trust import sign
 
 SETTINGS = "settings.yaml"
@@ -31,7 +32,7 @@ OUTPUT = "output.log"
 
 PRUNED = 3
 """Exit code of a job that a search has given up."""
-STOPPED = (130, 143, 129, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)
+STOPPED = (130, 143, 129, -1, -2, -15)  # the signals by number: Windows has no SIGHUP
 """Exit codes of a job that was told to stop, and has saved where it was."""
 
 _PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher")  # where and how a job runs, not what it computes
@@ -70,7 +71,7 @@ class Job:
             ValueError: there is none, or it is damaged.
         """
         try:
-            data = yaml.safe_load((self.path / SETTINGS).read_text())
+            data = yaml.safe_load((self.path / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise ValueError(f"{self.path} is no job: {SETTINGS} cannot be read ({error})") from error
         if not isinstance(data, dict):
@@ -103,7 +104,7 @@ class Job:
         """What ``record`` kept; ``{"state": "finished"}`` or ``{"state": "unfinished"}`` where nothing was."""
         path = self.path / STATUS
         if path.is_file():
-            status: dict[str, Any] = json.loads(path.read_text())
+            status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return status
         return {"state": "finished" if self.is_finished else "unfinished"}
 
@@ -112,9 +113,20 @@ class Job:
             name = signal.Signals(-exit_code).name
             return f"{self.path} was killed by {name}, and with it its other ranks; by hand, or for lack of memory"
         log = self.path / OUTPUT
-        lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         return (said or [line for line in lines if line.strip()] or ["it said nothing"])[-1]
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Those on which a job saves where it is and ends: SIGINT (Ctrl-C), SIGTERM, and SIGHUP where there is one.
+
+    SIGHUP is left out where it is ignored, as ``nohup`` wants it.
+    """
+    found = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        found.append(signal.SIGHUP)
+    return found
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
@@ -150,6 +162,8 @@ class Process:
     def __init__(self, job: Job, *, environment: Mapping[str, str], label: str | None) -> None:
         inherited = {key: value for key, value in os.environ.items() if key not in _RANKS}
         piped = label is not None
+        if piped:  # both ends agree on what the screen can show
+            inherited["PYTHONIOENCODING"] = f"{CONSOLE.encoding}:backslashreplace"
         unlock(job.path)  # the job itself locks it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "zoomsr.job", str(job.path), "--child"],
@@ -158,7 +172,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if piped else None,
             stderr=subprocess.STDOUT if piped else None,
-            text=piped or None,
+            encoding=CONSOLE.encoding if piped else None,
             errors="replace" if piped else None,
         )
         self._job = job
@@ -169,14 +183,22 @@ class Process:
     def wait(self) -> int:
         """Its exit code, which is recorded; ranks that it leaves behind are ended."""
         code = self._process.wait()
-        self.signal(signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            self.signal(signal.SIGKILL)
+        elif self._process.stdin is not None:  # Windows: they end when nobody holds their standard input open
+            self._process.stdin.close()
         if self._reader.ident is not None:
             self._reader.join()
         self._job.record(code)
         return code
 
     def signal(self, number: int) -> None:
-        """Send a signal to all its ranks; none is left when they have ended."""
+        """Send a signal to all its ranks; none is left when they have ended.
+
+        Windows has no such thing: there Ctrl-C reaches every process of the console by itself.
+        """
+        if not hasattr(os, "killpg"):
+            return
         try:
             os.killpg(self._process.pid, number)
         except (ProcessLookupError, PermissionError):
@@ -185,8 +207,8 @@ class Process:
     def _copy(self, label: str) -> None:
         """Its lines into ``output.log`` and, marked, onto the screen."""
         stream: TextIO = self._process.stdout  # type: ignore[assignment]  # piped, and text
-        with (self._job.path / OUTPUT).open("a") as log:
+        with (self._job.path / OUTPUT).open("a", encoding="utf-8") as log:
             for line in stream:
                 log.write(line)
                 log.flush()
-                print(f"{label}{line}", end="", flush=True)
+                print(printable(f"{label}{line}"), end="", flush=True)

@@ -15,7 +15,9 @@ from typing import Any, BinaryIO
 
 import yaml
 
-_PACKAGES = ("zoomsr", "torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
+import zoomsr
+
+_PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
 
 METRICS_CSV = "metrics.csv"
 METRICS_JSON = "metrics.json"
@@ -51,9 +53,9 @@ class Run:
         try:
             return Run(
                 path=path,
-                overrides=yaml.safe_load((path / ".hydra" / "overrides.yaml").read_text()) or [],
+                overrides=yaml.safe_load((path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or [],
                 epochs=read_rows(path / METRICS_CSV),
-                results=json.loads(results.read_text()) if results.is_file() else None,
+                results=json.loads(results.read_text(encoding="utf-8")) if results.is_file() else None,
             )
         except (OSError, yaml.YAMLError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is a damaged run: {error}") from error
@@ -83,7 +85,8 @@ def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -
 
 def versions() -> dict[str, str]:
     """Python and the packages that numbers depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    own = {"python": platform.python_version(), "zoomsr": zoomsr.__version__}  # which need not be installed
+    return own | {name: version(name) for name in _PACKAGES}
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
@@ -94,7 +97,7 @@ def read_rows(path: Path) -> list[dict[str, float]]:
     """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         try:
             return [{key: float(cell) for key, cell in row.items() if cell} for row in csv.DictReader(file)]
         except (ValueError, TypeError) as error:

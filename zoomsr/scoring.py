@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zoomsr.data.benchmarks import Benchmark, Picture
 from zoomsr.degradations import Degradation
+from zoomsr.devices import full_float32
 from zoomsr.image import LUMA_RANGE, luma, quantize, to_float
 from zoomsr.metrics import CLASSIC, PROTOCOLS, ImageScore, Protocol, measure
 
@@ -18,6 +19,7 @@ Scores = dict[str, dict[str, dict[str, ImageScore]]]
 
 
 @torch.inference_mode()
+@full_float32()
 def evaluate(
     nets: Mapping[str, nn.Module],
     benchmark: Benchmark,
@@ -26,7 +28,7 @@ def evaluate(
     device: torch.device,
     advance: Callable[[], object],
 ) -> Scores:
-    """Measure every net on every picture of a benchmark.
+    """Measure every net on every picture of a benchmark, in float32.
 
     Args:
         nets: name to net, on ``device`` and in evaluation mode.
@@ -96,7 +98,10 @@ class _Trial:
         return (sr.mean(0, keepdim=True), hr[:1]) if self._grey else None
 
     def _down(self, hr: Tensor) -> Tensor:
-        return self._degradation.down(hr, torch.Generator(hr.device).manual_seed(self._seed))
+        if not self._degradation.stochastic:
+            return self._degradation.down(hr)
+        # On the host: from the same seed a GPU draws other numbers.
+        return self._degradation.down(hr.cpu(), torch.Generator().manual_seed(self._seed)).to(hr.device)
 
     def _enlarged(self, lr: Tensor) -> Tensor:
         sr: Tensor = self._net(lr[None])[0]

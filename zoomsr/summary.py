@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +87,14 @@ def say_result(run_dir: Path) -> None:
     title = f"Held-out photographs, protocol modern, weights of epoch {best}"
     CONSOLE.print(score_table(title, finished.means()))
     places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
-    kept = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
-    say({label: f"tensorboard --logdir {path}" if label == "curves" else path for label, path in kept.items()})
+    lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
+    if "curves" in lines:
+        lines["curves"] = f"tensorboard --logdir {lines['curves']}"
+    if results.get("scale", 1) > 1 and (run_dir / "checkpoints").is_dir():
+        path = short(run_dir)
+        net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
+        lines["zoom"] = f"python -m zoomsr.zoom PHOTO --compare -m {shlex.quote(net)}"
+    say(lines)
 
 
 def _device_name(trainer: Trainer) -> str:

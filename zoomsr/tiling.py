@@ -8,7 +8,6 @@ pads it as it would pad the whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -17,19 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoomsr.devices import full_float32, is_out_of_memory
 from zoomsr.models import Net
 
 TILE = 512
 """Side in lr pixels. Larger ones gain nothing on CPUs, whose caches they leave."""
-
-_SIGNS_OF_MEMORY = (
-    "out of memory",
-    "not enough memory",
-    "allocate memory",
-    "bad_alloc",
-    "alloc_failed",
-    "allocation_failed",
-)
 
 Pixels = NDArray[Any]
 
@@ -117,12 +108,13 @@ def enlarge(
     margin = _up_to(net.halo if halo is None else halo, grid)
     waiting = Area(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
     while (area := next(waiting, None)) is not None:
-        larger = None
+        larger, reason = None, ""
         try:
             larger = _larger(net, source, area, margin, device, bfloat16=bfloat16)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
+            reason = str(error).split("\n")[0]
         if larger is not None:
             place, pixels = larger
             out[place] = pixels
@@ -130,7 +122,7 @@ def enlarge(
             continue
         # Not in the except clause, where the error's traceback still holds the tensors of the run that failed.
         if tile <= grid:
-            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels")
+            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels ({reason})")
         tile = _up_to(tile // 2, grid)
         waiting = _cut_again(chain([area], waiting), tile=tile, margin=margin, grid=grid)
         _let_go(device)
@@ -159,7 +151,7 @@ def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> T
     # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
     data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
     lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / white(pixels.dtype)
-    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext():
+    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else full_float32():
         return run(net, lr)
 
 
@@ -219,13 +211,6 @@ def _parts(length: int, grid: int) -> Iterator[int]:
 
 def _up_to(value: int, grid: int) -> int:
     return -(-value // grid) * grid
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # CUDA's allocator has a class of its own; the CPU's, cuDNN's and cuBLAS's errors are plain RuntimeErrors.
-    text = str(error).lower()
-    is_plain = isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError)
-    return not is_plain or any(sign in text for sign in _SIGNS_OF_MEMORY)
 
 
 def _let_go(device: torch.device) -> None:

@@ -30,6 +30,7 @@ from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.devices import is_out_of_memory
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.screen import say, short
@@ -65,13 +66,13 @@ def train(settings: Mapping[str, Any]) -> None:
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
-        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)):
-            _fit(trainer, module, data, start=start, config=config)
+        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
+            _fit(trainer, module, data, start=start)
     best = _best(trainer).best_model_path
     if best:
         # Not by test(ckpt_path=), where the callback of ema puts back the weights of which the file holds the mean.
         module.load_state_dict(open_plain(Path(best))["state_dict"])
-    with _interrupts(trainer, Path(config.run_dir)):
+    with _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
         trainer.test(module, data, verbose=False)
     if trainer.is_global_zero:
         log_hyperparameters(trainer, config)
@@ -200,7 +201,7 @@ class _Unprofiled(PassThroughProfiler):
         return nullcontext()
 
 
-def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None, config: DictConfig) -> None:
+def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None) -> None:
     try:
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except Stopped as stop:
@@ -211,8 +212,6 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
         sys.exit(128 + stop.signal if trainer.is_global_zero else 0)
     except Pruned:
         sys.exit(PRUNED if trainer.is_global_zero else 0)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(_less_memory(config, error)) from None
     except MisconfigurationException as error:  # a monitor that nothing logs, for instance
         raise ValueError(" ".join(str(error).split())) from None
 
@@ -248,6 +247,17 @@ def _disk_errors(run_dir: Path) -> Iterator[None]:
         threading.excepthook = hook
 
 
+@contextmanager
+def _full_memory(config: DictConfig) -> Iterator[None]:
+    """Say which settings take less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ValueError(_less_memory(config, error)) from None
+
+
 def _less_memory(config: DictConfig, error: BaseException) -> str:
     data = config.data
     settings = [
@@ -256,6 +266,7 @@ def _less_memory(config: DictConfig, error: BaseException) -> str:
         f"data.patch={data.patch // 2} (now {data.patch}) takes a quarter",
         f"trainer.precision=bf16-mixed (now {config.trainer.precision}) about half",
         "data.resident=host leaves the pixels in main memory",
+        *([] if data.val_patch else ["data.val_patch=512 validates on the centres of photographs"]),
     ]
     return f"the device's memory is full: {'; '.join(settings)} ({str(error).split('.')[0]})"
 

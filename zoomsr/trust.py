@@ -32,7 +32,7 @@ def require_own(folder: Path) -> None:
         ValueError: it has no signature of this user, or its settings were changed since.
     """
     with suppress(OSError, RuntimeError):  # no key yet, no home, or no signatures
-        said = (folder / SIGNATURES).read_text(errors="replace").split()
+        said = (folder / SIGNATURES).read_text(encoding="utf-8", errors="replace").split()
         if set(_signatures(folder, _key_file().read_bytes()).values()) <= set(said):
             return
     raise ValueError(
@@ -45,7 +45,7 @@ def sign(folder: Path, files: Sequence[str] = _PROGRAM) -> None:
     """Note that this user stands for these settings in a directory; without a place for the key nothing is noted."""
     with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
         path = folder / SIGNATURES
-        said = path.read_text(errors="replace").split() if path.is_file() else []
+        said = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
         found = _signatures(folder, _key()).items()
         lines = [signature for name, signature in found if name in files or signature in said]
         who = f"{os.environ.get('USER', 'user')}@{socket.gethostname()}"
@@ -70,6 +70,19 @@ def _key_file() -> Path:
     return (Path(named) if named else state) / "key"
 
 
+def _name(partial: Path, path: Path) -> None:
+    """Give the file its name, unless another has it already; the second look is all that a file system without hard
+    links, as on many USB sticks, allows.
+    """
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if not path.is_file():
+            partial.replace(path)
+
+
 def _key() -> bytes:
     """The user's key, which is made when it is first needed; two processes that make it at once agree on one."""
     path = _key_file()
@@ -81,7 +94,7 @@ def _key() -> bytes:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(32))
             with suppress(FileExistsError):
-                os.link(partial, path)
+                _name(partial, path)
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
     return path.read_bytes()

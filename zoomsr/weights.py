@@ -59,7 +59,7 @@ def weights_file(net: str) -> Path | None:
     if net in names:
         return WEIGHTS_DIR / f"{net}.safetensors"
     path = Path(net)
-    if path.suffix or os.sep in net or net in (".", ".."):
+    if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
         return path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     if path.exists():
         raise ValueError(f"no net is called {net}; the {'folder' if path.is_dir() else 'file'} here is ./{net}")

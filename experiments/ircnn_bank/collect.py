@@ -83,7 +83,8 @@ def bank(sweep: Path) -> IRCNN:
 
 def noise_level(run: Path) -> int:
     """Of 255."""
-    return round(yaml.safe_load((run / ".hydra" / "config.yaml").read_text())["degradation"]["sigma"] * 255)
+    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    return round(config["degradation"]["sigma"] * 255)
 
 
 def trained(run: Path) -> IRCNNDenoiser:

@@ -45,7 +45,7 @@ def main(
 ) -> None:
     """Write results.csv, facts.csv and the figures, and bring the README up to date."""
     with one_line_errors():
-        measured = json.loads((run / "metrics.json").read_text())
+        measured = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         names = [name for name in measured["nets"] if name != "bicubic"]
         nets = {name: ready(_net(name, measured["nets"][name])) for name in names}
         say({"measuring": "the latency of each net"})

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 def main(runs: Annotated[list[Path], typer.Argument(help="folders that python -m zoomsr.evaluate made")]) -> None:
     """Set the runs beside article.csv in results.csv, and bring the README up to date."""
     with one_line_errors():
-        found = [json.loads((run / "metrics.json").read_text()) for run in runs]
+        found = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
         write_rows(HERE / "results.csv", rows(found, Sheet.read(HERE / "article.csv")))
         numbers.write(HERE / "README.md")
 

@@ -26,21 +26,27 @@ JUMP = 2.0
 """Held-out MAE over the lowest so far. A good training does not go there; one in trouble may still recover."""
 
 
+_LEAST_SCALE = 2.0**-10
+"""Of float16's gradients, which begin with 2**16."""
+
+
 class _Step(NamedTuple):
-    """What one optimizer step rests on: its batches and losses, and where it was."""
+    """What one optimizer step rests on: its batches, losses and weights, and where it was."""
 
     batches: list[Batch]
     losses: list[Tensor]
     epoch: int
     number: int
+    weights: list[Tensor] | None = None
+    """Of the net, where the step may have been taken by the time it is judged; None for those that it has now."""
 
 
 class Guard(Callback):
     """Looks at every loss and at the gradients of the biases before the optimizer takes its step.
 
-    Gradients are the same on all ranks, so all ranks stop, or skip, at the same step. On an accelerator the answer is
-    read one step late, so that the device is never waited for: the weights then have taken the bad step, and the last
-    checkpoint is what is good. ``skip`` has to wait.
+    Gradients are the same on all ranks, so all ranks stop, or skip, at the same step. On a GPU the answer is read one
+    step late, so that the device is never waited for: the net then has taken the bad step, so the weights before it are
+    kept, to find the layer. ``skip`` has to wait.
 
     Args:
         run_dir: where the batch is kept.
@@ -57,6 +63,7 @@ class Guard(Callback):
         self._batches: list[Batch] = []
         self._losses: list[Tensor] = []
         self._earlier: tuple[_Answer, _Step] | None = None
+        self._weights: list[Tensor] = []  # before the earlier step, in memory that is used again
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Keep the batch until its step is known to be good."""
@@ -74,7 +81,7 @@ class Guard(Callback):
         """
         step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1)
         self._batches, self._losses = [], []
-        answer = _Answer(_is_finite(step.losses, optimizer, scaled=_has_scaler(trainer)))
+        answer = _Answer(_is_finite(step.losses, optimizer, scaled=_scaler(trainer) is not None))
         if self._skips:
             if not answer.read():
                 optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is left alone
@@ -83,7 +90,7 @@ class Guard(Callback):
             self._judge(answer, step, trainer, pl_module)
         else:
             self._judge_earlier(trainer, pl_module)
-            self._earlier = answer, step
+            self._earlier = answer, step._replace(weights=self._kept(list(pl_module.parameters())))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -91,6 +98,7 @@ class Guard(Callback):
         """After the epoch's last step: judge it, and log what was left out so far."""
         if ends_epoch(trainer):
             self._judge_earlier(trainer, pl_module)
+            _require_scale(trainer)
             if self._skips:
                 pl_module.log("train/skipped", float(self._skipped), logger=False, sync_dist=False)
 
@@ -123,6 +131,9 @@ class Guard(Callback):
     def _judge(self, answer: _Answer, step: _Step, trainer: Trainer, module: LightningModule) -> None:
         if answer.read() or not isinstance(module, ZoomModule):
             return
+        if step.weights is not None:
+            with torch.no_grad():
+                torch._foreach_copy_(list(module.parameters()), step.weights)
         number = next((n for n, loss in enumerate(step.losses) if not torch.isfinite(loss)), len(step.losses) - 1)
         batch, loss = step.batches[number], step.losses[number]
         with trainer.precision_plugin.forward_context():
@@ -136,6 +147,14 @@ class Guard(Callback):
             "lower optimizer.lr, set trainer.gradient_clip_val=0.5, "
             "or leave such batches out with callbacks.guard.on_nonfinite=skip"
         )
+
+    @torch.no_grad()
+    def _kept(self, weights: list[Tensor]) -> list[Tensor]:
+        """Copies: of a U-Net's weights they take a GPU some microseconds."""
+        if not self._weights:
+            self._weights = [torch.empty_like(weight) for weight in weights]
+        torch._foreach_copy_(self._weights, weights)
+        return self._weights
 
     def _keep(self, batch: Batch, step: _Step, module: ZoomModule) -> Path:
         """Tensors alone: lr, hr, index, and the weights as ``net.NAME``."""
@@ -175,8 +194,22 @@ def _is_finite(losses: list[Tensor], optimizer: Optimizer, *, scaled: bool) -> T
     return torch.isfinite(torch.stack(values)).all()
 
 
-def _has_scaler(trainer: Trainer) -> bool:
-    return getattr(trainer.precision_plugin, "scaler", None) is not None
+def _scaler(trainer: Trainer) -> torch.amp.GradScaler | None:
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def _require_scale(trainer: Trainer) -> None:
+    """A scaler halves its factor and leaves the step out where float16 gradients are not finite: perhaps always.
+
+    Raises:
+        ValueError: so the training stands still.
+    """
+    scaler = _scaler(trainer)
+    if scaler is not None and scaler.get_scale() < _LEAST_SCALE:
+        advice = "take trainer.precision=bf16-mixed, or lower optimizer.lr"
+        raise ValueError(
+            f"float16 gradients are not finite at any scale in epoch {trainer.current_epoch + 1}: {advice}"
+        )
 
 
 def _patches(trainer: Trainer, batch: Batch, epoch: int, *, shown: int = 4) -> str:

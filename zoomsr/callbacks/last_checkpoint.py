@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from zoomsr.commandline import LAST_CKPT
+from zoomsr.jobs import stop_signals
 from zoomsr.module import ends_epoch
 
 _RANKS_AGREE_EVERY = 10
@@ -36,7 +37,7 @@ class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was
 class LastCheckpoint(Checkpoint):
     """Writes ``last.ckpt`` after every epoch, every so many minutes, and on signals that stop the run.
 
-    Those are Ctrl-C, SIGTERM and, unless it is ignored, SIGHUP.
+    Those of ``zoomsr.jobs.stop_signals``.
 
     It is written between two optimizer steps, so that nothing is lost or done twice. A second signal stops at once.
 
@@ -55,9 +56,8 @@ class LastCheckpoint(Checkpoint):
         """Take over the signals; the trainer puts back what was there when it ends."""
         self._saved_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-                    signal.signal(number, self._note)
+            for number in stop_signals():
+                signal.signal(number, self._note)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

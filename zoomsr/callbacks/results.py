@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.costs import costs_of
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.devices import DeviceUse
 from zoomsr.metrics import ImageScore, mean_score
 from zoomsr.module import ZoomModule, ends_epoch
 from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows, versions, write_json, write_rows
@@ -42,6 +43,8 @@ class Results(Callback):
         self._row: dict[str, float] = {}
         self._row_start = 0.0
         self._seconds = 0.0
+        self._use: DeviceUse | None = None
+        self._device: dict[str, Any] = {}  # where nothing is trained
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Hold the ranks' settings against each other.
@@ -58,6 +61,14 @@ class Results(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, also where a resume begins within an epoch."""
         self._row_start = time.perf_counter()
+        self._use = DeviceUse(trainer.strategy.root_device)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """See how busy the device is."""
+        if self._use is not None:
+            self._use.sample()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append a row where the epoch goes on."""
@@ -69,6 +80,11 @@ class Results(Callback):
         if isinstance(pl_module, ZoomModule):
             pl_module.close_epoch()  # where a callback stopped it after a validation
         self._append(trainer, epoch_metrics(trainer, pl_module))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What the training took, before the test takes more."""
+        if self._use is not None:
+            self._device = self._use.as_dict()
 
     def _append(self, trainer: Trainer, metrics: dict[str, float]) -> None:
         """Rows that a resume repeats are replaced."""
@@ -121,6 +137,7 @@ class Results(Callback):
             **_tested(trainer),
             "epochs": trained_epochs(trainer),
             "ranks": self._ranks,
+            "device": self._device,
             "seconds": round(self._seconds, 1),
             "sets": {
                 f"{data.source.name} held-out": {

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -151,7 +152,7 @@ def _in_cache(photos: Sequence[Photo]) -> Path:
     cache = cache_folder()
     looks = [(photo.name, str(photo.path.resolve()), *_stat(photo.path)) for photo in photos]
     seen = cache / "seen" / hashlib.sha256(repr(looks).encode()).hexdigest()
-    if seen.is_file() and re.fullmatch(r"[0-9a-f]{16}", key := seen.read_text(errors="replace")):
+    if seen.is_file() and re.fullmatch(r"[0-9a-f]{16}", key := seen.read_text(encoding="utf-8", errors="replace")):
         return cache / "packed" / key
     key = content_hash(photos)[:16]
     # A cache that can only be read serves what is in it; the photographs are then hashed each time.
@@ -159,7 +160,7 @@ def _in_cache(photos: Sequence[Photo]) -> Path:
     with suppress(OSError) if is_packed else _explained(cache):
         seen.parent.mkdir(parents=True, exist_ok=True)
         partial = seen.with_name(f"{seen.name}.{os.getpid()}")
-        partial.write_text(key)
+        partial.write_text(key, encoding="utf-8")
         partial.replace(seen)
     return cache / "packed" / key
 
@@ -237,7 +238,7 @@ def _write_all(
         rest, offset = memoryview(pixels.contiguous().numpy().reshape(-1).data), stored.offset
         checked = stored._replace(crc32=zlib.crc32(rest))
         while rest:
-            n_written = os.pwrite(file, rest, offset)
+            n_written = _write_at(file, rest, offset)
             rest, offset = rest[n_written:], offset + n_written
         return checked
 
@@ -254,6 +255,18 @@ def _write_all(
             pool.shutdown(cancel_futures=True)
             raise
     return [job.result() for job in jobs]
+
+
+_SEEKING = threading.Lock()
+
+
+def _write_at(file: int, data: memoryview, offset: int) -> int:
+    """``os.pwrite``, which threads may call at once; one after the other where there is none, as on Windows."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(file, data, offset)
+    with _SEEKING:
+        os.lseek(file, offset, os.SEEK_SET)
+        return os.write(file, data)
 
 
 @contextmanager

@@ -210,7 +210,7 @@ def _checked(index: Path) -> dict[str, Any]:
     if not index.is_file():
         raise ValueError(f"there is no packed set {index}: python -m zoomsr.prepare --help says how to make one")
     try:
-        content = dict(json.loads(index.read_text()))
+        content = dict(json.loads(index.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{index} is damaged ({error}): {_mend(index)}") from None
     if content.get("format") != FORMAT or content.get("version") != VERSION:

@@ -49,7 +49,7 @@ def write_stream(photos: Sequence[Photo], target: Path, *, chunk_bytes: int = 2*
             writer.add_item(number, {"name": photo.name, "pixels": image.read(photo.path).numpy()})
         writer.done()
         writer.merge(1)
-    (target / "content.sha256").write_text(content_hash(photos))
+    (target / "content.sha256").write_text(content_hash(photos), encoding="utf-8")
 
 
 @dataclass(frozen=True)

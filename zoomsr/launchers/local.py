@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import takewhile
 from types import FrameType
 
-from zoomsr.jobs import STOPPED, Job, Process
+from zoomsr.jobs import STOPPED, Job, Process, stop_signals
 from zoomsr.launchers import train_here
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -24,7 +25,7 @@ class Local:
         devices: GPUs that a job uses; ``auto`` or -1 for all, a list for these.
         num_nodes: of a job: 1, because this is one machine.
         accelerator: ``cpu`` leaves GPUs out of account.
-        slots: jobs at once; None for as many as the GPUs make room for, and one on a CPU.
+        slots: jobs at once; None for as many as the GPUs make room for, and one on a CPU. More share the GPUs.
         gpus: the GPUs to share out, as CUDA_VISIBLE_DEVICES names them; None for all of the machine.
     """
 
@@ -54,7 +55,7 @@ class Local:
         return len(self._shares)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
-        """See ``Launcher``. Ctrl-C and SIGTERM are passed on, jobs save where they are, and no other is started."""
+        """See ``Launcher``. A signal that stops is passed on, jobs save where they are, and no other is started."""
         free: queue.Queue[dict[str, str]] = queue.Queue()
         for share in self._shares:
             free.put(share)
@@ -104,13 +105,15 @@ def _shares(gpus: list[str], devices: int | str | list[int], slots: int | None) 
     if each > len(gpus):
         raise ValueError(f"trainer.devices={devices}, but there are {len(gpus)} GPUs: {','.join(gpus)}")
     starts = range(0, len(gpus) - each + 1, each)
-    return [{_VISIBLE: ",".join(gpus[start : start + each])} for start in starts][:slots]
+    groups = [{_VISIBLE: ",".join(gpus[start : start + each])} for start in starts]
+    return [groups[number % len(groups)] for number in range(slots or len(groups))]
 
 
 def _gpus() -> list[str]:
     visible = os.environ.get(_VISIBLE)
     if visible is not None:
-        return [name for name in visible.split(",") if name.strip()]
+        # CUDA takes the names up to the first that is none, and -1 is what hides all.
+        return list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(",")))
     import torch  # late: only a sweep where there may be a GPU needs it
 
     return [str(number) for number in range(torch.cuda.device_count())]
@@ -118,11 +121,11 @@ def _gpus() -> list[str]:
 
 @contextmanager
 def _signals_to(handler: signal.Handlers | object) -> Iterator[None]:
-    """Ctrl-C and SIGTERM go to the handler for a while; elsewhere than in the main thread they cannot."""
+    """What stops a job goes to the handler for a while; elsewhere than in the main thread it cannot."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}  # type: ignore[arg-type]
+    before = {number: signal.signal(number, handler) for number in stop_signals()}  # type: ignore[arg-type]
     try:
         yield
     finally:

@@ -99,7 +99,7 @@ class Ray:
         except self._ray.exceptions.TaskCancelledError:
             return int(job.status().get("exit_code", STOPPED[0]))  # none: it was not started any more
         except self._ray.exceptions.RayError as error:
-            with (job.path / OUTPUT).open("a") as log:
+            with (job.path / OUTPUT).open("a", encoding="utf-8") as log:
                 log.write(f"error: Ray: {' '.join(str(error).split())}\n")
             job.record(1)
             return 1

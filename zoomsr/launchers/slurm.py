@@ -19,8 +19,8 @@ from zoomsr.jobs import OUTPUT, STATUS, Job
 from zoomsr.launchers import train_here
 from zoomsr.screen import say, short
 
-_TIME_IS_NEAR = signal.SIGUSR2
-"""What SLURM sends before the time limit; not SIGUSR1, on which Lightning would put the job back as well."""
+_TIME_IS_NEAR = "USR2"
+"""The signal that SLURM sends before the time limit; not USR1, on which Lightning would put the job back as well."""
 _MOST_SECONDS_BETWEEN_QUESTIONS = 15
 
 
@@ -78,7 +78,7 @@ class Slurm:
             "slurm_srun_args": ["--kill-on-bad-exit=1"],
             "slurm_additional_parameters": {
                 "requeue": True,
-                "signal": f"{_TIME_IS_NEAR.name.removeprefix('SIG')}@90",  # seconds before the time limit
+                "signal": f"{_TIME_IS_NEAR}@90",  # seconds before the time limit
                 **(parameters or {}),
             },
         }
@@ -118,13 +118,14 @@ class Slurm:
 def carry_out(path: str) -> None:
     """What a SLURM task runs, a rank of the job in a directory; Lightning finds its number where SLURM says it."""
     job, is_first = Job(Path(path)), os.environ["SLURM_PROCID"] == "0"
-    with (job.path / OUTPUT).open("a") as log:
+    with (job.path / OUTPUT).open("a", encoding="utf-8") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     if is_first:
         (job.path / STATUS).unlink(missing_ok=True)
     # In place of submitit's handler, which gives a job up after its third time limit, and saves nothing.
-    signal.signal(_TIME_IS_NEAR, partial(_put_back, os.getpid()) if is_first else signal.SIG_IGN)
+    near = signal.Signals[f"SIG{_TIME_IS_NEAR}"]  # by name: Windows, from where nobody reaches SLURM, has none
+    signal.signal(near, partial(_put_back, os.getpid()) if is_first else signal.SIG_IGN)
     from zoomsr.errors import one_line_errors
 
     code: object = 1
@@ -175,7 +176,7 @@ def _wait(ids: Sequence[str], outputs: Sequence[Output]) -> None:
 
 def _is_any_queued(ids: Sequence[str]) -> bool:
     ask = ["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"]
-    answer = subprocess.run(ask, capture_output=True, text=True, check=False)
+    answer = subprocess.run(ask, capture_output=True, encoding="utf-8", check=False)
     if answer.returncode:  # forgotten, or the controller does not answer just now
         return "Invalid job id" not in answer.stderr
     return bool(answer.stdout.strip())

@@ -169,7 +169,7 @@ def _overrides(place: Path) -> list[str]:
 
 def _yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text()) if path.is_file() else None
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

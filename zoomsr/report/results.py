@@ -22,7 +22,7 @@ def read_results(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         _require_shape(data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)

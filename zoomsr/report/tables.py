@@ -72,7 +72,7 @@ def _images(table: Table) -> Iterator[dict[str, Cell]]:
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Cell]]) -> None:
     names = list(dict.fromkeys([*("set", "protocol", "net"), *(name for row in rows for name in row)]))
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         writer.writerows([_written(row.get(name)) for name in names] for row in rows)

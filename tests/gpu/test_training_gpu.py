@@ -1,0 +1,63 @@
+"""Trainings on a GPU: they learn what a CPU learns, wait for nothing, and say what they took."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from device_checks import Train, learnt, modes_of_steps, require_same_scores, scores_on
+
+from gpu.conftest import GPU
+
+MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")
+
+
+_expected: dict[tuple[str, ...], float] = {}
+"""What the CPU learns, once for all variants."""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "on_cpu"),
+    [
+        (["trainer.precision=32-true"], ()),
+        (["trainer.precision=bf16-mixed"], ()),
+        (["trainer.precision=16-mixed", "trainer.gradient_clip_val=1"], ()),
+        (["compile=true"], ()),
+        ([*MEAN], MEAN),
+        ([*MEAN, "trainer.precision=16-mixed", "data.resident=host"], MEAN),
+    ],
+    ids=["32", "bf16", "16", "compiled", "mean", "mean_16_host"],
+)
+def test_it_learns_what_a_cpu_learns(train: Train, overrides: list[str], on_cpu: tuple[str, ...]) -> None:
+    if on_cpu not in _expected:
+        _expected[on_cpu] = learnt(train, *on_cpu)
+    assert learnt(train, GPU, *overrides) == pytest.approx(_expected[on_cpu], abs=1)
+
+
+def test_the_same_weights_have_the_same_scores(train: Train) -> None:
+    start = train(GPU, "optimizer.lr=2e-3").path / "checkpoints" / "last.ckpt"
+    (validated, tested), (on_cpu, tested_on_cpu) = scores_on(train, start, GPU), scores_on(train, start)
+    require_same_scores(validated, on_cpu)
+    assert tested.keys() == tested_on_cpu.keys()
+    for name, scores in tested.items():
+        require_same_scores(scores, tested_on_cpu[name])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("resident", ["host", "device"])
+def test_no_step_waits_for_the_device(train: Train, tmp_path: Path, precision: str, resident: str) -> None:
+    usual = ("ema=0.9", "trainer.gradient_clip_val=0.1", f"trainer.precision={precision}", f"data.resident={resident}")
+    modes = modes_of_steps(train, tmp_path, GPU, *usual, on_cuda=True)
+    assert modes.count("error") == 32
+
+
+def test_the_record_says_what_was_used(train: Train, cuda: torch.device) -> None:
+    results = train(GPU).results
+    assert results is not None
+    device = results["device"]
+    assert (device["type"], device["name"]) == ("cuda", torch.cuda.get_device_name(cuda))
+    assert 0.05 < device["peak_mb"] < 2000
+    if importlib.util.find_spec("pynvml") is not None:
+        assert 0 <= device["utilisation"] <= 1
