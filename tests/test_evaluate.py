@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,19 @@ def test_self_ensemble_is_the_mean_of_eight_turns(evaluate: Evaluate, folder: Pa
     pairs = zip(plain["sets"]["Two"].values(), turned["sets"]["Two"].values(), strict=True)
     for one, other in pairs:  # bicubic is the same in every turn
         assert one["modern"]["mean"]["psnr_y"] == pytest.approx(other["modern"]["mean"]["psnr_y"], abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["onnx", "auto"])
+def test_another_engine_gives_the_same_scores_and_is_named(evaluate: Evaluate, folder: Path, engine: str) -> None:
+    pytest.importorskip("onnxruntime", reason="pip install zoomsr[fast]")
+    plain, other = (evaluate(f"data_dir={folder}", "ckpt=srcnn", f"engine={name}") for name in ("torch", engine))
+    assert {net: row["engine"] for net, row in plain["nets"].items()} == {"bicubic": "torch", "srcnn": "torch"}
+    expected = "OpenVINO" if engine == "auto" and find_spec("openvino") else "ONNX Runtime"
+    assert {net: row["engine"] for net, row in other["nets"].items()} == {"bicubic": "torch", "srcnn": expected}
+    for protocol in ("modern", "classic"):
+        one, two = (found["sets"]["Two"]["srcnn"][protocol]["mean"] for found in (plain, other))
+        assert two == pytest.approx(one, abs=2e-4)
 
 
 def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> None:

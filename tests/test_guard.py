@@ -176,3 +176,27 @@ def test_a_held_out_error_of_zero_is_no_fault(tmp_path: Path, capsys: pytest.Cap
         trainer.callback_metrics["val/mae"] = torch.tensor(mae)
         guard.on_validation_end(trainer, None)  # type: ignore[arg-type]
     assert capsys.readouterr().out.count("val/mae 0.1000 after epoch 1, once 0.0000") == 1
+
+
+@pytest.mark.parametrize(
+    ("gradient", "loss", "stops"),
+    [
+        ([1.0, -2.0], 3.0, False),
+        ([1e30, -1e30], 3.0, False),  # large, and finite
+        ([float("inf"), float("-inf")], 3.0, True),  # which do not cancel
+        ([float("nan"), 0.0], 3.0, True),
+        ([0.0, 0.0], float("inf"), True),
+    ],
+)
+def test_a_loss_or_a_gradient_of_a_bias_that_is_no_number_is_found(
+    gradient: list[float], loss: float, stops: bool
+) -> None:
+    layer = nn.Linear(1, 2)
+    layer.weight.grad = torch.full((2, 1), float("nan"))  # not looked at: biases have it too
+    layer.bias.grad = torch.tensor(gradient)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    guard = Guard("runs/none", on_nonfinite="skip")
+    guard.on_before_backward(None, None, torch.tensor(loss))  # type: ignore[arg-type]
+    trainer = SimpleNamespace(current_epoch=0, global_step=0, precision_plugin=None)
+    guard.on_before_optimizer_step(trainer, None, optimizer)  # type: ignore[arg-type]
+    assert (layer.bias.grad is None) is stops

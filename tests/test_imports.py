@@ -16,14 +16,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"image", "resize", "errors", "runs", "frequency", "commandline", "trust", "devices", "memory", "listing"}
     | {"png", "tiff", "metadata", "libvips", "encoding", "decoding", "pillow"},
-    {"degradations", "metrics", "areas", "costs", "losses", "schedules", "figures", "screen", "jobs"}
+    {"degradations", "metrics", "areas", "costs", "selfcheck", "losses", "schedules", "figures", "screen", "jobs"}
     | {"directories", "photograph"},
     {"models", "config", "arguments", "drawing"},
     {"anatomy", "data", "module", "tiling", "transparency", "weights", "vetting"}
-    | {"diagnosis", "checkpoints", "cards"},
+    | {"diagnosis", "checkpoints", "cards", "engines"},
     {"callbacks", "scoring", "zoomer"},
     {
         "training",
+        "precision",
         "summary",
         "evaluation",
         "targets",
@@ -52,6 +53,8 @@ ONLY = {
     "typer": {"__main__", "prepare", "job", "zoom", "export", "demo", "compare"},
     "scipy": {"report/significance"},
     "httpx": {"data/download"},
+    "onnxruntime": {"engines/onnx"},
+    "openvino": {"engines/openvino"},
     "gradio": {"page/blocks", "page/events"},
     "starlette": {"page/blocks"},
 }

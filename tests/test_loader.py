@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoomsr.data.datamodule import PairsDataModule, turned
-from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed, _RecycledBuffers
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed, _RecycledBuffers, before_turn
 from zoomsr.data.packing import Photo, open_pairs
 from zoomsr.data.pairs import PatchSampler, RandomPatches
 from zoomsr.data.sources import folder
@@ -28,7 +29,7 @@ def patches(odd_photos: list[Photo]) -> RandomPatches:
 
 def _hashes(batch: dict[str, Any]) -> list[str]:
     """One for each patch with all that belongs to it."""
-    rows = zip(*(batch[key] for key in ("hr", "lr", "turn", "seed", "index")), batch["name"], strict=True)
+    rows = zip(*(batch[key] for key in ("hr", "lr", "seed", "index")), batch["name"], strict=True)
     return [
         hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in tensors) + name.encode()).hexdigest()
         for *tensors, name in rows
@@ -61,6 +62,28 @@ def test_resident_pixels_give_the_same_batches(patches: RandomPatches) -> None:
     loader = ResidentLoader(patches, sampler, batch_size=3, device=torch.device("cpu"))
     assert len(loader) == 10
     assert [patch for batch in loader for patch in _hashes(batch)] == _epoch(patches)
+
+
+def test_resident_batches_are_cut_by_one_gather_of_each_kind(patches: RandomPatches) -> None:
+    class Operations(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.names: list[str] = []
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.names.append(func.__name__)
+            return func(*args, **(kwargs or {}))
+
+    found = {}
+    for batch_size in (2, 15):
+        loader = iter(
+            ResidentLoader(patches, PatchSampler(30, seed=3), batch_size=batch_size, device=torch.device("cpu"))
+        )
+        with Operations() as operations:
+            next(loader)
+        found[batch_size] = operations.names
+    assert found[2].count("index.Tensor") == 2  # hr and lr
+    assert len(found[2]) == len(found[15]) < 30  # whatever the size of the batch
 
 
 def test_an_incomplete_batch_is_dropped(patches: RandomPatches) -> None:
@@ -122,11 +145,13 @@ def test_waiting_is_counted() -> None:
 
 
 def test_turns_are_the_eight_of_the_square() -> None:
-    picture = torch.arange(9).reshape(1, 3, 3)
-    eight = turned(picture.expand(8, 1, 3, 3), torch.arange(8))
-    expected = [torch.rot90(side, k, (1, 2)) for side in (picture, picture.flip(2)) for k in range(4)]
+    picture, eight = np.arange(9, dtype=np.uint8).reshape(1, 3, 3), np.empty((8, 1, 3, 3), np.uint8)
+    for turn, turned in enumerate(eight):
+        np.copyto(before_turn(turned, turn), picture)
+    expected = [np.rot90(side, k, (1, 2)) for side in (picture, picture[..., ::-1]) for k in range(4)]
     assert {tuple(t.flatten().tolist()) for t in eight} == {tuple(e.flatten().tolist()) for e in expected}
-    assert torch.equal(eight[0], picture)
+    np.testing.assert_array_equal(eight[0], picture)
+    np.testing.assert_array_equal(eight[6], picture[:, ::-1].swapaxes(1, 2))  # flipped first, then transposed
 
 
 def _data(photos: Path, **settings: Any) -> PairsDataModule:

@@ -8,12 +8,15 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from zoomsr.callbacks.last_checkpoint import LastCheckpoint
+from zoomsr.callbacks.step_limit import TimeLimit
 from zoomsr.checkpoints import AtomicCheckpoints
 from zoomsr.jobs import Job
 from zoomsr.runs import Run, read_rows, write_json, write_rows
@@ -153,3 +156,27 @@ def test_fewer_epochs_than_done_and_an_unknown_monitor_are_one_line(
         (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
         assert message.format(run) in line
     assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_several_ranks_agree_on_the_time_every_tenth_step() -> None:
+    limit, asked = TimeLimit("00:00:00:01"), []
+    limit._check_time_remaining = lambda trainer: asked.append(trainer.global_step)  # type: ignore[method-assign]
+    for step in range(1, 31):
+        limit.on_train_batch_end(SimpleNamespace(world_size=2, global_step=step))  # type: ignore[arg-type]
+    assert asked == [10, 20, 30]
+    limit.on_train_batch_end(SimpleNamespace(world_size=1, global_step=31))  # type: ignore[arg-type]
+    assert asked[-1] == 31
+    assert limit.state_key == "Timer"
+
+
+def test_ranks_do_not_ask_the_device_before_every_step_whether_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = (trainer := Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)).fit_loop.epoch_loop
+    asked: list[str] = []
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda *_, **__: asked.append("broadcast"))
+    loop._broadcast_sigterm_tensor()
+    assert asked == ["broadcast"]
+    LastCheckpoint(str(tmp_path)).on_train_start(trainer, LightningModule())  # which hears the signals itself
+    loop._broadcast_sigterm_tensor()
+    assert asked == ["broadcast"]

@@ -58,8 +58,8 @@ def test_another_process_opens_the_files_again(store: PixelStore) -> None:
 
 
 def test_whole_store_moves_to_a_device(store: PixelStore) -> None:
-    for number, pixels in enumerate(store.on(torch.device("cpu"))):
-        assert torch.equal(pixels, store.read(number))
+    expected = torch.cat([store.read(number).flatten() for number in range(len(store))])
+    assert torch.equal(store.on(torch.device("cpu")), expected)
 
 
 def test_opening_reads_no_pixel_and_memory_stays_flat(odd_photos: list[Photo], tmp_path: Path) -> None:

@@ -10,17 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from conftest import TINY, photograph
-from lightning.pytorch import LightningModule
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from zoomsr.callbacks.ema import EMA
 from zoomsr.metrics import METRICS
 from zoomsr.runs import Run
 
@@ -85,48 +81,6 @@ def test_the_mean_of_a_short_training_is_not_its_beginning(train: Train) -> None
     last, mean, slow = (train(*settings, *ema).means()["srcnn"]["psnr_y"] for ema in ((), ["ema=0.5"], ["ema=0.999"]))
     assert mean != last
     assert slow == pytest.approx(last, abs=0.5)
-
-
-class _Weight(LightningModule):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.register_buffer("count", torch.zeros(()))
-
-
-def _stepped(ema: EMA, module: _Weight, weights: list[float], *, device: str = "cpu") -> list[float]:
-    """The mean after each optimizer step, with two batches for a step."""
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)), global_step=0)
-    ema.setup(trainer, module, "fit")
-    means = []
-    for weight in weights:
-        ema.on_train_batch_end(trainer, module, None, None, 0)  # a batch of which the gradients are only summed up
-        module.weight.data.fill_(weight)
-        module.count += 1
-        trainer.global_step += 1
-        ema.on_train_batch_end(trainer, module, None, None, 1)
-        means.append(ema._average_model.module.weight.item())
-    return means
-
-
-def test_the_mean_remembers_more_and_more() -> None:
-    ema, module = EMA(0.9), _Weight()
-    means = _stepped(ema, module, [1.0] + 99 * [2.0])
-    # Copied at first; then 9/11 of the way, 9/12 ... and at last a tenth.
-    assert means[:3] == pytest.approx([1, 1 + 9 / 11, 1 + 9 / 11 + 2 / 11 * 9 / 12])
-    slow = _stepped(EMA(0.9), module, 99 * [1.0] + [2.0])
-    assert slow[-1] - slow[-2] == pytest.approx(0.1)
-    assert int(ema._average_model.n_averaged) == 100
-    assert float(ema._average_model.module.count) == 100
-    with pytest.raises(ValueError, match=r"ema=1\.5 must be at least 0 and less than 1"):
-        EMA(1.5)
-
-
-def test_the_mean_lies_where_the_net_will_be_trained() -> None:
-    ema = EMA(0.9)
-    _stepped(ema, _Weight(), [], device="meta")
-    assert ema._average_model.module.weight.device.type == "meta"
-    assert ema._average_model.n_averaged.device.type == "cpu"  # no step may wait for the device to read it
 
 
 def test_curves_stand_at_their_epoch_and_share_a_chart(train: Train) -> None:

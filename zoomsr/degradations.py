@@ -169,8 +169,9 @@ class Jpeg:
             return torch.stack([jpeg(one, quality=round(self.quality)) for one in images]).reshape(hr.shape)
         from kornia.enhance import jpeg_codec_differentiable  # two seconds to import
 
-        quality = torch.tensor([float(self.quality)], device=hr.device, dtype=hr.dtype)
-        coded = jpeg_codec_differentiable(images.expand(-1, 3, -1, -1), quality.expand(len(images)))
+        # On the host, where kornia reads it: from a GPU it would have to wait.
+        quality = torch.full((len(images),), float(self.quality), dtype=hr.dtype)
+        coded = jpeg_codec_differentiable(images.expand(-1, 3, -1, -1), quality)
         return coded[:, : hr.shape[-3]].reshape(hr.shape)
 
     def up(self, lr: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ def demo(
     host: Annotated[str, typer.Option(help="who may open the page; 0.0.0.0: the whole network")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="of the page", min=1, max=65535)] = 7860,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", help="a file of weights to offer as well; may be repeated")
     ] = None,
@@ -41,7 +42,7 @@ def demo(
         give_back_early()
         from zoomsr.page.steps import Nets  # heavy
 
-        nets = Nets(model or [], device=device)
+        nets = Nets(model or [], device=device, engine=engine)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder is removed
         _remove_left_overs()
         with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, locks_end():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -19,6 +20,7 @@ from zoomsr.data.benchmarks import Benchmark
 from zoomsr.degradations import Bicubic as BicubicDown
 from zoomsr.degradations import Degradation
 from zoomsr.devices import device_named
+from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.metrics import METRICS, PROTOCOLS, mean_score
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
@@ -43,7 +45,9 @@ def run(config: DictConfig) -> None:
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
     benchmarks = _benchmarks(config, degradation)
-    nets = _nets(config)
+    nets = {label: measured.run_by(config.engine, device) for label, measured in _nets(config).items()}
+    if config.self_ensemble:
+        nets = {label: measured.averaged() for label, measured in nets.items()}
     scores: dict[str, Scores] = {}
     with progress_bar() as progress:
         task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
@@ -58,23 +62,41 @@ def run(config: DictConfig) -> None:
     run_dir = Path(config.run_dir)
     write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, scores, degradation))
     _write_images(run_dir / IMAGES_CSV, scores)
+    for measured in nets.values():
+        for line in () if measured.engine is None else measured.engine.said():
+            say({"engine": line})
     _print(scores, {label: measured.net for label, measured in nets.items()})
     say({"results": short(run_dir / METRICS_JSON), "pictures": short(run_dir / IMAGES_CSV)})
 
 
 class Measured(NamedTuple):
-    """A net, how it was made, and the file its weights came from."""
+    """A net, how it was made, the file its weights came from, and what runs it where that is not torch alone."""
 
     net: nn.Module
     config: dict[str, Any]
     weights: Weights | None
+    engine: Accelerated | None = None
+
+    def run_by(self, engine: str, device: torch.device) -> Measured:
+        """With another engine than torch, where one is asked for and can be had, from the first picture on."""
+        weights = None if self.weights is None else replace(self.weights, config=self.config)
+        net = accelerated(self.net, weights, engine=engine, device=device)
+        if not isinstance(net, Accelerated):
+            return self
+        net.start()
+        return self._replace(net=net, engine=net)
+
+    def averaged(self) -> Measured:
+        """Over the eight turns of the picture."""
+        return self._replace(net=SelfEnsemble(self.net))
 
     def as_dict(self) -> dict[str, Any]:
         """For ``metrics.json``."""
         parameters = sum(parameter.numel() for parameter in self.net.parameters())
         path = None if self.weights is None else self.weights.path
         file = None if path is None else {"path": str(path), "sha256": sha256_of(path)}
-        return {"params": parameters, "config": self.config, "weights": file}
+        engine = "torch" if self.engine is None else self.engine.engine
+        return {"params": parameters, "config": self.config, "weights": file, "engine": engine}
 
 
 def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Benchmark]:
@@ -111,8 +133,6 @@ def _nets(config: DictConfig) -> dict[str, Measured]:
         if label in nets:
             raise ValueError(f"ckpt holds {label} twice: {', '.join(given)}")
         nets[label] = measured
-    if config.self_ensemble:
-        return {label: measured._replace(net=SelfEnsemble(measured.net)) for label, measured in nets.items()}
     return nets
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoomsr.engines import missing
+from zoomsr.engines.graph import contract, example, exported, quiet
+from zoomsr.engines.onnx import OnnxRuntime
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.screen import say, short
@@ -56,61 +55,21 @@ def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwri
     say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
 
 
-def _contract(net: nn.Module) -> dict[str, str]:
-    """What whoever runs the file has to know."""
-    numbers = {name: str(getattr(net, name)) for name in ("scale", "multiple_of", "halo")}
-    return {"net": type(net).__name__, **numbers, "range": "0 to 1, not clamped", "channel_order": "RGB"}
-
-
 def _write_onnx(net: nn.Module, path: Path) -> None:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  # what torch.onnx needs
-    except ImportError:
-        raise ValueError("ONNX needs an extra: pip install zoomsr[export]") from None
-    names = {0: "batch", 2: "height", 3: "width"}
-    with _quiet():
-        program: Any = torch.onnx.export(
-            net,
-            (_example(),),
-            dynamo=True,
-            dynamic_shapes=(names,),
-            input_names=["lr"],
-            output_names=["sr"],
-            verbose=False,
-        )
-    program.model.metadata_props.update(_contract(net))
+    if missing(OnnxRuntime):
+        raise ValueError("ONNX needs an extra: pip install zoomsr[export]")
+    program = exported(net)
     program.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    _require_parity(net, lambda lr: torch.from_numpy(session.run(None, {"lr": lr.numpy()})[0]))
+    _require_parity(net, OnnxRuntime.open(path.read_bytes(), threads=torch.get_num_threads(), bfloat16=False).run)
     say({"onnx": f"opset {program.model.opset_imports['']}, batch x 3 x height x width, all of them free"})
 
 
 def _write_program(net: nn.Module, path: Path) -> None:
     dims = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
-    with _quiet():
-        program = torch.export.export(net, (_example(),), dynamic_shapes=(dims,))
-        torch.export.save(program, path, extra_files={"zoomsr.json": json.dumps(_contract(net))})
+    with quiet():
+        program = torch.export.export(net, (example(),), dynamic_shapes=(dims,))
+        torch.export.save(program, path, extra_files={"zoomsr.json": json.dumps(contract(net))})
     _require_parity(net, torch.export.load(path).module())
-
-
-def _example() -> Tensor:
-    """RGB, of sizes that are nothing special, or the graph would hold for such alone."""
-    return torch.rand(2, 3, 45, 61)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's notes on its own parts, and on the torchvision that is not there."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 @torch.no_grad()

@@ -49,10 +49,8 @@ def _energy(image: Tensor, ring: Tensor, n_bands: int) -> Tensor:
     window = window * torch.hann_window(width, dtype=image.dtype, device=image.device)
     power = torch.fft.rfft2(image * window).abs().square().double()
     # rfft2 leaves out the negative half of the columns, which holds the same energy.
-    twice = torch.full((power.shape[-1],), 2.0, dtype=power.dtype, device=image.device)
-    twice[0] = 1
-    if width % 2 == 0:
-        twice[-1] = 1
+    column = torch.arange(power.shape[-1], device=image.device)
+    twice = torch.where((column == 0) | (2 * column == width), 1.0, 2.0)
     total = (power * twice).sum(-3).flatten(-2)
     bands = torch.zeros(*total.shape[:-1], n_bands, dtype=power.dtype, device=image.device)
     return bands.index_add_(-1, ring, total)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from zoomsr.devices import has_float64
 from zoomsr.frequency import band_errors
 from zoomsr.image import luma, shave
 
@@ -143,8 +144,8 @@ def measure(
     """
     if sr.shape != hr.shape:
         raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} differ")
-    if sr.device.type == "mps":  # has no float64
-        sr, hr = sr.cpu(), hr.cpu()
+    if not has_float64(sr.device):
+        sr, hr, y = sr.cpu(), hr.cpu(), None if y is None else (y[0].cpu(), y[1].cpu())
     if y is None:
         y = luma(sr.clamp(0, 1)), luma(hr)
     rgb = tuple(_levels(shave(picture, border).clamp(0, 1)) for picture in (sr, hr))
@@ -154,11 +155,16 @@ def measure(
     return torch.cat([scores, band_errors(*grey)], dim=-1)
 
 
+def scoring_device(device: torch.device) -> torch.device:
+    """Where what was computed on ``device`` is measured: there, or on the CPU."""
+    return device if has_float64(device) else torch.device("cpu")
+
+
 class ByImage(Metric):
     """Rows of numbers by image index.
 
     An image that two ranks have measured counts once, and a mean over images has the same bits for any batch size and
-    any number of ranks.
+    any number of ranks. What was collected lies on the device; where that has no float64, on the CPU.
     """
 
     full_state_update = False
@@ -172,8 +178,9 @@ class ByImage(Metric):
 
     def update(self, index: Tensor, rows: Tensor) -> None:
         """Args: index (N,), the images' numbers in their set; rows (N, k)."""
-        self.index.append(index)
-        self.values.append(rows)
+        device = scoring_device(rows.device)
+        self.index.append(index.to(device))
+        self.values.append(rows.to(device))
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """Image numbers (n,) in rising order, each once, and their rows (n, k)."""
@@ -195,8 +202,9 @@ class ByImage(Metric):
 
     def resume(self, state: dict[str, list[Tensor]]) -> None:
         """Put back what ``state`` gave."""
-        self.index = [part.to(self.device) for part in state["index"]]
-        self.values = [part.to(self.device) for part in state["values"]]
+        device = scoring_device(self.device)
+        self.index = [part.to(device) for part in state["index"]]
+        self.values = [part.to(device) for part in state["values"]]
         self._update_count = len(self.index)  # else torchmetrics warns that nothing was collected
 
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoomsr.devices import has_float64
+
 UP_TAPS = 2
 """How far, in input pixels, an enlarged pixel looks to either side of its own."""
 
@@ -51,6 +53,8 @@ def resize(image: Tensor, size: tuple[int, int], *, border: Border = replicate) 
         raise ValueError(f"cannot resize {tuple(image.shape)} to {size}: sides must be at least 1")
     rounded = image.dtype == torch.uint8
     working = _exact_type(image, size) if rounded else torch.promote_types(image.dtype, torch.float32)
+    if working == torch.float64 and not has_float64(image.device):
+        return resize(image.cpu(), size, border=border).to(image.device)
     result = image.to(working)
     # MATLAB starts with the direction that shrinks most; rows first when both shrink alike.
     for dim in sorted((-2, -1), key=lambda dim: size[dim] / image.shape[dim]):
@@ -152,7 +156,9 @@ def _gather(image: Tensor, dim: int, length: int, border: Border) -> Tensor:
     weights, positions = _gather_taps(n_in, length)
     shape = (length, 1) if dim == -2 else (length,)
     total = torch.zeros((), dtype=image.dtype, device=image.device)
-    for weight, position in zip(weights.to(image), border(positions, n_in).to(image.device), strict=True):
+    for weight, position in zip(
+        weights.to(image.dtype).to(image.device), border(positions, n_in).to(image.device), strict=True
+    ):
         total = total + image.index_select(dim, position) * weight.view(shape)
     return total
 

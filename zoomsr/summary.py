@@ -17,6 +17,7 @@ from zoomsr.callbacks.results import trained_epochs
 from zoomsr.config import plain
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.module import ZoomModule, scale_of
+from zoomsr.precision import slow_precision
 from zoomsr.runs import METRICS_JSON, Run
 from zoomsr.screen import CONSOLE, epoch_table, say, score_table, short
 
@@ -24,21 +25,24 @@ _GROUPS = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
 
 
 def say_start(
-    config: DictConfig, *, data: PairsDataModule, module: ZoomModule, trainer: Trainer, start: str | None
+    config: DictConfig, *, data: PairsDataModule, module: ZoomModule, trainer: Trainer, start: str | None, reason: str
 ) -> None:
-    """Data, net, device, batch, and where the run goes."""
+    """Data, net, device, batch, and where the run goes; the reason is that of the precision, where it was chosen."""
     hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
     size = f"{parameters:,} parameters, x{scale_of(module.net)}"
+    precision = f"{trainer.precision} (auto: {reason})" if reason else trainer.precision
     lines = {
         "data": f"{data.source.name}: {data.source.describe()}{hint}",
         "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
-        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {trainer.precision}, seed {config.seed}",
+        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {precision}, seed {config.seed}",
     }
     if parameters:
         lines["batch"] = _batch(config, trainer)
     if config.budget is not None:
         lines["budget"] = f"{config.budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
+    if (advice := slow_precision(trainer.precision, trainer.strategy.root_device)) is not None:
+        lines["slow bf16"] = advice
     if start is not None:
         lines["from"] = short(Path(start))
     say({**lines, "run": short(Path(config.run_dir))})

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,15 +26,17 @@ from zoomsr.callbacks.exact_resume import ExactResume
 from zoomsr.callbacks.last_checkpoint import Stopped
 from zoomsr.callbacks.pruning import Pruned
 from zoomsr.callbacks.results import Results
-from zoomsr.callbacks.step_limit import StepLimit
+from zoomsr.callbacks.step_limit import StepLimit, TimeLimit
 from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.devices import is_out_of_memory
+from zoomsr.devices import is_out_of_memory, training_device
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
+from zoomsr.precision import choose_precision
 from zoomsr.screen import say, short
+from zoomsr.selfcheck import TOLERANCE, largest_difference
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
 
@@ -56,15 +59,19 @@ def train(settings: Mapping[str, Any]) -> None:
     module = build_module(config, budget)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
+    accelerator = _checked_accelerator(config, module)
+    device = training_device(accelerator)
+    precision = choose_precision(str(config.trainer.precision), device=device, start=start)
+    config.trainer.precision = precision.name  # ranks must agree on it too
     results = Results(
         Path(config.run_dir),
         net_name=config.choices.model,
         net_config=plain(config.model),
-        settings_hash=settings_hash(settings),
+        settings_hash=settings_hash(plain(config)),
     )
-    trainer = _trainer(config, results, budget)
+    trainer = _trainer(config, results, budget, accelerator=accelerator)
     if trainer.is_global_zero:
-        say_start(config, data=data, module=module, trainer=trainer, start=start)
+        say_start(config, data=data, module=module, trainer=trainer, start=start, reason=precision.reason)
     if any(parameter.requires_grad for parameter in module.net.parameters()):
         with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
             _fit(trainer, module, data, start=start)
@@ -160,7 +167,23 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     return str(path)
 
 
-def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Trainer:
+def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
+    """``trainer.accelerator``; ``auto`` is an Apple GPU only where that computes what the CPU does."""
+    name: str = config.trainer.accelerator
+    if name not in ("auto", "gpu", "mps") or not MPSAccelerator.is_available():
+        return name
+    difference = largest_difference(module.net, torch.device("mps"))
+    if difference <= TOLERANCE:
+        return name
+    wrong = f"the Apple GPU computes something else than the CPU (largest difference {difference:.2g} of the values)"
+    if name == "auto":
+        say({"device": f"{wrong}: the CPU is used; trainer.accelerator=mps takes the GPU all the same"})
+        return "cpu"
+    say({"warning": f"{wrong}: scores may be wrong; trainer=cpu is right"})
+    return name
+
+
+def _trainer(config: DictConfig, results: Results, budget: Budget | None, *, accelerator: str) -> Trainer:
     limits = _limits(config) if budget is None else [*_limits(config), budget]
     is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
     callbacks: list[Callback] = [*limits, results, ExactResume()]
@@ -170,6 +193,7 @@ def _trainer(config: DictConfig, results: Results, budget: Budget | None) -> Tra
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
         trainer: Trainer = instantiate(config.trainer)(
+            accelerator=accelerator,
             callbacks=callbacks,
             logger=loggers,
             plugins=[AtomicCheckpoints()],
@@ -188,7 +212,9 @@ def _limits(config: DictConfig) -> list[Callback]:
     steps, time = _max_steps(config), config.trainer.get("max_time")
     limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
     try:
-        return limits if time is None else [*limits, Timer(plain(time) if isinstance(time, DictConfig) else str(time))]
+        if time is not None:
+            limits.append(TimeLimit(plain(time) if isinstance(time, DictConfig) else str(time)))
+        return limits
     except MisconfigurationException:
         raise ValueError(f"trainer.max_time={time} must be DD:HH:MM:SS; 00:00:30:00 is half an hour") from None
 
@@ -196,9 +222,11 @@ def _limits(config: DictConfig) -> list[Callback]:
 class _Unprofiled(PassThroughProfiler):
     """Lightning opens some 80 contexts in a step for a profiler that is not there: here they take no time."""
 
+    _NOTHING = nullcontext()
+
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]  # theirs generates
         """A context that does nothing."""
-        return nullcontext()
+        return self._NOTHING
 
 
 def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: str | None) -> None:

@@ -58,6 +58,16 @@ def sign_all(folder: Path) -> None:
         sign(path)
 
 
+def seal(data: bytes) -> bytes:
+    """32 bytes that nobody without this user's key can make for these data.
+
+    Raises:
+        OSError: there is no place for the key.
+        RuntimeError: the user has no home directory.
+    """
+    return hmac.digest(_key(), b"seal\0" + data, "sha256")
+
+
 def _signatures(folder: Path, key: bytes) -> dict[str, str]:
     """Of each file that is there; one of another name or with another content has another."""
     found = {name: (folder / name).read_bytes() for name in _PROGRAM if (folder / name).is_file()}

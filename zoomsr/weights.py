@@ -113,7 +113,7 @@ class Weights:
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
         model = None if self.config is None else json.dumps(self.config)
-        header = {_SHA256: _digest(self.tensors, model), **({} if model is None else {_MODEL: model})}
+        header = {_SHA256: self.digest, **({} if model is None else {_MODEL: model})}
         write_tensors(path, self.tensors, header=header)
 
     def own_config(self) -> dict[str, Any]:
@@ -166,6 +166,11 @@ class Weights:
         if {key: value.shape for key, value in theirs.items()} != {key: value.shape for key, value in own.items()}:
             raise ValueError(f"{self.path} holds {self.describe()}, which does not fit the {_shape_of(own)} here")
         net.load_state_dict(theirs)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the tensors and of how the net was made."""
+        return _digest(self.tensors, None if self.config is None else json.dumps(self.config))
 
     def describe(self) -> str:
         """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""

@@ -38,6 +38,7 @@ def zoom(
     exact: Annotated[bool, typer.Option("--exact", help="tiles as the net's whole receptive field asks")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
     quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
@@ -64,6 +65,7 @@ def zoom(
             tile=tile,
             exact=exact,
             self_ensemble=self_ensemble,
+            engine=engine,
         )
         if compare:
             from zoomsr.strip import draw

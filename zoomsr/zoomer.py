@@ -9,11 +9,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from zoomsr.cards import Card
 from zoomsr.devices import device_named, free_memory, has_fast_bfloat16
 from zoomsr.encoding import Pixels
+from zoomsr.engines import AUTO
+from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
@@ -40,6 +41,7 @@ class Zoomer:
         bfloat16: whether its layers run in bfloat16.
         tile: side in lr pixels.
         card: what is known of it, or None.
+        engine: the net in ``net`` that another engine than torch may run, or None.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Zoomer:
     bfloat16: bool = False
     tile: int = TILE
     card: Card | None = None
+    engine: Accelerated | None = None
 
     @staticmethod
     def open(
@@ -59,6 +62,7 @@ class Zoomer:
         tile: int | None = None,
         exact: bool = False,
         self_ensemble: bool = False,
+        engine: str = AUTO,
     ) -> Zoomer:
         """Open a net by name, or from a file.
 
@@ -70,26 +74,33 @@ class Zoomer:
             tile: side in lr pixels; None for the largest that suits the device.
             exact: the full halo, also where the card knows a smaller one.
             self_ensemble: the mean over the eight turns of the picture, in eight times the time.
+            engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
 
         Raises:
-            ValueError: no such net, no weights, no such device; what to do instead.
+            ValueError: no such net, no weights, no such device or engine; what to do instead.
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
         where = device_named(device)
-        net, card = _net(model)
+        path = weights_file(model)
+        weights = None if path is None else Weights.read(path)
+        card = None if weights is None else weights.card
+        net = Bicubic() if weights is None else weights.build()
         is_safe = card is not None and card.bfloat16
+        net = accelerated(net, weights, engine=engine, device=where)
+        runner = net if isinstance(net, Accelerated) else None
         if self_ensemble:
             net = SelfEnsemble(net)
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         return Zoomer(
-            name=_name(weights_file(model)),
+            name=_name(path),
             net=cast(Net, net),
             device=where,
             halo=None if exact or card is None else card.halo,
             bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
             tile=tile or _suitable_tile(cast(Net, net).halo if exact or card is None else card.halo, where),
             card=card,
+            engine=runner,
         )
 
     def enlarge(
@@ -126,6 +137,8 @@ class Zoomer:
         if source.shape[2] in (2, 4):
             net = cast(Net, Transparent(net).to(self.device))
             halo = None if halo is None else halo + Transparent.reach
+        if self.engine is not None:
+            self.engine.expect(source.shape[0] * source.shape[1])
         half = self.bfloat16 and source.dtype == np.uint8
         enlarge(net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, advance=advance)
 
@@ -140,11 +153,6 @@ class Zoomer:
         if is_opaque:
             return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white(alpha.dtype)))
         return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
-
-
-def _net(model: str) -> tuple[nn.Module, Card | None]:
-    path = weights_file(model)
-    return (Bicubic(), None) if path is None else (Weights.read(path).build(), Card.beside(path))
 
 
 def _name(path: Path | None) -> str:

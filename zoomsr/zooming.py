@@ -33,6 +33,7 @@ class Options:
     tile: int | None
     exact: bool
     self_ensemble: bool
+    engine: str
 
     def open(self, model: str) -> Zoomer:
         """The net, run as the options say."""
@@ -43,6 +44,7 @@ class Options:
             tile=self.tile,
             exact=self.exact,
             self_ensemble=self.self_ensemble,
+            engine=self.engine,
         )
 
 
@@ -116,6 +118,7 @@ def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int]
         area = height * width * zoomer.net.scale**2
         task.target.parent.mkdir(parents=True, exist_ok=True)
         enlarge_file(task.source, task.target, zoomer, overwrite=options.overwrite, advance=begin(area))
+        _say_engine(zoomer)
         return
     photograph = _area(task.source, options.box, is_huge=height * width > MOST_PIXELS)
     for note in photograph.notes:
@@ -130,6 +133,13 @@ def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int]
         say({"note": f"{task.source}: {note}"})
     height, width = photograph.size
     say({zoomer.name: f"{short(task.target)}  {width}x{height}"})
+    _say_engine(zoomer)
+
+
+def _say_engine(zoomer: Zoomer) -> None:
+    """Which engine was opened for a photograph, once."""
+    for line in () if zoomer.engine is None else zoomer.engine.said():
+        say({"engine": line})
 
 
 def _area(source: Path, box: Box | None, *, is_huge: bool) -> Photograph:

@@ -23,7 +23,6 @@ from experiments import numbers
 from experiments.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr import image
-from zoomsr.data.datamodule import turned as turn
 from zoomsr.data.loader import ThreadLoader
 from zoomsr.data.packing import Photo, open_pairs
 from zoomsr.data.pairs import PatchKey, PatchSampler, RandomPatches
@@ -107,8 +106,7 @@ def loading(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Any]:
         "sub-images in LMDB, a worker process": (batches(sub_images, batch_size=BATCH, workers=1), 4),
         "copy of the rows, the machine's limit": (row_copies(patches), 60),
         "store: uint8 batch": (gathered(patches), 60),
-        "store: turned": ((turned(batch) for batch in gathered(patches)), 20),
-        "store: turned, as float": ((as_float(batch) for batch in gathered(patches)), 10),
+        "store: as float": ((as_float(batch) for batch in gathered(patches)), 10),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for _ in track(range(7), description="loading"):
@@ -122,7 +120,7 @@ def loading(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Any]:
 
 
 def gathered(patches: RandomPatches) -> Iterator[dict[str, Any]]:
-    """The product's own loader."""
+    """The product's own loader, whose patches are augmented."""
     sampler = PatchSampler(len(patches), seed=0)
     yield from ThreadLoader(patches, sampler, batch_size=BATCH)
 
@@ -138,14 +136,9 @@ def row_copies(patches: RandomPatches) -> Iterator[dict[str, Any]]:
         yield {"hr": hr}
 
 
-def turned(batch: dict[str, Any]) -> dict[str, Any]:
-    """Dihedral augmentation, on the device: here the CPU."""
-    return {"hr": turn(batch["hr"], batch["turn"]), "lr": turn(batch["lr"], batch["turn"])}
-
-
 def as_float(batch: dict[str, Any]) -> dict[str, Any]:
     """All that happens before the net."""
-    return {key: image.to_float(pixels) for key, pixels in turned(batch).items()}
+    return {key: image.to_float(batch[key]) for key in ("hr", "lr")}
 
 
 def cold(folder: Path) -> dict[str, float]:

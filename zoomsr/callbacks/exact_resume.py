@@ -42,7 +42,12 @@ class ExactResume(Callback):
             torch.distributed.all_gather_object(ranks, tree_map(_to_cpu, own))
         loader = trainer.train_dataloader
         position = loader.state_dict() if isinstance(loader, Timed) else {}
-        checkpoint[_KEY] = {"ranks": ranks, "loader": position, "events": _event_sizes(trainer)}
+        checkpoint[_KEY] = {
+            "ranks": ranks,
+            "loader": position,
+            "events": _event_sizes(trainer),
+            "precision": trainer.precision,
+        }
         forget_places(trainer, checkpoint)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -75,6 +80,12 @@ class ExactResume(Callback):
             say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it goes on, but not bit for bit"})
         if isinstance(pl_module, ZoomModule):
             pl_module.resume_epoch([state["epoch"] for state in ranks[trainer.global_rank :: trainer.world_size]])
+
+
+def precision_in(checkpoint: dict[str, Any]) -> str | None:
+    """The precision in which the run was trained; None in the checkpoints of older versions and of others."""
+    kept = checkpoint.get(_KEY)
+    return kept.get("precision") if isinstance(kept, dict) else None
 
 
 def _random_states(device: torch.device) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Guard(Callback):
         """
         step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1)
         self._batches, self._losses = [], []
-        answer = _Answer(_is_finite(step.losses, optimizer, scaled=_scaler(trainer) is not None))
+        answer = _Answer(_sum(step.losses, optimizer, scaled=_scaler(trainer) is not None))
         if self._skips:
             if not answer.read():
                 optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is left alone
@@ -165,33 +165,33 @@ class Guard(Callback):
 
 
 class _Answer:
-    """A yes or no of the device, fetched without waiting for it."""
+    """Whether a number of the device is finite, fetched without waiting for it."""
 
-    def __init__(self, flag: Tensor) -> None:
-        self.is_here = flag.device.type == "cpu"
-        self._flag = flag
-        if flag.device.type == "cuda":
-            self._flag = torch.empty_like(flag, device="cpu", pin_memory=True).copy_(flag, non_blocking=True)
+    def __init__(self, number: Tensor) -> None:
+        self.is_here = number.device.type == "cpu"
+        self._number = number
+        if number.device.type == "cuda":
+            self._number = torch.empty_like(number, device="cpu", pin_memory=True).copy_(number, non_blocking=True)
             self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch does not type it
             self._copied.record()
 
     def read(self) -> bool:
         """Wait for it where it is still on its way."""
-        if not self.is_here and self._flag.device.type == "cpu":
+        if not self.is_here and self._number.device.type == "cpu":
             self._copied.synchronize()
-        return bool(self._flag)
+        return math.isfinite(self._number)
 
 
-def _is_finite(losses: list[Tensor], optimizer: Optimizer, *, scaled: bool) -> Tensor:
-    """A bool on the device: float16 alone may have infinite gradients, which its scaler handles."""
+def _sum(losses: list[Tensor], optimizer: Optimizer, *, scaled: bool) -> Tensor:
+    """Of all that must be finite, which a sum of it then is; gradients that float16's scaler handles are left out."""
     values = list(losses)
     if not scaled:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         # What goes wrong on the way back reaches the biases of all layers before it. Weights are a thousand times as
         # many: to look at these too would cost a U-Net on a CPU a twentieth of its step.
         biases = [gradient for gradient in gradients if gradient.ndim == 1]
-        values.append(torch.nn.utils.get_total_norm(biases or gradients))
-    return torch.isfinite(torch.stack(values)).all()
+        values += biases or gradients
+    return torch.cat([value.flatten() for value in values]).sum(dtype=torch.float32)
 
 
 def _scaler(trainer: Trainer) -> torch.amp.GradScaler | None:

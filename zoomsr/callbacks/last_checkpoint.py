@@ -12,12 +12,10 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from zoomsr.callbacks.step_limit import RANKS_AGREE_EVERY
 from zoomsr.commandline import LAST_CKPT
 from zoomsr.jobs import stop_signals
 from zoomsr.module import ends_epoch
-
-_RANKS_AGREE_EVERY = 10
-"""Steps. With several ranks, to agree costs a message, and a wait for the device."""
 
 
 class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was told
@@ -55,6 +53,8 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals; the trainer puts back what was there when it ends."""
         self._saved_at = time.monotonic()
+        # With several ranks Lightning asks the device before every step whether one of them was told to stop.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
                 signal.signal(number, self._note)
@@ -70,7 +70,7 @@ class LastCheckpoint(Checkpoint):
         batches, every = 1 + (trainer.fit_loop.total_batch_idx if across_epochs else batch_idx), trainer.val_check_batch
         if every is not None and every > 1 and batches % every == 0:
             return  # a validation comes first, which a resume from here would leave out
-        if trainer.world_size > 1 and trainer.global_step % _RANKS_AGREE_EVERY:
+        if trainer.world_size > 1 and trainer.global_step % RANKS_AGREE_EVERY:
             return
         is_due = self._seconds is not None and time.monotonic() - self._saved_at >= self._seconds
         is_stopping = self._any_rank(trainer, self._signal is not None)

@@ -138,6 +138,7 @@ class Results(Callback):
             "epochs": trained_epochs(trainer),
             "ranks": self._ranks,
             "device": self._device,
+            "precision": trainer.precision,
             "seconds": round(self._seconds, 1),
             "sets": {
                 f"{data.source.name} held-out": {

@@ -14,10 +14,14 @@ from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
 from zoomsr.data.pairs import FixedPatches, PatchKey, Place, RandomPatches
 from zoomsr.data.sources import Source
 from zoomsr.degradations import Degradation
+from zoomsr.devices import copies_ahead
 from zoomsr.image import luma, to_float
 from zoomsr.metrics import SSIM_WINDOW
 
 Residence = Literal["auto", "device", "host"]
+
+_SENT = ("hr", "lr", "index")
+"""Parts of a batch that go to the device."""
 
 RESIDENT_SHARE = 3
 """``auto`` keeps the pixels on an accelerator when they take at most this part (1/3) of its free memory."""
@@ -48,7 +52,8 @@ class PairsDataModule(LightningDataModule):
         val_patch: side of a validation patch in hr pixels; None for whole photographs, one at a time.
         threads: that gather batches.
         pack_lr: False makes the training lr on the device, in float, from each patch.
-        resident: ``device`` keeps all pixels on the accelerator and cuts there; ``auto`` does when they fit well.
+        resident: ``device`` keeps all pixels on the accelerator and cuts there; ``auto`` does when they fit well. On a
+            CPU the packed pixels are in its memory already, whatever is asked for.
         y_only: training patches are Y, (N, 1, H, W), as nets with ``channels`` 1 were published; noise is added to Y.
         seed: every crop is a function of (seed, epoch, index).
 
@@ -102,7 +107,7 @@ class PairsDataModule(LightningDataModule):
         device = self._device
         if isinstance(self._train, RandomPatches) and self._is_resident(self._train, device):
             return Timed(ResidentLoader(self._train, sampler, batch_size=self._batch_size, device=device))
-        pinned = device.type == "cuda"
+        pinned = copies_ahead(device)
         return Timed(
             ThreadLoader(self._train, sampler, batch_size=self._batch_size, threads=self._threads, pinned=pinned)
         )
@@ -117,16 +122,15 @@ class PairsDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Pixels go to the device as uint8; pinned memory needs no waiting. What was drawn stays on the host."""
-        on_device = ("hr", "lr", "index")
-        return {key: value.to(device, non_blocking=True) if key in on_device else value for key, value in batch.items()}
+        sent = {key: batch[key].to(device, non_blocking=copies_ahead(device)) for key in _SENT if key in batch}
+        return {**batch, **sent}
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
-        """uint8 patches on the device to float pairs: turned, and degraded where lr is not there yet."""
+        """uint8 patches on the device to float pairs, degraded where lr is not there yet."""
         if self.trainer is None or not self.trainer.training:
             return self._measured(batch)
-        hr = self._seen(turned(batch["hr"], batch["turn"]))
-        packed = batch.get("lr")
-        lr = self._degraded(hr, batch["seed"]) if packed is None else self._seen(turned(packed, batch["turn"]))
+        hr = self._seen(batch["hr"])
+        lr = self._seen(batch["lr"]) if "lr" in batch else self._degraded(hr, batch["seed"])
         return Batch(lr=lr, hr=hr, name=batch["name"], index=batch["index"])
 
     def place(self, epoch: int, number: int) -> Place:
@@ -161,11 +165,11 @@ class PairsDataModule(LightningDataModule):
     def _measuring(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
         # A rank without a photograph of its own measures the first one again, which counts once.
         share = range(self._rank, len(dataset), self._world_size) or range(1)
-        return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=self._device.type == "cuda")
+        return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=copies_ahead(self._device))
 
     def _is_resident(self, patches: RandomPatches, device: torch.device) -> bool:
         if self._resident != "auto" or device.type != "cuda":
-            return self._resident == "device"
+            return self._resident == "device" and device.type != "cpu"
         needed = sum(store.n_bytes for store in patches.pairs if store is not None)
         free, _total = torch.cuda.mem_get_info(device)
         return needed * RESIDENT_SHARE <= free
@@ -181,17 +185,3 @@ class PairsDataModule(LightningDataModule):
     @property
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer is not None else 1
-
-
-def turned(images: Tensor, turns: Tensor) -> Tensor:
-    """Give each square image of (N, C, H, H) its turn: bit 0 mirrors, bit 1 flips, bit 2 transposes.
-
-    ``turns`` stays on the host, so that no image is moved twice and no device is waited for.
-    """
-    return torch.stack([_turned(one, turn) for one, turn in zip(images, turns.tolist(), strict=True)])
-
-
-def _turned(image: Tensor, turn: int) -> Tensor:
-    flips = [dim for bit, dim in ((1, -1), (2, -2)) if turn & bit]
-    image = image.flip(flips) if flips else image
-    return image.transpose(-2, -1) if turn & 4 else image

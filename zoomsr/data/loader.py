@@ -1,7 +1,9 @@
-"""Batches of uint8 patches: copied by threads into buffers that are used again, or cut on the accelerator itself.
+"""Batches of augmented uint8 patches: copied by threads into reused buffers, or cut on the accelerator itself.
 
 Why threads: a worker process shares a batch through fresh pages of memory, whose faults cost five times the copy; a
 thread copies into pages that are there already, and numpy lets go of the interpreter while it copies.
+
+Patches leave here augmented: written through a flipped view of their place in a batch, or gathered by flipped indices.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ import torch
 from torch import Tensor
 
 from zoomsr.data.pairs import Patches, PatchKey, PatchSampler, Place, RandomPatches
-from zoomsr.data.store import Pixels
+from zoomsr.data.store import Pixels, PixelStore
+from zoomsr.devices import copies_ahead
 
 PatchBatch = dict[str, Any]
-"""hr and lr (without, where the device makes it) as uint8 (N, 3, H, W); turn, seed and index (N,); a list of names."""
+"""hr and lr (without, where the device makes it) as uint8 (N, 3, H, W), augmented; seed and index (N,); names."""
 
 _TASK_BYTES = 2**19
 
@@ -48,6 +51,7 @@ class ThreadLoader:
         self._patches = patches
         self.batch_size = batch_size
         self._threads = threads
+        self._pinned = pinned
         self._buffers = _PinnedBuffers() if pinned else _RecycledBuffers()
 
     def __len__(self) -> int:
@@ -80,14 +84,18 @@ class ThreadLoader:
         return [self._gather(places) for places in task]
 
     def _gather(self, places: list[Place]) -> PatchBatch:
-        side, lr_side = self._patches.patch, self._patches.lr_patch
-        hr, hr_pixels = self._buffers.take((len(places), 3, side, side))
-        batch = {"hr": hr, **_drawn(places)}
-        lr_pixels = None
-        if lr_side is not None:
-            batch["lr"], lr_pixels = self._buffers.take((len(places), 3, lr_side, lr_side))
+        batch = _drawn(places, pinned=self._pinned)
+        patch: dict[str, Pixels] = {}
+        pixels: dict[str, Pixels] = {}
+        for key, side in (("hr", self._patches.patch), ("lr", self._patches.lr_patch)):
+            if side is not None:
+                patch[key] = np.empty((3, side, side), np.uint8)
+                batch[key], pixels[key] = self._buffers.take((len(places), 3, side, side))
         for number, place in enumerate(places):
-            self._patches.fill(place, hr_pixels[number], None if lr_pixels is None else lr_pixels[number])
+            # Rows first: those of a photograph lie on a page each, so that columns of it are slow to read.
+            self._patches.fill(place, patch["hr"], patch.get("lr"))
+            for key in patch:
+                np.copyto(before_turn(pixels[key][number], place.turn), patch[key])
         return batch
 
 
@@ -105,8 +113,8 @@ class ResidentLoader:
         self.sampler = sampler
         self._patches = patches
         self.batch_size = batch_size
-        self._hr = patches.pairs.hr.on(device)
-        self._lr = None if patches.pairs.lr is None else patches.pairs.lr.on(device)
+        self._device = device
+        self._pixels = [None if store is None else store.on(device) for store in patches.pairs]
 
     def __len__(self) -> int:
         return len(self.sampler) // self.batch_size
@@ -114,9 +122,12 @@ class ResidentLoader:
     def __iter__(self) -> Iterator[PatchBatch]:
         side, scale = self._patches.patch, self._patches.scale
         for places in _batches(self._patches, self.sampler, self.batch_size):
-            batch = {"hr": _cut(self._hr, places, side=side, divisor=1), **_drawn(places)}
-            if self._lr is not None:
-                batch["lr"] = _cut(self._lr, places, side=side // scale, divisor=scale)
+            batch = _drawn(places, pinned=copies_ahead(self._device))
+            for key, store, pixels, shrink in zip(
+                ("hr", "lr"), self._patches.pairs, self._pixels, (1, scale), strict=True
+            ):
+                if store is not None and pixels is not None:
+                    batch[key] = _cut(pixels, _walks(store, places, side=side // shrink, shrink=shrink))
             yield batch
 
 
@@ -213,15 +224,47 @@ def _batches(patches: Patches, keys: Iterable[PatchKey], batch_size: int) -> Ite
         yield batch
 
 
-def _drawn(places: list[Place]) -> PatchBatch:
-    numbers = torch.tensor([(place.turn, place.seed, place.number) for place in places])
-    turn, seed, index = numbers.unbind(1)
-    return {"turn": turn, "seed": seed, "index": index, "name": [place.name for place in places]}
+def _drawn(places: list[Place], *, pinned: bool) -> PatchBatch:
+    return {
+        "seed": torch.tensor([place.seed for place in places]),  # stays on the host
+        "index": torch.tensor([place.number for place in places], pin_memory=pinned),
+        "name": [place.name for place in places],
+    }
 
 
-def _cut(images: list[Tensor], places: list[Place], *, side: int, divisor: int) -> Tensor:
-    def patch(place: Place) -> Tensor:
-        top, left = place.top // divisor, place.left // divisor
-        return images[place.image][:, top : top + side, left : left + side]
+def before_turn(turned: Pixels, turn: int) -> Pixels:
+    """A view of a square patch (..., H, H) as it was before its augmentation: what is written to it ends up augmented.
 
-    return torch.stack([patch(place) for place in places])
+    Bit 0 of ``turn`` mirrors, bit 1 flips upside down, and bit 2 transposes after that.
+    """
+    upright = turned.swapaxes(-2, -1) if turn & 4 else turned
+    return upright[..., :: -1 if turn & 2 else 1, :: -1 if turn & 1 else 1]
+
+
+def _walks(store: PixelStore, places: list[Place], *, side: int, shrink: int) -> Tensor:
+    """Where patches lie in a store's file, int64 (N, 4, side): each channel's rows, and the columns' distances.
+
+    The pixel of row i and column j of channel c of patch n is byte ``[n, c, i] + [n, 3, j]``.
+    """
+    images = [store.images[place.image] for place in places]
+    width, plane = np.array([(image.width, image.height * image.width) for image in images]).T
+    offset, top, left, turn = np.array(
+        [
+            (image.offset, place.top // shrink, place.left // shrink, place.turn)
+            for image, place in zip(images, places, strict=True)
+        ]
+    ).T
+    mirrors, flips, transposes = (turn & bit > 0 for bit in (1, 2, 4))
+    corner = offset + (top + flips * (side - 1)) * width + left + mirrors * (side - 1)
+    right, down = np.where(mirrors, -1, 1), np.where(flips, -width, width)
+    steps = np.where(transposes, [right, down], [down, right])[..., None] * np.arange(side)
+    rows = (corner + np.arange(3)[:, None] * plane)[..., None] + steps[0]
+    return torch.from_numpy(np.ascontiguousarray(np.concatenate([rows, steps[1:]]).swapaxes(0, 1)))
+
+
+def _cut(pixels: Tensor, walks: Tensor) -> Tensor:
+    """One gather for the whole batch, uint8 (N, 3, side, side), whose indices are all that travels to the device."""
+    if copies_ahead(pixels.device):
+        walks = walks.pin_memory()
+    walks = walks.to(pixels.device, non_blocking=copies_ahead(pixels.device))
+    return pixels[walks[:, :3, :, None] + walks[:, 3:, None]]

@@ -1,8 +1,8 @@
 """Patches of photographs: random ones to train on, fixed ones to measure on.
 
 A random patch is a function of (seed, epoch, index) alone, drawn from a counter-based generator: the same with any
-number of threads, on 1 or 4 ranks, before and after a resume. What leaves here is uint8; float, flips and what is left
-of the degradation happen on the device (see ``datamodule``).
+number of threads, on 1 or 4 ranks, before and after a resume. What leaves here is uint8; float and what is left of the
+degradation happen on the device (see ``datamodule``).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class PatchKey(NamedTuple):
 class Place(NamedTuple):
     """What was drawn for a patch, in hr pixels.
 
-    ``turn`` is the dihedral turn (0 to 7) that the device gives it, ``seed`` what a stochastic degradation of it draws
-    from, ``number`` counts the epoch's patches.
+    ``turn`` is its augmentation index, 0 to 7 (see ``zoomsr.data.loader.before_turn``), ``seed`` what a stochastic
+    degradation of it draws from, ``number`` counts the epoch's patches.
     """
 
     image: int
@@ -68,7 +68,7 @@ class Patches(Protocol):
         ...
 
     def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
-        """Write its pixels into hr, (3, patch, patch), and lr, (3, lr_patch, lr_patch)."""
+        """Write its pixels, not augmented, into hr, (3, patch, patch), and lr, (3, lr_patch, lr_patch)."""
         ...
 
 

@@ -148,17 +148,14 @@ class PixelStore:
             start = band + channel * image.height * image.width
             os.posix_fadvise(self._file.fileno(), start, height * image.width, os.POSIX_FADV_WILLNEED)
 
-    def on(self, device: torch.device) -> list[Tensor]:
-        """All images on a device, uint8 (3, H, W): views of one allocation."""
+    def on(self, device: torch.device) -> Tensor:
+        """The bytes of all images on a device, uint8 (n_bytes,); ``images`` says where each lies."""
         self.verify()
         pixels = torch.empty(self.n_bytes, dtype=torch.uint8, device=device)
         step = 2**26  # host memory that a copy to the device may take
         for start in range(0, self.n_bytes, step):
             pixels[start : start + step] = torch.from_numpy(np.fromfile(self._data, np.uint8, step, offset=start))
-        return [
-            pixels[image.offset : image.offset + image.n_bytes].view(3, image.height, image.width)
-            for image in self.images
-        ]
+        return pixels
 
     def _verify(self, number: int) -> None:
         """Once for each image and process: threads that meet here do it twice, which harms nothing."""

@@ -106,12 +106,13 @@ class Nets:
     Args:
         files: of weights; opened now, so that a mistake is seen before the page is.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+        engine: ``auto``, ``torch``, ``openvino``, ``onnx``.
 
     Raises:
-        ValueError: no such file, no such device, or a net that does not enlarge by 2.
+        ValueError: no such file, no such device or engine, or a net that does not enlarge by 2.
     """
 
-    def __init__(self, files: Sequence[str], *, device: str) -> None:
+    def __init__(self, files: Sequence[str], *, device: str, engine: str = "auto") -> None:
         names = ["bicubic", *in_the_box()]
         # Every run has a best.ckpt: where names would be the same, the whole path tells them apart.
         stems = Counter([*names, *(Path(file).stem for file in files)])
@@ -119,7 +120,7 @@ class Nets:
             file if stems[Path(file).stem] > 1 else Path(file).stem: file for file in files
         }
         self._files = frozenset(files)
-        self._device = device
+        self._device, self._engine = device, engine
         self._opened: dict[str, Zoomer] = {}
         for name in ("bicubic", *self._models):
             if self._models[name] in ("bicubic", *files):
@@ -144,7 +145,8 @@ class Nets:
         if name not in self._models:
             raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
         if name not in self._opened:
-            net = replace(Zoomer.open(self._models[name], device=self._device), name=name)
+            net = Zoomer.open(self._models[name], device=self._device, engine=self._engine)
+            net = replace(net, name=name)
             net.passes(SCALE)
             self._opened[name] = net
         return self._opened[name]

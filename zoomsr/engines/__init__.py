@@ -1,0 +1,58 @@
+"""Engines beside torch that run a net on the CPU, from its ONNX graph. A file each; nothing else knows them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from zoomsr.engines.onnx import OnnxRuntime
+from zoomsr.engines.openvino import OpenVINO
+
+AUTO, TORCH = "auto", "torch"
+
+_EXPORTER = ("onnx", "onnxscript")  # what torch.onnx needs to make a graph
+
+
+class Engine(Protocol):
+    """A graph, opened. It takes pictures of any size; what it compiles for a size is its own business."""
+
+    package: ClassVar[str]
+    """That is imported when a graph is opened, not before."""
+
+    label: ClassVar[str]
+    """For people."""
+
+    has_bfloat16: ClassVar[bool]
+    """Whether it can run the wide layers in bfloat16 on a processor that has it."""
+
+    @classmethod
+    def open(cls, graph: bytes, *, threads: int, bfloat16: bool) -> Engine:
+        """Read an ONNX graph with an input (N, C, H, W), all sizes but C free, and compile it."""
+        ...
+
+    def run(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W), float32.
+
+        Raises:
+            RuntimeError: memory does not suffice, in the words of torch.
+        """
+        ...
+
+
+ENGINES: Mapping[str, type[Engine]] = {"openvino": OpenVINO, "onnx": OnnxRuntime}
+"""The fastest first: see experiments/inference_speed."""
+
+CHOICES = (AUTO, TORCH, *ENGINES)
+
+
+def installed() -> list[str]:
+    """The engines that could be opened, the fastest first; nothing is imported."""
+    return [name for name, engine in ENGINES.items() if not missing(engine)]
+
+
+def missing(engine: type[Engine]) -> list[str]:
+    """The packages that an engine lacks here."""
+    return [name for name in (engine.package, *_EXPORTER) if importlib.util.find_spec(name) is None]

@@ -1,0 +1,170 @@
+"""A net that another engine runs, where one is there, gives the net's own pixels, and pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, missing
+from zoomsr.engines.graph import GraphFile, exported
+from zoomsr.weights import Weights
+
+MOST_DIFFERENCE = 1e-4
+"""On [0, 1], in float32: a fortieth of a grey level."""
+
+_CHECKED = (61, 83)  # height and width of the crop on which an engine must agree
+
+# Opening a graph takes about a second, and making it first several: lr pixels with which an engine has won that back
+# on two cores. An area of 256x256 alone never does.
+_LEAST_PIXELS = 250_000
+_LEAST_PIXELS_TO_EXPORT = 500_000
+
+
+class Accelerated(nn.Module):
+    """A net with the same contract, run by an engine of ``zoomsr.engines`` in float32, or in bfloat16 under autocast.
+
+    ``auto`` stays with torch until the pixels it was told of make up for opening an engine, takes the fastest one, and
+    stays with torch where none can be had. An engine that is named is opened at once, or an error.
+
+    Args:
+        net: in eval mode, on the CPU.
+        digest: sha256 of its weights and of how it was made.
+        engine: ``auto``, ``openvino``, ``onnx``.
+    """
+
+    scale: int
+    channels: int
+    multiple_of: int
+    halo: int
+
+    def __init__(self, net: nn.Module, *, digest: str, engine: str) -> None:
+        super().__init__()
+        self.net = net
+        for name in ("scale", "channels", "multiple_of", "halo"):
+            setattr(self, name, getattr(net, name))
+        self.lr_8bit = getattr(net, "lr_8bit", False)
+        self._news: list[str] = []
+        self._digest, self._engine = digest, engine
+        self._pixels, self._is_on = 0, engine != AUTO
+        self._opened: dict[tuple[int, bool], Engine | None] = {}
+
+    @property
+    def engine(self) -> str:
+        """What ran it so far: ``torch``, ``OpenVINO``."""
+        used = [TORCH if one is None else one.label for one in self._opened.values()]
+        return ", ".join(dict.fromkeys(used)) or TORCH
+
+    def said(self) -> list[str]:
+        """What there is to say of the engines that were opened since this was last asked, in lines."""
+        news, self._news = self._news, []
+        return news
+
+    def start(self) -> None:
+        """Do not wait until it pays."""
+        self._is_on = True
+
+    def expect(self, pixels: int) -> None:
+        """Hear how many lr pixels come next."""
+        self._pixels += pixels
+        if not self._is_on:
+            is_made = GraphFile(self._digest, channels=3).exists()
+            self._is_on = self._pixels >= (_LEAST_PIXELS if is_made else _LEAST_PIXELS_TO_EXPORT)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W)."""
+        if not self._is_on:
+            return cast(Tensor, self.net(lr))
+        key = lr.shape[1], torch.is_autocast_enabled("cpu")
+        if key not in self._opened:
+            self._opened[key] = self._open(*key)
+        engine = self._opened[key]
+        return cast(Tensor, self.net(lr)) if engine is None else engine.run(lr)
+
+    def _open(self, channels: int, bfloat16: bool) -> Engine | None:
+        """The first engine that gives the net's own pixels; None for torch."""
+        for name in installed() if self._engine == AUTO else [self._engine]:
+            kind = ENGINES[name]
+            if bfloat16 and self._engine == AUTO and not kind.has_bfloat16:
+                continue  # torch in bfloat16 is faster than it is in float32
+            try:
+                engine = self._checked(kind, channels, bfloat16=bfloat16 and kind.has_bfloat16)
+            except Exception as error:  # whatever torch's exporter and the engines stumble over
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                if self._engine != AUTO:
+                    raise ValueError(f"engine {name} cannot be used here: {reason}") from error
+                self._news.append(f"{kind.label} cannot be used here: {reason}")
+                continue
+            self._news.append(f"{kind.label}, {'bfloat16' if bfloat16 and kind.has_bfloat16 else 'float32'}")
+            return engine
+        return None
+
+    def _checked(self, kind: type[Engine], channels: int, *, bfloat16: bool) -> Engine:
+        """An engine that was held against the net on a crop; a kept graph that fails is made anew."""
+        errors: list[Exception] = []
+        for graph in self._graphs(channels):
+            try:
+                engine = kind.open(graph, threads=torch.get_num_threads(), bfloat16=bfloat16)
+                _require_parity(self.net, engine.run, channels=channels, most=1 / 255 if bfloat16 else MOST_DIFFERENCE)
+                return engine
+            except Exception as error:
+                errors.append(error)
+        raise errors[-1]
+
+    def _graphs(self, channels: int) -> Iterator[bytes]:
+        """The graph that is kept, and a new one."""
+        file = GraphFile(self._digest, channels=channels)
+        kept = file.read()
+        if kept is not None:
+            yield kept
+        start = time.perf_counter()
+        graph: bytes = exported(self.net, channels=channels).model_proto.SerializeToString()
+        self._news.append(f"made the net's graph, once, in {time.perf_counter() - start:.0f} s")
+        try:
+            file.write(graph)
+        except (OSError, RuntimeError, ValueError) as error:
+            self._news.append(f"the graph is not kept for the next time: {error}")
+        yield graph
+
+
+def accelerated(net: nn.Module, weights: Weights | None, *, engine: str, device: torch.device) -> nn.Module:
+    """The net as it is where torch is to run it, or can do so alone; else ``Accelerated``.
+
+    Args:
+        net: in eval mode.
+        weights: that it was made of; None where it has none, as bicubic.
+        engine: one of ``CHOICES``.
+        device: where the net is to run; on a GPU torch is the fastest.
+
+    Raises:
+        ValueError: no such engine, or one that was named and cannot be had here.
+    """
+    if engine not in CHOICES:
+        raise ValueError(f"engine {engine} is none of {', '.join(CHOICES)}")
+    is_auto, is_cpu = engine == AUTO, device.type == "cpu"
+    if engine == TORCH or weights is None or (is_auto and not (is_cpu and installed())):
+        return net
+    from zoomsr.models.ircnn import IRCNN  # with all degradations; starts without an engine need none of it
+
+    is_loop = isinstance(net, IRCNN)
+    if is_auto and is_loop:
+        return net
+    if is_loop:
+        raise ValueError(f"engine {engine}: IRCNN is a loop around its denoisers, of which no graph is made")
+    if not is_cpu:
+        raise ValueError(f"engine {engine} runs on the CPU, and the device is {device}")
+    if not is_auto and (lacking := missing(ENGINES[engine])):
+        raise ValueError(f"engine {engine} needs an extra ({', '.join(lacking)}): pip install zoomsr[fast]")
+    return Accelerated(net, digest=weights.digest, engine=engine)
+
+
+@torch.no_grad()
+def _require_parity(net: nn.Module, run: Callable[[Tensor], Tensor], *, channels: int, most: float) -> None:
+    crop = torch.rand(1, channels, *_CHECKED, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", enabled=False):
+        difference = float((run(crop) - net(crop)).abs().max())
+    if not difference <= most:
+        raise ValueError(f"its pixels differ from torch's by {difference:.1e}")

@@ -1,0 +1,128 @@
+"""Nets as ONNX graphs: made by torch, and kept in the user's cache, so that a net is exported once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoomsr.runs import atomic_write
+from zoomsr.trust import seal
+
+_FOLDER = "graphs"
+_MOST_KEPT = 16
+_SEAL_BYTES = 32
+
+
+def exported(net: nn.Module, *, channels: int = 3) -> Any:
+    """A net as torch's ONNX program: input ``lr``, output ``sr``, batch, height and width free.
+
+    Args:
+        net: in eval mode, on the CPU.
+        channels: of the input.
+    """
+    names = {0: "batch", 2: "height", 3: "width"}
+    with torch.inference_mode(False), torch.autocast("cpu", enabled=False), quiet():
+        program: Any = torch.onnx.export(
+            net,
+            (example(channels),),
+            dynamo=True,
+            dynamic_shapes=(names,),
+            input_names=["lr"],
+            output_names=["sr"],
+            verbose=False,
+        )
+    program.model.metadata_props.update(contract(net))
+    return program
+
+
+def contract(net: nn.Module) -> dict[str, str]:
+    """What whoever runs the file has to know."""
+    numbers = {name: str(getattr(net, name)) for name in ("scale", "multiple_of", "halo")}
+    return {"net": type(net).__name__, **numbers, "range": "0 to 1, not clamped", "channel_order": "RGB"}
+
+
+def example(channels: int = 3) -> Tensor:
+    """A picture of sizes that are nothing special, or a graph would hold for such alone."""
+    return torch.rand(2, channels, 45, 61)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's notes on its own parts, and on the torchvision that is not there."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+class GraphFile:
+    """The graph of a net in the user's cache.
+
+    Engines read it by parsers in C++, so it is sealed with the user's key (``zoomsr.trust``): a file that is damaged,
+    or that somebody else has put there, is none.
+
+    Args:
+        digest: sha256 of the net's weights and of how it was made.
+        channels: of the input.
+    """
+
+    def __init__(self, digest: str, *, channels: int) -> None:
+        made_by = {"torch": torch.__version__, "zoomsr": version("zoomsr")}
+        content = json.dumps({"digest": digest, "channels": channels, **made_by}, sort_keys=True)
+        self._name = hashlib.sha256(content.encode()).hexdigest()
+
+    def read(self) -> bytes | None:
+        """The graph; None where there is none that this user has made."""
+        with suppress(OSError, RuntimeError, ValueError):  # none, no key, or no home
+            content = self._path().read_bytes()
+            graph = content[_SEAL_BYTES:]
+            if hmac.compare_digest(content[:_SEAL_BYTES], self._seal(graph)):
+                return graph
+        return None
+
+    def write(self, graph: bytes) -> None:
+        """Keep a graph; the oldest of many are removed.
+
+        Raises:
+            OSError: it cannot be written.
+            RuntimeError: the user has no home directory, and so no key.
+            ValueError: nor a cache.
+        """
+        path = self._path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(self._seal(graph) + graph)
+        graphs = sorted(path.parent.glob("*.onnx"), key=lambda one: one.stat().st_mtime, reverse=True)
+        for old in graphs[_MOST_KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def exists(self) -> bool:
+        """Whether a file is there, sound or not."""
+        try:
+            return self._path().is_file()
+        except ValueError:
+            return False
+
+    def _path(self) -> Path:
+        from zoomsr.data.packing import cache_folder  # most starts of zoom need none
+
+        return cache_folder() / _FOLDER / f"{self._name}.onnx"
+
+    def _seal(self, graph: bytes) -> bytes:
+        return seal(self._name.encode() + graph)
