@@ -31,7 +31,7 @@ def _make(*arguments: str, runs: Path) -> str:
 
 def test_each_net_starts_from_its_weights_in_the_box_and_has_the_minutes(tmp_path: Path) -> None:
     said = _make("-n", "NETS=unet vdsr srcnn", "DATA=my photos", "VAL=others", "MINUTES=7", runs=tmp_path)
-    trainings = [shlex.split(line)[3:] for line in said.splitlines() if "zoomsr.train " in line]
+    trainings = [shlex.split(line.rstrip("; \\"))[3:] for line in said.splitlines() if "zoomsr.train " in line]
     for number, net in enumerate(("unet", "vdsr", "srcnn")):
         before, after = (
             composed(*(text for text in one if not text.startswith(("hydra.", "overwrite="))), "run_dir=run")
