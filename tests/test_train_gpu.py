@@ -51,7 +51,7 @@ def test_a_net_is_trained_on_for_its_time_exported_and_compared(tmp_path: Path) 
     photos.mkdir()
     for number in range(4):
         Image.fromarray(photograph(64, 72, seed=number)).save(photos / f"{number}.png")
-    small = "trainer.accelerator=cpu trainer.precision=32-true compile=false"
+    small = "trainer.accelerator=cpu compile=false"
     small += " data.patch=32 data.batch_size=4 data.patches_per_image=16 data.min_side=48 data.val_patch=48"
     said = _make("NETS=srcnn", f"DATA={photos}", "BUDGET=2s", f"OUT={out}", f"ARGS={small}", runs=runs)
     card = Card.beside(out / "srcnn.safetensors")

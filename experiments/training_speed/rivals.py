@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoomsr.callbacks.loader_wait import LOADER_WAIT
 from zoomsr.data.datamodule import Batch
-from zoomsr.module import fuse
+from zoomsr.devices import fuse
 
 
 class Raw:
