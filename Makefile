@@ -7,7 +7,7 @@ RUNS := $(or $(ZOOMSR_RUNS),runs)
 CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
 
 # The python of the targets *-gpu: python3 where it has torch with CUDA, as on a rented machine, else .venv's.
-WITH_CUDA = if $(PYTHON) -c "import torch, lightning, hydra, pytest; torch.cuda.init()" 2>/dev/null; \
+WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.init()" 2>/dev/null; \
 	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
@@ -28,7 +28,8 @@ test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
 
 test-gpu: ## the tests on CUDA (4 minutes on one GPU)
-	$(WITH_CUDA) $$python -m pytest -q -rs tests/gpu
+	# Four at a time: each waits for its start and for the GPU more than it computes.
+	$(WITH_CUDA) OMP_NUM_THREADS=4 $$python -m pytest -q -rs -n 4 tests/gpu
 
 test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"

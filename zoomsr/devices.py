@@ -66,7 +66,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     On Arm nobody has measured it: no.
     """
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # else it is asked of the first GPU
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     # Newer than the oldest torch that we support.

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.devices import fuse
+from zoomsr.devices import full_float32, fuse
 from zoomsr.metrics import (
     METRICS,
     MODERN,
@@ -176,8 +176,9 @@ class ZoomModule(LightningModule):
         """After the callbacks, which have recorded the epoch."""
         self.logged.clear()
 
+    @full_float32()
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure held-out patches."""
+        """Measure held-out patches, on every device alike: TF32 would move PSNR by a hundredth of a dB."""
         sr = self(batch["lr"])
         losses = [self.loss(one[None], truth[None]) for one, truth in zip(sr, batch["hr"], strict=True)]
         self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
@@ -196,6 +197,7 @@ class ZoomModule(LightningModule):
         if self.trainer.sanity_checking or not ends_epoch(self.trainer):
             self.logged = {name for name in self.logged if not name.startswith("val/")}
 
+    @full_float32()
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Measure whole held-out photographs, enlarged by the net and by bicubic; sr, for callbacks."""
         sr: Tensor = self(batch["lr"])
