@@ -66,7 +66,6 @@ bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch l
 	$(BIN)/python -m experiments.training_speed.bench
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"
