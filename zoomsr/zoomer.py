@@ -165,8 +165,8 @@ def _name(path: Path | None) -> str:
 
 
 def _suitable_tile(halo: int, device: torch.device) -> int:
-    """``TILE``; more for a net with a large halo, all of which is run again at each cut; less where that would take more
-    than half of the memory that is free.
+    """``TILE``; more for a net with a large halo, which is run again at every cut; less where that would take more than
+    half of the memory that is free.
     """
     free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
     while free is not None and side > _LEAST_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
