@@ -80,7 +80,6 @@ bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak m
 	$(WITH_CUDA) $$python -m experiments.gpu_speed.bench $(ARGS)
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
 
 # The recipes of the box, from the weights in the box, with patches and batches for a GPU; ARGS adds overrides.
