@@ -22,15 +22,6 @@ def device_named(name: str) -> torch.device:
         raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
-def training_device(accelerator: str) -> torch.device:
-    """Where Lightning's accelerator of that name trains; ``auto`` and ``gpu`` take what this machine has."""
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 has instructions of its own there; without them it is up to five times slower than float32.
 
@@ -45,6 +36,15 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     has_instructions = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     # oneDNN, which computes the convolutions, may be kept from using them: ONEDNN_MAX_CPU_ISA=AVX2.
     return has_instructions and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def training_device(accelerator: str) -> torch.device:
+    """Where Lightning's accelerator of that name trains; ``auto`` and ``gpu`` take what this machine has."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
 
 
 def free_memory(device: torch.device) -> int | None:
