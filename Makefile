@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-HAS_CUDA := $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.init()" 2>/dev/null
 RUNS := $(or $(ZOOMSR_RUNS),runs)
 CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
+
+# The python of the targets *-gpu: python3 where it has torch with CUDA, as on a rented machine, else .venv's.
+WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.init()" 2>/dev/null; \
+	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
@@ -24,11 +27,9 @@ test: $(READY) ## the tests, without the slow ones (under 5 minutes on 2 cores)
 test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
 
-test-gpu: ## the tests on CUDA (4 minutes on one GPU), by a python3 that has it, or by .venv
-	$(HAS_CUDA) || $(MAKE) $(READY)
+test-gpu: ## the tests on CUDA (4 minutes on one GPU)
 	# Four at a time: each waits for its start and for the GPU more than it computes.
-	if $(HAS_CUDA); then python=$(PYTHON); else python=$(BIN)/python; fi; \
-	    OMP_NUM_THREADS=4 $$python -m pytest -q -rs -n 4 tests/gpu
+	$(WITH_CUDA) OMP_NUM_THREADS=4 $$python -m pytest -q -rs -n 4 tests/gpu
 
 test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"
@@ -75,30 +76,30 @@ bench-data: $(READY) ## pairs per second from packed pixels beside the usual way
 bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
 	$(BIN)/python -m experiments.training_speed.bench
 
-bench-gpu: $(READY) ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
-	$(BIN)/python -m experiments.gpu_speed.bench $(ARGS)
+bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
+	$(WITH_CUDA) $$python -m experiments.gpu_speed.bench $(ARGS)
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
 
 # The recipes of the box, from the weights in the box, with patches and batches for a GPU; ARGS adds overrides.
 NETS ?= unet
 MINUTES ?= 8
 BUDGET ?= $(MINUTES)m
-OUT ?= exported
+OUT ?= $(or $(ZOOMSR_RUNS),runs)/exported
 GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
 FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
-	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights trainer.precision=bf16-mixed compile=true \
+	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights compile=true \
 	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
 
 train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
 
-train-gpu-%: $(READY)
-	$(BIN)/python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true
-	$(BIN)/python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true
-	$(BIN)/python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite
-	$(BIN)/python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report"
+train-gpu-%:
+	$(WITH_CUDA) set -e; \
+	$$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true; \
+	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true; \
+	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite; \
+	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report"; \
 	cp "$(GPU_RUN)_report/results.csv" "$(OUT)/$*.csv"
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"

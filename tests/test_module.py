@@ -6,9 +6,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from zoomsr import schedules
 from zoomsr.data.datamodule import Batch
 from zoomsr.degradations import Bicubic
+from zoomsr.devices import fuse
 from zoomsr.metrics import MODERN, measure
 from zoomsr.models.unet import UNet
-from zoomsr.module import ZoomModule, fuse
+from zoomsr.module import ZoomModule
 
 
 def _batch(side: int = 32) -> Batch:

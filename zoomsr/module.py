@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.devices import full_float32
+from zoomsr.devices import full_float32, fuse
 from zoomsr.metrics import (
     METRICS,
     MODERN,
@@ -281,18 +281,6 @@ def ends_epoch(trainer: Trainer) -> bool:
 
 def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
     metric.update(sr.detach(), batch["hr"], batch["index"])
-
-
-def fuse(optimizer: Optimizer) -> None:
-    """Take a step on CUDA with one kernel, where the optimizer has such a step and nothing else was asked for.
-
-    torch itself launches a dozen. Set in its groups, not when it is made: torch would then also take over the scaling
-    of float16 gradients, with which Lightning cannot clip them.
-    """
-    for group in optimizer.param_groups:
-        is_free = group.get("fused", True) is None and not group.get("foreach") and not group.get("differentiable")
-        if is_free and all(one.is_cuda for one in group["params"]):
-            group["fused"] = True
 
 
 def scale_of(net: nn.Module | Net) -> int:
