@@ -95,11 +95,10 @@ FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $
 train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
 
 train-gpu-%:
-	$(WITH_CUDA) set -e; \
-	$$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true; \
-	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true; \
-	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite; \
-	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report"; \
+	$(WITH_CUDA) $$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true && \
+	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true && \
+	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite && \
+	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report" && \
 	cp "$(GPU_RUN)_report/results.csv" "$(OUT)/$*.csv"
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"

@@ -50,9 +50,10 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
-    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products stay exact: a JPEG degradation has some
+    torch.backends.cudnn.allow_tf32 = config.get("tf32", True)  # not matrix products: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
-    budget = None if config.budget is None else Budget(str(config.budget))
+    text = config.get("budget")  # which older versions had not, when they froze their settings
+    budget = None if text is None else Budget(str(text))
     module = build_module(config, budget)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
