@@ -40,7 +40,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {"srcnn": SRCNN, "vdsr": VDSR, "unet_
 
 WAY_S, MOST_STEPS = 10, 1000
 """Seconds that the steps of one way may take, raw loop and trainer together, and steps of an epoch."""
-UNTIL_S, STUCK_S = 240, 120
+UNTIL_S, STUCK_S = 200, 90
 """After so many seconds of the command no further way begins; one that takes so long by itself is given up."""
 
 SEEDS_WAY = "eager fp32 with PNG decoding, unet_plain (patches/s)"
