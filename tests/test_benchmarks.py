@@ -55,13 +55,15 @@ def test_an_epoch_has_as_many_steps_as_fit() -> None:
 def test_slow_ways_are_skipped_and_a_stuck_one_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], has_bf16: bool
 ) -> None:
-    def trained(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    def trained(folder: Path, overrides: list[str], *, limit_s: float | None = None) -> dict[str, Any]:
         if has_bf16 and "compile=true" in overrides:
+            assert limit_s == bench.STUCK_S
             raise subprocess.TimeoutExpired("zoomsr.train", bench.STUCK_S)
         loops = {f"{loop} (s/step)": 1.0 for loop in bench.LOOPS}
         return {**loops, "of raw": 1.0, "wait": 0.0, "flop": 10**9, "patches": 8}
 
     monkeypatch.setattr(bench, "has_fast_bfloat16", lambda device: has_bf16)
+    monkeypatch.setattr(bench, "UNTIL_S", 1e9)
     monkeypatch.setattr(bench, "matrix_rate", lambda kind, **_: 1.0)
     monkeypatch.setattr(bench, "steps_of", lambda net, rate: 2)
     monkeypatch.setattr(bench, "trained", trained)
@@ -77,6 +79,21 @@ def test_slow_ways_are_skipped_and_a_stuck_one_is_given_up(
     assert "compile" not in rows
     assert rows.count("channels_last") == (6 if has_bf16 else 3)
     assert "machine,a processor" in (tmp_path / "facts.csv").read_text()
+
+
+def test_without_time_the_first_way_is_measured_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    measured: list[list[Any]] = []
+    monkeypatch.setattr(bench, "UNTIL_S", -1)
+    monkeypatch.setattr(bench, "HERE", tmp_path)
+    monkeypatch.setattr(bench, "overheads", lambda folder: {})
+    monkeypatch.setattr(bench, "matrix_rate", lambda kind, **_: 1.0)
+    monkeypatch.setattr(bench, "steps_of", lambda net, rate: 2)
+    monkeypatch.setattr(bench, "trained", lambda folder, overrides, limit_s: measured.append([*overrides[:2], limit_s]))
+    for name in ("rows", "facts"):
+        monkeypatch.setattr(bench, name, lambda results: {})
+    monkeypatch.setattr(bench.numbers, "write", lambda readme: None)
+    bench.main()
+    assert measured == [[f"model={net}", *bench.WAYS["fp32"], None] for net in bench.NETS]  # however long it takes
 
 
 @pytest.mark.parametrize("name", ["training_speed", "loading", "inference_speed", "benchmarks"])

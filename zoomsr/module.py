@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -140,6 +141,9 @@ class ZoomModule(LightningModule):
             rows = measure(sr.detach(), batch["hr"], protocol=self.protocol, border=scale_of(self.net))
             self._train_metric.update(batch["index"], rows)
         return loss
+
+    # Lightning asks for it in every step; here it is worked out once.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
