@@ -7,7 +7,7 @@ RUNS := $(or $(ZOOMSR_RUNS),runs)
 CAT := $(VENV)/lib/python*/site-packages/skimage/data/chelsea.png
 
 # The python of the targets *-gpu: python3 where it has torch with CUDA, as on a rented machine, else .venv's.
-WITH_CUDA = if $(PYTHON) -c "import torch, lightning, hydra, pytest; torch.cuda.init()" 2>/dev/null; \
+WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.init()" 2>/dev/null; \
 	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
@@ -28,7 +28,8 @@ test-slow: $(READY) ## the slow tests: sweeps, the wheel in an empty environment
 	$(BIN)/python -m pytest -q -m slow
 
 test-gpu: ## the tests on CUDA (4 minutes on one GPU)
-	$(WITH_CUDA) $$python -m pytest -q -rs tests/gpu
+	# Four at a time: each waits for its start and for the GPU more than it computes.
+	$(WITH_CUDA) OMP_NUM_THREADS=4 $$python -m pytest -q -rs -n 4 tests/gpu
 
 test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"
@@ -79,27 +80,25 @@ bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak m
 	$(WITH_CUDA) $$python -m experiments.gpu_speed.bench $(ARGS)
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino
 	$(BIN)/python -m experiments.inference_speed.bench
 
 # The recipes of the box, from the weights in the box, with patches and batches for a GPU; ARGS adds overrides.
 NETS ?= unet
 MINUTES ?= 8
 BUDGET ?= $(MINUTES)m
-OUT ?= exported
+OUT ?= $(or $(ZOOMSR_RUNS),runs)/exported
 GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
 FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
-	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights trainer.precision=bf16-mixed compile=true \
+	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights compile=true \
 	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
 
 train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
 
 train-gpu-%:
-	$(WITH_CUDA) set -e; \
-	$$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true; \
-	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true; \
-	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite; \
-	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report"; \
+	$(WITH_CUDA) $$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true && \
+	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true && \
+	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite && \
+	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report" && \
 	cp "$(GPU_RUN)_report/results.csv" "$(OUT)/$*.csv"
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"

@@ -8,17 +8,27 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
+from zoomsr.devices import has_fast_bfloat16
 from zoomsr.runs import write_text
 
 Value = str | float | None
 
 
 def machine() -> str:
-    """Processor and cores."""
+    """Processor, cores, and the instructions that make the difference: ``AMD EPYC, 2 cores, AVX512_BF16``."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     (name, *_) = (line.split(": ")[1] for line in lines if line.startswith("model name"))
     cores = len(os.sched_getaffinity(0))
-    return f"{name}, {cores} core{'s' if cores > 1 else ''}"
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}, {_instructions()}"
+
+
+def _instructions() -> str:
+    """The widest that torch may use."""
+    if not has_fast_bfloat16(torch.device("cpu")):
+        return torch.backends.cpu.get_cpu_capability()  # AVX2 or AVX512
+    return "AMX" if torch.cpu.get_capabilities()["amx_bf16"] else "AVX512_BF16"
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:

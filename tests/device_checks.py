@@ -22,7 +22,6 @@ import numpy as np
 import onnxruntime
 import torch
 from conftest import TINY, TINY_NET
-from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 
 from zoomsr.data.datamodule import PairsDataModule, Residence
@@ -98,45 +97,6 @@ def scores_on(train: Train, start: Path, *overrides: str) -> tuple[dict[str, flo
     return validated, sets["srcnn"]["modern"]["images"]
 
 
-class Watched(Callback):
-    """Forbids the host to wait for the device, from the second step's end to the start of the epoch's last but one.
-
-    What is done once in an epoch may wait: its sums, and the first step's memory.
-
-    Args:
-        log: where the modes are noted, a line each.
-        on_cuda: whether to set them.
-    """
-
-    def __init__(self, log: str, *, on_cuda: bool) -> None:
-        self._log = Path(log)
-        self._on_cuda = on_cuda
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._set("error" if 1 <= batch_idx < trainer.num_training_batches - 3 else "default")
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._set("default")
-
-    def _set(self, mode: str) -> None:
-        if self._on_cuda:
-            torch.cuda.set_sync_debug_mode(mode)
-        with self._log.open("a") as log:
-            log.write(f"{mode}\n")
-
-
-def modes_of_steps(train: Train, tmp_path: Path, *overrides: str, on_cuda: bool) -> list[str]:
-    """Train with ``Watched``; the mode after each step."""
-    log = tmp_path / "modes"
-    log.unlink(missing_ok=True)
-    watched = ("_target_=device_checks.Watched", f"log={log}", f"on_cuda={on_cuda}")
-    steps = ("data.patches_per_image=16", "trainer.max_epochs=2", "trainer.log_every_n_steps=1000")
-    train(*steps, *(f"+callbacks.watched.{one}" for one in watched), *overrides)
-    return log.read_text().split()
-
-
 def astronaut() -> Pixels:
     """A part of a real photograph, (96, 128, 3) of uint8: cards speak of such."""
     spec = importlib.util.find_spec("skimage")
@@ -150,7 +110,7 @@ def zoomed(
     model: str, pixels: Pixels, device: str, *, precision: str = "32", tile: int | None = None, exact: bool = True
 ) -> Pixels:
     """A photograph, (H, W, 3) of uint8, enlarged."""
-    zoomer = Zoomer.open(model, device=device, precision=precision, tile=tile, exact=exact)
+    zoomer = Zoomer.open(model, device=device, precision=precision, tile=tile, exact=exact, engine="torch")
     assert zoomer.device.type == torch.device(device).type
     out = np.zeros((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
     zoomer.into(pixels, out)
@@ -205,7 +165,7 @@ def scores_of_ranks(tmp_path: Path, photos: Path, *overrides: str, ranks: int) -
     """Train with DDP; the last epoch's row. Every rank had the same settings."""
     run = tmp_path / f"ranks{ranks}"
     command(tmp_path, photos, "+trainer.strategy=ddp", f"trainer.devices={ranks}", f"hydra.run.dir={run}", *overrides)
-    results = json.loads((run / "metrics.json").read_text())
+    results = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert len(results["ranks"]) == ranks
     assert len(set(results["ranks"])) == 1
     (row,) = read_rows(run / "metrics.csv")

@@ -42,3 +42,18 @@ def test_a_net_stays_in_its_mode() -> None:
     net = UNet(width=4, depth=2).train()
     costs_of(net, scale=2, device=CPU, repeats=1)
     assert net.training
+
+
+def test_a_compiled_net_is_measured_as_it_is_without() -> None:
+    compiled = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        compiled.append(graph)
+        return graph.forward
+
+    net = SRCNN(widths=[4, 3])
+    plain = costs_of(net, scale=2, device=torch.device("cpu"), repeats=1)
+    net.compile(backend=backend, dynamic=False)
+    costs = costs_of(net, scale=2, device=torch.device("cpu"), repeats=1)
+    assert (costs.macs, costs.peak_mb) == (plain.macs, plain.peak_mb)
+    assert not compiled

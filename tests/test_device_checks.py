@@ -1,4 +1,8 @@
-"""The checks of ``tests/gpu``, with the CPU in the GPU's place: there only the device is new."""
+"""The checks of ``tests/gpu``, with the CPU in the GPU's place: there only the device is new.
+
+Kills, signals and NaNs are checked in ``test_resume``, ``test_stopping`` and ``test_guard``, waiting in
+``test_waiting``, by the same functions.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ from device_checks import (
     batch_hashes,
     exported_differs,
     learnt,
-    modes_of_steps,
     most_levels,
     require_same_scores,
     scores_of_ranks,
@@ -51,11 +54,6 @@ def test_scores_of_weights_that_stand_still(train: Train, tmp_path: Path) -> Non
     require_same_scores({name: validated[f"val/{name}"] for name in scores}, scores)
     with pytest.raises(AssertionError, match="psnr_y"):
         require_same_scores(scores, {**scores, "psnr_y": scores["psnr_y"] + 0.003})
-
-
-def test_the_host_is_watched_within_an_epoch_and_not_at_its_ends(train: Train, tmp_path: Path) -> None:
-    modes = modes_of_steps(train, tmp_path, on_cuda=False)
-    assert modes == 2 * (["default"] + 16 * ["error"] + 3 * ["default"])
 
 
 def test_tiles_halves_and_the_whole_are_within_a_level() -> None:

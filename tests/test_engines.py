@@ -6,9 +6,8 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -20,18 +19,15 @@ from zoomsr import engines
 from zoomsr.engines import ENGINES, installed
 from zoomsr.engines import accelerated as module
 from zoomsr.engines.accelerated import Accelerated, accelerated
-from zoomsr.engines.graph import GraphFile, exported
+from zoomsr.engines.graph import GraphFile
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.models.residual_unet import ResidualUNet
-from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.models.vdsr import VDSR
 from zoomsr.photograph import Photograph
-from zoomsr.tiling import enlarge
 from zoomsr.weights import Weights
 from zoomsr.zoomer import Zoomer
 
 CPU = torch.device("cpu")
+SRCNN_CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": [6, 5]}
 
 
 class StandIn:
@@ -43,17 +39,21 @@ class StandIn:
     net: ClassVar[nn.Module]
     opened: ClassVar[list[str]] = []
     wrong: ClassVar[float] = 0.0
+    wrong_in_bfloat16: ClassVar[float] = 0.0
+
+    def __init__(self, bfloat16: bool) -> None:
+        self.error = self.wrong_in_bfloat16 if bfloat16 else self.wrong
 
     @classmethod
     def open(cls, graph: bytes, *, threads: int, bfloat16: bool) -> StandIn:
         cls.opened.append(f"{graph.decode()} {threads} {bfloat16}")
         if graph == b"stale":
             raise RuntimeError("no such operator\nin line 2")
-        return cls()
+        return cls(bfloat16)
 
     def run(self, lr: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
-            return self.net(lr) + self.wrong
+            return self.net(lr) + self.error
 
 
 class Slower(StandIn):
@@ -81,9 +81,9 @@ class Program:
 @pytest.fixture
 def weights(tmp_path: Path) -> Weights:
     torch.manual_seed(0)
-    net = _strong(SRCNN(widths=[6, 5]))
+    net = strong(SRCNN(widths=[6, 5]))
     path = tmp_path / "net.safetensors"
-    Weights(path, net.state_dict(), {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": [6, 5]}).save(path)
+    Weights(path, net.state_dict(), SRCNN_CONFIG).save(path)
     return Weights.read(path)
 
 
@@ -93,7 +93,8 @@ def net(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> Iterator[nn.Module
     net = weights.build()
     monkeypatch.setattr(StandIn, "net", net, raising=False)
     monkeypatch.setattr(StandIn, "opened", [])
-    monkeypatch.setattr(StandIn, "wrong", 0.0)
+    for name in ("wrong", "wrong_in_bfloat16"):
+        monkeypatch.setattr(StandIn, name, 0.0)
     monkeypatch.setattr(Program, "count", 0)
     monkeypatch.setattr(engines, "_EXPORTER", ())
     monkeypatch.setattr(engines, "ENGINES", {"openvino": StandIn, "onnx": Slower})
@@ -102,7 +103,7 @@ def net(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> Iterator[nn.Module
     return net
 
 
-def _strong(net: nn.Module) -> nn.Module:
+def strong(net: nn.Module) -> nn.Module:
     for parameter in net.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     return net.eval().requires_grad_(False)
@@ -161,7 +162,7 @@ def test_an_engine_with_other_pixels_is_left_out(
     lr = torch.rand(1, 3, 9, 11)
     assert torch.equal(found(lr), net(lr))
     assert found.engine == "Slower"
-    assert "Stand-in cannot be used here: its pixels differ from torch's by 3.0e-03" in found.said()
+    assert "Stand-in, float32, cannot be used here: its pixels differ from torch's by 3.0e-03" in found.said()
     monkeypatch.setattr(Slower, "wrong", float("nan"))
     none = _auto(net, weights)
     none.start()
@@ -225,6 +226,30 @@ def test_in_bfloat16_auto_takes_only_engines_that_have_it(net: nn.Module, weight
     assert StandIn.opened == [f"graph {torch.get_num_threads()} False"]
 
 
+def test_in_bfloat16_an_engine_may_be_as_far_from_float32_as_torch_is(
+    net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "has_bfloat16", True)
+    monkeypatch.setattr(Slower, "has_bfloat16", False, raising=False)
+    lr = torch.rand(1, 3, 9, 11)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = _auto(net, weights)
+        found.start()
+        found(lr)
+        assert found.said()[-1] == "Stand-in, bfloat16"
+        monkeypatch.setattr(StandIn, "wrong_in_bfloat16", 5e-3)  # more than a grey level, everywhere
+        found = _auto(net, weights)
+        found.start()
+        assert torch.equal(found(lr), net(lr))
+        assert found.engine == "torch"
+        named = cast(Accelerated, accelerated(net, weights, engine="openvino", device=CPU))
+        named(lr)
+    assert [line.split(": ")[0] for line in named.said() if line.startswith("Stand-in")] == [
+        "Stand-in, bfloat16, cannot be used here",
+        "Stand-in, float32",
+    ]
+
+
 def test_what_torch_runs_alone_is_left_as_it_is(
     net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,69 +295,6 @@ def test_the_zoomer_counts_the_pixels_of_each_photograph(
     assert np.array_equal(results[0], results[2])
     assert len(StandIn.opened) == 1
     assert Zoomer.open(str(weights.path), device="cpu", engine="torch").engine is None
-
-
-NETS = {
-    "srcnn": lambda: SRCNN(widths=[6, 5]),
-    "vdsr": lambda: VDSR(width=4, depth=3, channels=1),
-    "unet": lambda: ResidualUNet(widths=[4, 5, 6], blocks=[1, 1, 1]),
-}
-REAL = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec(kind.package) is None, reason=f"{kind.package} is not installed: zoomsr[fast]"
-        ),
-    )
-    for name, kind in ENGINES.items()
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("engine", REAL)
-def test_tiles_of_every_shape_through_an_engine_equal_the_whole_picture_through_torch(
-    tmp_path: Path, name: str, engine: str
-) -> None:
-    net = _strong(NETS[name]())
-    weights = Weights(tmp_path / "net.safetensors", net.state_dict(), {"_target_": name})
-    fast = accelerated(net, weights, engine=engine, device=CPU)
-    for channels in (3, 1):
-        for turned in (False, True):
-            pixels = photograph(61, 83).astype(np.float32)[..., :channels] / 255
-            found, expected = (np.zeros((122, 166, channels), np.float32) for _ in range(2))
-            ways = (SelfEnsemble(fast), SelfEnsemble(net)) if turned else (fast, net)
-            enlarge(ways[0], pixels, found, device=CPU, tile=16)  # type: ignore[arg-type]
-            enlarge(ways[1], pixels, expected, device=CPU)  # type: ignore[arg-type]
-            assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
-    assert fast.engine == ENGINES[engine].label
-
-
-@pytest.fixture
-def exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of the same net share its graph, which takes seconds to make."""
-    monkeypatch.setattr(module, "exported", lambda net, *, channels: _graph(channels))
-
-
-@lru_cache(maxsize=1)
-def _graph(channels: int) -> object:
-    torch.manual_seed(0)
-    return exported(_strong(SRCNN(widths=[6, 5])), channels=channels)
-
-
-@pytest.mark.usefixtures("exported_once")
-@pytest.mark.parametrize("engine", REAL)
-def test_a_photograph_through_an_engine_is_at_most_one_level_apart(weights: Weights, engine: str) -> None:
-    photo = Photograph(photograph(40, 52))
-    torch_zoomer, other = (Zoomer.open(str(weights.path), device="cpu", engine=name) for name in ("torch", engine))
-    found, expected = (zoomer.enlarge(photo).pixels.astype(int) for zoomer in (other, torch_zoomer))
-    assert other.engine is not None
-    assert other.engine.engine == ENGINES[engine].label
-    assert np.abs(found - expected).max() <= 1
-    assert (found != expected).mean() < 1e-3
-    deep = Photograph(photograph(40, 52).astype(np.uint16) * 257)
-    found, expected = (zoomer.enlarge(deep).pixels.astype(int) for zoomer in (other, torch_zoomer))
-    assert np.abs(found - expected).max() <= 4  # of 65535
 
 
 def test_no_engine_is_imported_before_it_is_opened(weights: Weights) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from experiments.gpu_speed import bench
-from experiments.gpu_speed.bench import Job, carried_out, line, planned, training_rows, write, zoom_rows
+from experiments.gpu_speed.bench import Job, carried_out, line, planned, training_rows, verdicts, write, zoom_rows
 from experiments.gpu_speed.turns import TURNS
 from experiments.gpu_speed.ways import WAYS, Sizes, answered
 from experiments.numbers import findings
@@ -85,7 +85,7 @@ def test_rates_are_those_of_the_middle_turn_beside_fp32_and_beside_the_devices_b
     found = {
         ("train", "unet", "fp32"): _training(1.0),
         ("train", "unet", "TF32"): {"error": "OutOfMemoryError: 80 GB"},
-        ("train", "unet", "bf16, channels_last"): _training(0.25, **{"no kernel": 0.3}),
+        ("train", "unet", "bf16, channels_last"): _training(0.25, **{"no kernel": 0.3, "kernels": 250.0}),
         ("train", "vdsr", "bf16"): _training(0.5),
     }
     first, failed, fast, alone = training_rows(found, BEST)
@@ -93,8 +93,12 @@ def test_rates_are_those_of_the_middle_turn_beside_fp32_and_beside_the_devices_b
     assert failed == {"net": "unet", "way": "TF32", "note": "OutOfMemoryError: 80 GB"}
     assert (fast["patches_per_s"], fast["times_fp32"], fast["of_matrix_product"]) == (128, 4, 0.1)
     assert (fast["of_raw_loop"], fast["waiting"], fast["no_kernel"]) == (pytest.approx(0.9), 0.01, 0.3)
-    assert (fast["peak_gb"], fast["step_ms"]) == (2, 250)
+    assert (fast["peak_gb"], fast["step_ms"], fast["kernels_per_step"]) == (2, 250, 250)
     assert (alone["patches_per_s"], alone["times_fp32"]) == (64, None)
+    assert verdicts({DEVICE: ABOUT, **found}) == [
+        "unet, bf16, channels_last: 4.00 times fp32 (4), 0.90 of the raw loop (0.9), 1.0% waiting (1%)",
+        "vdsr, bf16: fp32 is missing, 0.90 of the raw loop (0.9), 1.0% waiting (1%)",
+    ]
 
 
 def test_a_photograph_is_counted_before_it_is_enlarged() -> None:
@@ -135,8 +139,8 @@ def test_the_readme_shows_what_was_measured_and_says_so_where_nothing_was(tmp_pa
     }
     write(tmp_path, found, SIZES)
     text = (tmp_path / "README.md").read_text()
-    assert "| unet | fp32 | 32 | 1.00 | 0.900 | 50% | 1.0% | - | 2.00 | - |" in text
-    assert "| unet | TF32 | - | - | - | - | - | - | - | ValueError: no |" in text
+    assert "| unet | fp32 | 32 | 1.00 | 0.900 | 50% | 1.0% | - | - | 2.00 | - |" in text
+    assert "| unet | TF32 | - | - | - | - | - | - | - | - | ValueError: no |" in text
     assert "| unet | fp32 | 4.00 | 1.00 | 0.0 | 3.00 | - |" in text
     assert "On [A GPU](facts.csv" in text
     assert "torch [2.13.0](facts.csv" in text

@@ -87,5 +87,6 @@ def test_both_take_turns_then_kernels_are_recorded_and_the_training_ends(
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["trainer"] == pytest.approx([0.125] * TURNS)
     assert found["waiting"] == pytest.approx([0.2] * TURNS)
+    assert found["kernels"] == 2
     assert found["no kernel"] == pytest.approx(0.5, abs=0.02)
     assert (found["raw"], found["flop"], found["patches"], found["peak"]) == ([0.1] * TURNS, 7, 32, 5)

@@ -72,7 +72,9 @@ def test_it_stops_at_that_step_and_names_layer_photograph_and_place(
 
 def require_named(train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path, *overrides: str) -> None:
     """Train until a NaN comes, and read what is said and kept of it; one photograph is black."""
-    line = fails(train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2", *overrides)
+    line = fails(
+        train, capsys, "model._target_=test_guard.Fragile", "data.batch_size=2", "callbacks.last.minutes=0", *overrides
+    )
     step = int(re.search(r"L1Loss is nan at step (\d+), epoch 1", line).group(1))  # type: ignore[union-attr]
     assert "comes out of net.upscale (Upscale)" in line
     named = re.findall(r"(\S+) at \((\d+), (\d+)\) turned \d", line)
@@ -88,6 +90,9 @@ def require_named(train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     net = SRCNN(widths=[8, 4])
     net.load_state_dict({key[4:]: value for key, value in kept.items() if key.startswith("net.")})
     assert all(torch.isfinite(value).all() for value in net.state_dict().values())  # as they were before the step
+    last = torch.load(tmp_path / "run0" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == step - 1 > 0
+    assert all(torch.isfinite(value).all() for value in last["state_dict"].values())
 
 
 @pytest.mark.usefixtures("black")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,23 @@ def test_resident_batches_are_cut_by_one_gather_of_each_kind(patches: RandomPatc
         found[batch_size] = operations.names
     assert found[2].count("index.Tensor") == 2  # hr and lr
     assert len(found[2]) == len(found[15]) < 30  # whatever the size of the batch
+
+
+@pytest.mark.parametrize("is_resident", [False, True], ids=["threads", "resident"])
+def test_patches_are_drawn_beside_the_training_and_not_in_it(
+    patches: RandomPatches, monkeypatch: pytest.MonkeyPatch, is_resident: bool
+) -> None:
+    drawn, place = [], patches.place
+    monkeypatch.setattr(patches, "place", lambda key: (drawn.append(threading.current_thread()), place(key))[1])
+    sampler = PatchSampler(30, seed=0)
+    if is_resident:
+        batches = iter(ResidentLoader(patches, sampler, batch_size=3, device=torch.device("cpu")))
+    else:
+        batches = iter(ThreadLoader(patches, sampler, batch_size=3))
+    next(batches)
+    batches.close()  # a training that stops early: threads end
+    assert threading.main_thread() not in drawn
+    assert all(not thread.is_alive() for thread in drawn)
 
 
 def test_an_incomplete_batch_is_dropped(patches: RandomPatches) -> None:

@@ -6,9 +6,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from zoomsr import schedules
 from zoomsr.data.datamodule import Batch
 from zoomsr.degradations import Bicubic
+from zoomsr.devices import fuse
 from zoomsr.metrics import MODERN, measure
 from zoomsr.models.unet import UNet
-from zoomsr.module import ZoomModule, fuse
+from zoomsr.module import ZoomModule
 
 
 def _batch(side: int = 32) -> Batch:
@@ -50,6 +51,17 @@ def test_test_measures_net_and_bicubic_on_the_same_picture() -> None:
         for name, sr in (("net", module(batch["lr"])), ("bicubic", Bicubic(2).up(batch["lr"]))):
             expected = measure(sr[0], batch["hr"][0], protocol=MODERN, border=2).tolist()
             assert list(module.test_scores[name][5].as_dict().values()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_held_out_photographs_are_measured_in_float32_proper() -> None:
+    module, batch, seen = _module().eval(), _batch(), []
+    for part in (module.net, module._bicubic):
+        part.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.conv.fp32_precision))
+    with torch.no_grad():
+        module.validation_step(batch, 0)
+        module.test_step(batch, 0)
+    assert seen == ["ieee"] * 3
+    assert torch.backends.cudnn.conv.fp32_precision != "ieee"
 
 
 def test_the_net_is_the_only_part_with_weights() -> None:

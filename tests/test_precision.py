@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,14 @@ def test_bf16_is_fast_where_the_processor_and_onednn_have_it(
 
 
 def test_bf16_is_fast_on_gpus_that_do_not_emulate_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(asked.append(device)))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
     assert devices.has_fast_bfloat16(CUDA) is False
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert devices.has_fast_bfloat16(CUDA) is True
     assert devices.has_fast_bfloat16(MPS) is False
+    assert set(asked) == {CUDA}
 
 
 @pytest.mark.slow  # imports torch anew

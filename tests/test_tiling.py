@@ -197,6 +197,15 @@ def test_the_tile_suits_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch)
     assert Zoomer.open("bicubic", tile=33).tile == 33
 
 
+def test_the_tile_is_larger_where_the_halo_is_and_memory_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for halo, free, side in (
+        *((12, None, 512), (121, None, 726), (121, 7 * 10**9, 726), (121, 5 * 10**9, 512)),
+        *((121, 2 * 10**9, 256), (1142, None, 1024), (1142, 7 * 10**9, 64)),
+    ):
+        monkeypatch.setattr(zoomer, "free_memory", lambda device, free=free: free)
+        assert zoomer._suitable_tile(halo, CPU) == side, (halo, free)
+
+
 def test_free_memory_is_less_than_the_machines() -> None:
     free = free_memory(CPU)
     if free is not None:  # elsewhere than on Linux

@@ -12,13 +12,13 @@ from torch import Tensor
 from watching import STAND_IN, WATCH, WaitsError, Watched, no_waiting
 
 from zoomsr.callbacks.guard import _Answer
-from zoomsr.data import loader
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.training import train
 
 Settings = Callable[..., dict[str, Any]]
 
+RICH = "callbacks.progress._target_=lightning.pytorch.callbacks.RichProgressBar"
 LONG = ["data.patches_per_image=12", "trainer.max_epochs=1"]
 
 
@@ -35,7 +35,6 @@ def _meta(monkeypatch: pytest.MonkeyPatch) -> None:
             return send(self, *arguments)
 
     monkeypatch.setattr(PairsDataModule, "transfer_batch_to_device", sent)
-    monkeypatch.setattr(loader, "copies_ahead", lambda device: False)
     for loop in ("fit_loop", "evaluation_loop"):
         monkeypatch.setattr(f"lightning.pytorch.loops.{loop}.has_len_all_ranks", lambda *_: True)
     monkeypatch.setattr(_Answer, "read", lambda self: True)
@@ -47,7 +46,7 @@ def _meta(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         [],
         ["ema=0.9", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "scheduler=steps"],
-        ["data.y_only=true", "model.channels=1", "callbacks.guard=null"],
+        ["data.y_only=true", "model.channels=1", RICH, "optimizer=adamw", "loss=charbonnier"],
         ["loss=mae_frequency", "optimizer=sgd", "data.pack_lr=false", "degradation=blur_bicubic"],
     ],
     ids=lambda overrides: " ".join(overrides) or "plain",

@@ -40,7 +40,7 @@ class Costs:
 
 
 def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int = 5) -> Costs:
-    """Measure a net.
+    """Measure a net, uncompiled.
 
     Args:
         net: on ``device``; it is run in evaluation mode.
@@ -51,9 +51,10 @@ def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int =
     training = net.training
     net.eval()
     try:
-        with torch.inference_mode():
+        # A net that is compiled for its training patches would be compiled anew.
+        with torch.compiler.set_stance("force_eager"), torch.inference_mode():
             latency = _latency_ms(net, device, repeats)
-        with torch.no_grad():
+        with torch.compiler.set_stance("force_eager"), torch.no_grad():
             return Costs(
                 params=sum(parameter.numel() for parameter in net.parameters()),
                 macs=_macs(net, scale, device),

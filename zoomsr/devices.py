@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 _SIGNS_OF_MEMORY = (
     *("out of memory", "not enough memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed"),
     # Of cuDNN and cuBLAS when nothing is left for their own part, and of cuDNN when no way to convolve had enough.
     *("cudnn_status_not_initialized", "cublas_status_not_initialized", "unable to find an engine"),
 )
+
+_CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+_COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
 
 _SECONDS_BETWEEN_SAMPLES = 1.0  # NVML's own answer is a mean over up to a second
 
@@ -62,7 +66,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     On Arm nobody has measured it: no.
     """
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # else it is asked of the first GPU
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     # Newer than the oldest torch that we support.
@@ -70,6 +75,36 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     has_instructions = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     # oneDNN, which computes the convolutions, may be kept from using them: ONEDNN_MAX_CPU_ISA=AVX2.
     return has_instructions and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def compile_mode(setting: bool | str, *, accumulated: int) -> str:
+    """How torch.compile is asked to compile a net that is trained.
+
+    Args:
+        setting: True, or the name of a mode.
+        accumulated: batches whose gradients are added up for a step.
+
+    Raises:
+        ValueError: no such mode, or one that overwrites the gradients of the batch before.
+    """
+    mode = "default" if setting is True else str(setting)
+    if mode not in _COMPILE_MODES:
+        raise ValueError(f"compile={setting} must be true, false or one of {', '.join(_COMPILE_MODES)}")
+    if mode in _CUDA_GRAPHS and accumulated > 1:
+        raise ValueError(f"compile={mode} cannot accumulate gradients: compile=true, or a larger data.batch_size")
+    return mode
+
+
+def fuse(optimizer: Optimizer) -> None:
+    """Take a step on CUDA with one kernel, where the optimizer has such a step and nothing else was asked for.
+
+    torch itself launches a dozen. Set in its groups, not when it is made: torch would then also take over the scaling
+    of float16 gradients, with which Lightning cannot clip them.
+    """
+    for group in optimizer.param_groups:
+        is_free = group.get("fused", True) is None and not group.get("foreach") and not group.get("differentiable")
+        if is_free and all(one.is_cuda for one in group["params"]):
+            group["fused"] = True
 
 
 def free_memory(device: torch.device) -> int | None:

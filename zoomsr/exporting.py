@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoomsr.engines import missing
+from zoomsr.engines.accelerated import MOST_DIFFERENCE
 from zoomsr.engines.graph import contract, example, exported, quiet
 from zoomsr.engines.onnx import OnnxRuntime
 from zoomsr.models.bicubic import Bicubic
@@ -20,9 +21,6 @@ from zoomsr.weights import Weights, weights_file
 
 ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
 """Batch, height and width of the pictures on which an exported net must agree."""
-
-MOST_DIFFERENCE = 1e-4
-"""On [0, 1]: a fortieth of a grey level."""
 
 
 def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool) -> None:

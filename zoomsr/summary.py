@@ -39,8 +39,8 @@ def say_start(
     }
     if parameters:
         lines["batch"] = _batch(config, trainer)
-    if config.budget is not None:
-        lines["budget"] = f"{config.budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
+    if (budget := config.get("budget")) is not None:
+        lines["budget"] = f"{budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
     if (advice := slow_precision(trainer.precision, trainer.strategy.root_device)) is not None:
         lines["slow bf16"] = advice
     if start is not None:

@@ -31,7 +31,7 @@ from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.commandline import LAST
 from zoomsr.config import instantiate, plain
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.devices import is_out_of_memory, training_device
+from zoomsr.devices import compile_mode, is_out_of_memory, training_device
 from zoomsr.jobs import PRUNED, settings_hash
 from zoomsr.module import ZoomModule, scale_of
 from zoomsr.precision import choose_precision
@@ -39,9 +39,6 @@ from zoomsr.screen import say, short
 from zoomsr.selfcheck import TOLERANCE, largest_difference
 from zoomsr.summary import log_hyperparameters, say_result, say_start
 from zoomsr.weights import Weights, open_plain
-
-_CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
-_COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -53,9 +50,10 @@ def train(settings: Mapping[str, Any]) -> None:
     _quieten_lightning()
     config = OmegaConf.create(dict(settings))
     seed_everything(config.seed, workers=True, verbose=False)
-    torch.backends.cudnn.allow_tf32 = config.tf32  # matrix products stay exact: a JPEG degradation has some
+    torch.backends.cudnn.allow_tf32 = config.get("tf32", True)  # not matrix products: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
-    budget = None if config.budget is None else Budget(str(config.budget))
+    text = config.get("budget")  # which older versions had not, when they froze their settings
+    budget = None if text is None else Budget(str(text))
     module = build_module(config, budget)
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
@@ -93,7 +91,9 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
         # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
-        net.compile(dynamic=False, mode=_compile_mode(config))
+        net.compile(
+            dynamic=False, mode=compile_mode(config.compile, accumulated=config.trainer.accumulate_grad_batches)
+        )
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -105,16 +105,6 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
     return module
-
-
-def _compile_mode(config: DictConfig) -> str:
-    mode = "default" if config.compile is True else str(config.compile)
-    if mode not in _COMPILE_MODES:
-        raise ValueError(f"compile={config.compile} must be true, false or one of {', '.join(_COMPILE_MODES)}")
-    if mode in _CUDA_GRAPHS and config.trainer.accumulate_grad_batches > 1:
-        # Each run of a graph overwrites the gradients of the run before.
-        raise ValueError(f"compile={mode} cannot accumulate gradients: compile=true, or a larger data.batch_size")
-    return mode
 
 
 def _max_steps(config: DictConfig) -> int | None:

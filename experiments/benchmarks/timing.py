@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+
+from experiments.progress import each
 
 
 def medians(rivals: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
@@ -17,7 +18,7 @@ def medians(rivals: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     for call in rivals.values():
         call()  # warm caches
-    for _ in track(range(rounds), description="measuring", transient=True):
+    for _ in each(range(rounds), "measuring, round"):
         for name, call in rivals.items():
             start = time.perf_counter()
             call()

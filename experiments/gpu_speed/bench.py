@@ -33,7 +33,7 @@ NOT_YET = "**No GPU has been at hand yet, so there are no numbers.** `make bench
 
 TABLES = """<!-- table results.csv; columns net, way, patches_per_s ,.0f "patches/s", times_fp32 .2f "times fp32",
      of_raw_loop .3f "of the raw loop", of_matrix_product .0% "of a matrix product", waiting .1% "waiting for data",
-     no_kernel .0% "no kernel runs", peak_gb .2f "peak GB", note -->
+     kernels_per_step .0f "kernels a step", no_kernel .0% "no kernel runs", peak_gb .2f "peak GB", note -->
 <!-- end -->
 
 <!-- table zoom.csv; columns net, precision, seconds .2f "s", times_fp32 .2f "times fp32",
@@ -74,7 +74,7 @@ def main(
             print(f"[{time.monotonic() - start:3.0f} s] {line(job, answer)}", flush=True)
         out.mkdir(parents=True, exist_ok=True)
         write(out, found, sizes)
-        print(f"[{time.monotonic() - start:3.0f} s] {out / README.name}", flush=True)
+        print(f"[{time.monotonic() - start:3.0f} s] {out / README.name}", *verdicts(found), sep="\n", flush=True)
 
 
 def planned(nets: Sequence[str], ways: Sequence[str]) -> list[Job]:
@@ -163,6 +163,18 @@ def line(job: Job, answer: Mapping[str, Any]) -> str:
     )
 
 
+def verdicts(found: Mapping[Job, dict[str, Any]]) -> list[str]:
+    """The fastest way of each net beside what it should reach."""
+    rows = [row for row in training_rows(found, found["device", "", ""]["best"]) if not row["note"]]
+    said = []
+    for net in dict.fromkeys(row["net"] for row in rows):
+        best = max((row for row in rows if row["net"] == net), key=lambda row: row["patches_per_s"])
+        times = f"{best['times_fp32']:.2f} times fp32 (4)" if best["times_fp32"] else "fp32 is missing"
+        raw, waiting = f"{best['of_raw_loop']:.2f} of the raw loop (0.9)", f"{best['waiting']:.1%} waiting (1%)"
+        said.append(f"{net}, {best['way']}: {times}, {raw}, {waiting}")
+    return said
+
+
 def write(out: Path, found: Mapping[Job, dict[str, Any]], sizes: Sizes) -> None:
     """The csv files, and the README with their tables.
 
@@ -206,6 +218,7 @@ def training_rows(found: Mapping[Job, dict[str, Any]], best: Mapping[str, float]
                 "of_matrix_product": answer["flop"] / seconds / rates / 1e12,
                 "waiting": statistics.median(answer["waiting"]),
                 "no_kernel": answer.get("no kernel"),
+                "kernels_per_step": answer.get("kernels"),
                 "peak_gb": _gb(answer["peak"]),
                 "step_ms": 1e3 * seconds,
                 "raw_step_ms": 1e3 * raw,

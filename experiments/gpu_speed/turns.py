@@ -71,6 +71,7 @@ class Turns(Callback):
                 wait_for(device)
             ran = kernels(profiler)
             # Every step has as many. In the first ones Python is not yet ahead of the device.
+            found["kernels"] = len(ran) / (WARM_UP + PROFILED)
             found["no kernel"] = share_without(ran[len(ran) * WARM_UP // (WARM_UP + PROFILED) :])
         self._file.write_text(json.dumps({**found, "flop": raw.flop, "steps": length}))
         trainer.should_stop = True

@@ -35,7 +35,7 @@ WAYS = {
 """Each net's ways to train, the first one what the others are compared with; a way begins with its number format."""
 
 PRECISIONS = {"fp32": "32", "bf16": "bf16"}
-"""Of ``zoom``; its fp32 has TF32 convolutions, as it has for a user."""
+"""Of ``zoom``; its fp32 is without TF32."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def trained(net: str, way: str, sizes: Sizes) -> dict[str, Any]:
 
 def zoomed(net: str, precision: str, sizes: Sizes) -> dict[str, Any]:
     """Seconds of the second time that a photograph is enlarged, and the most memory that the device gave."""
-    torch.backends.cudnn.allow_tf32 = True  # torch's default
+    torch.backends.cudnn.allow_tf32 = True  # torch's default, for what bf16 leaves in float32
     on_cuda = sizes.device == "cuda"
     zoomer = Zoomer.open(net, device=sizes.device, precision=PRECISIONS[precision])
     pixels = np.random.default_rng(0).integers(0, 256, (sizes.height, sizes.width, 3), np.uint8)

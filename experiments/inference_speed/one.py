@@ -18,12 +18,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from zoomsr.devices import has_fast_bfloat16
+from zoomsr.engines.accelerated import accelerated
 from zoomsr.image import quantize
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
 from zoomsr.tiling import Pixels, enlarge
+from zoomsr.weights import Weights
 
+CPU = torch.device("cpu")
 WHOLE = 100_000
 """A tile that is larger than any picture."""
 
@@ -50,31 +54,14 @@ def compiled(net: nn.Module, folder: Path) -> Run:
     return tiled(net, tile=WHOLE, bfloat16=True)
 
 
-def onnx_runtime(net: nn.Module, folder: Path) -> Run:
-    """The exported net, as it is, in float32."""
-    import onnxruntime
+def by(engine: str, *, bfloat16: bool = False) -> Callable[[nn.Module, Path], Run]:
+    """Another engine than torch, as the product opens it; the picture as a whole."""
 
-    session = onnxruntime.InferenceSession(folder / f"{type(net).__name__}.onnx", providers=["CPUExecutionProvider"])
-    return of_floats(lambda lr: session.run(None, {"lr": lr})[0])
+    def opened(net: nn.Module, folder: Path) -> Run:
+        weights = Weights(folder, net.state_dict(), {"net": type(net).__name__})
+        return tiled(accelerated(net, weights, engine=engine, device=CPU), tile=WHOLE, bfloat16=bfloat16)
 
-
-def openvino(net: nn.Module, folder: Path) -> Run:
-    """The exported net, in bfloat16 where the processor has it."""
-    import openvino
-
-    hints = {"PERFORMANCE_HINT": "LATENCY"}
-    model = openvino.Core().compile_model(folder / f"{type(net).__name__}.onnx", "CPU", hints)
-    return of_floats(lambda lr: model(lr)[0])
-
-
-def of_floats(engine: Callable[[np.ndarray], np.ndarray]) -> Run:
-    """From 8-bit pixels to 8-bit pixels, around an engine that takes and gives floats."""
-
-    def run(pixels: Pixels) -> Pixels:
-        lr = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / 255
-        return quantize(torch.from_numpy(engine(lr))[0]).permute(1, 2, 0).contiguous().numpy()
-
-    return run
+    return opened
 
 
 def tiled(net: nn.Module, *, tile: int, halo: int | None = None, bfloat16: bool, channels_last: bool = True) -> Run:
@@ -84,7 +71,7 @@ def tiled(net: nn.Module, *, tile: int, halo: int | None = None, bfloat16: bool,
 
     def run(pixels: Pixels) -> Pixels:
         out = np.empty((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
-        enlarge(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)  # type: ignore[arg-type]
+        enlarge(net, pixels, out, device=CPU, tile=tile, halo=halo, bfloat16=bfloat16)  # type: ignore[arg-type]
         return out
 
     return run
@@ -95,8 +82,9 @@ WAYS: dict[str, Callable[[nn.Module, Path], Run]] = {
     "torch, channels_last": lambda net, _: tiled(net, tile=WHOLE, bfloat16=False),
     "torch, channels_last, bf16": lambda net, _: tiled(net, tile=WHOLE, bfloat16=True),
     "torch, channels_last, bf16, compile": compiled,
-    "ONNX Runtime": onnx_runtime,
-    "OpenVINO": openvino,
+    "ONNX Runtime": by("onnx"),
+    "OpenVINO": by("openvino", bfloat16=has_fast_bfloat16(CPU)),
+    "OpenVINO, fp32": by("openvino"),
     "zoomsr, tiles of 512": lambda net, _: tiled(net, tile=512, bfloat16=True),
     "zoomsr, tiles of 512, halo 32": lambda net, _: tiled(net, tile=512, halo=32, bfloat16=True),
 }

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
-from rich.progress import track
 
 from experiments import numbers
 from experiments.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
+from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr import image
 from zoomsr.data.loader import ThreadLoader
@@ -41,6 +41,7 @@ def main(
     """Measure everything in one run; write results.csv and facts.csv, and bring the README up to date."""
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
         folder = Path(name)
+        note("writing photographs of 2040 px")
         hr, lr = write_photographs(folder, photos)
         results = {"machine": machine(), "photographs": len(hr), **building(folder, hr, lr), **loading(folder, hr, lr)}
         results |= {"cold": cold(folder), "open 800 images (ms)": opening(folder), "versions": versions()}
@@ -50,10 +51,10 @@ def main(
 
 
 def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], list[Path]]:
-    """16 pictures of 2040 px, hr and lr as PNG; the sample's are enlarged to that size."""
+    """8 pictures of 2040 px, hr and lr as PNG; the sample's are enlarged to that size."""
     source = sorted(photos.iterdir()) if photos else [photo.path for photo in sample().train + sample().val]
     hr, lr = [], []
-    for number, path in zip(range(16), cycle(source), strict=False):
+    for number, path in zip(range(8), cycle(source), strict=False):
         picture = Image.open(path).convert("RGB")
         if not photos:
             picture = picture.resize((2040, 1356), Image.Resampling.LANCZOS)
@@ -72,11 +73,12 @@ def building(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Any]:
     photos = [Photo(path.stem, path) for path in hr]
     alone, together, packing = [], [], []
     n_cores = len(os.sched_getaffinity(0))
-    for name in ("first", "second", "packed"):
+    for name in each(("first", "second", "packed"), "decoding and packing"):
         alone.append(seconds(lambda: [decoded(path) for path in hr]) / n_cores)
         with ThreadPoolExecutor(n_cores) as pool:
             together.append(seconds(lambda pool=pool: list(pool.map(decoded, hr))))
         packing.append(seconds(lambda name=name: open_pairs(photos, folder=folder / name)))
+    note("packing lr; cutting sub-images into LMDB")
     pack_hr = statistics.median(packing)
     pack_lr = seconds(lambda: open_pairs(photos, folder=folder / "packed", degradation=Bicubic(2)))
     cut = seconds(lambda: cut_sub_images(hr, lr, folder / "sub"))
@@ -109,7 +111,7 @@ def loading(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Any]:
         "store: as float": ((as_float(batch) for batch in gathered(patches)), 10),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in track(range(7), description="loading"):
+    for _ in each(range(7), "loading, round"):
         for way, (stream, count) in ways.items():
             n_pairs = len(next(stream)["hr"])
             start = time.perf_counter()
@@ -148,6 +150,7 @@ def cold(folder: Path) -> dict[str, float]:
     draw = np.random.default_rng(0)
     times: dict[bool, list[float]] = {True: [], False: []}
     n_read = n_rows = 0
+    note("patches from the disk itself")
     for trial in range(24):
         store = PixelStore(index)
         store.verify()  # its check sums: once for each image and process

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
 from lightning.pytorch import Trainer
-from rich.progress import track
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import numbers
 from experiments.benchmarks.timing import matrix_rate
 from experiments.loading.bench import write_photographs
 from experiments.loading.rivals import WholePng, batches
+from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from experiments.training_speed.rivals import Bare
+from zoomsr.devices import has_fast_bfloat16, training_device
 from zoomsr.image import to_float
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
+from zoomsr.models.vdsr import VDSR
 from zoomsr.runs import versions
 
 HERE = Path(__file__).parent
 PATCH, BATCH, EPOCHS = 64, 8, 5
 
-STEPS = {"srcnn": 30, "vdsr": 8, "unet_plain": 40}
-"""In an epoch; on an accelerator twenty times as many."""
+NETS: dict[str, Callable[[], nn.Module]] = {"srcnn": SRCNN, "vdsr": VDSR, "unet_plain": UNet}
+
+WAY_S, MOST_STEPS = 10, 1000
+"""Seconds that the steps of one way may take, raw loop and trainer together, and steps of an epoch."""
+UNTIL_S, STUCK_S = 200, 90
+"""After so many seconds of the command no further way begins; one that takes so long by itself is given up."""
 
 SEEDS_WAY = "eager fp32 with PNG decoding, unet_plain (patches/s)"
 
@@ -45,41 +55,66 @@ WAYS = {
     "bf16, channels_last": ["trainer.precision=bf16-mixed"],
     "bf16, channels_last, compile": ["trainer.precision=bf16-mixed", "compile=true"],
 }
+"""The first is measured in any case; of the others a way of all nets comes before the next way."""
 TINY = ["model=srcnn", "model.widths=[3,3]", "model.kernels=[1,1,1]", "data.batch_size=4", "data.patch=32"]
 """A net that costs next to nothing, so that the trainer's own time shows."""
 
 
 def main() -> None:
     """Measure everything in one run; write results.csv and facts.csv, and bring the README up to date."""
-    factor, device, side = (20, "cuda", 8192) if torch.cuda.is_available() else (1, "cpu", 2048)
-    jobs = [(net, way) for net in STEPS for way in WAYS]
+    has_bf16 = has_fast_bfloat16(training_device("auto"))
+    ways = [way for way in WAYS if has_bf16 or "bf16" not in way]
+    if left_out := [way for way in WAYS if way not in ways]:
+        note(f"left out, because bf16 is not fast here: {'; '.join(left_out)}")
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
-        folder = Path(name)
-        results: dict[str, Any] = {
-            "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else machine(),
-            "start-up (s)": statistics.median(startup(folder) for _ in range(3)),
-            "tiny": trained(folder, [*TINY, "trainer.limit_train_batches=400"]),
-            "bare Lightning above raw (s/step)": bare_lightning(),
-            "matrix product (TFLOP/s)": {
-                str(kind): matrix_rate(kind, device=device, side=side) for kind in (torch.float32, torch.bfloat16)
-            },
-            SEEDS_WAY: seeds_way(folder),
-            "nets": {net: {} for net in STEPS},
-        }
-        for net, way in track(jobs, description="training"):
-            steps = f"trainer.limit_train_batches={factor * STEPS[net]}"
-            size = [f"data.patch={PATCH}", f"data.batch_size={BATCH}"]
-            results["nets"][net][way] = trained(folder, [f"model={net}", *WAYS[way], *size, steps])
+        results = overheads(Path(name))
+        kinds = (torch.float32, torch.bfloat16) if has_bf16 else (torch.float32,)
+        device, side = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 2048)
+        rates = {str(kind): matrix_rate(kind, device=device, side=side) for kind in kinds}
+        results["matrix product (TFLOP/s)"] = rates
+        results["nets"] = {net: {} for net in NETS}
+        first, *others = ([(way, net) for net in NETS] for way in ways)
+        parts = each(first, "training"), each(list(chain(*others)), "training otherwise", until_s=UNTIL_S)
+        for way, net in chain(*parts):
+            n_steps = steps_of(NETS[net](), rate=rates[str(torch.float32)])
+            size = [f"data.patch={PATCH}", f"data.batch_size={BATCH}", f"trainer.limit_train_batches={n_steps}"]
+            limit = None if way == ways[0] else STUCK_S
+            try:
+                results["nets"][net][way] = trained(Path(name), [f"model={net}", *WAYS[way], *size], limit_s=limit)
+            except subprocess.TimeoutExpired:
+                note(f"left out, because it took more than {STUCK_S} s: {net}, {way}")
     write_rows(HERE / "results.csv", rows(results))
     write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
     numbers.write(HERE / "README.md")
 
 
-def trained(folder: Path, overrides: list[str]) -> dict[str, Any]:
+def overheads(folder: Path) -> dict[str, Any]:
+    """What does not depend on the net: the start, the trainer's own time in a step, patches decoded from PNG files."""
+    results: dict[str, Any] = {"machine": torch.cuda.get_device_name() if torch.cuda.is_available() else machine()}
+    results["start-up (s)"] = statistics.median(startup(folder) for _ in each(range(3), "start-up"))
+    note("a tiny net")
+    results["tiny"] = trained(folder, [*TINY, "trainer.limit_train_batches=400"])
+    note("a tiny net by bare Lightning")
+    results["bare Lightning above raw (s/step)"] = bare_lightning()
+    note("patches decoded from PNG files")
+    results[SEEDS_WAY] = seeds_way(folder)
+    return results
+
+
+def steps_of(net: nn.Module, *, rate: float) -> int:
+    """Of an epoch, so that all epochs and the raw loop's take about ``WAY_S`` at half the rate of a matrix product."""
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 3, PATCH // 2, PATCH // 2)).sum().backward()
+    seconds = BATCH * counter.get_total_flops() / (rate * 1e12 / 2)
+    return max(2, min(MOST_STEPS, int(WAY_S / seconds / (2 * EPOCHS + 1))))  # the raw loop warms up for an epoch
+
+
+def trained(folder: Path, overrides: list[str], *, limit_s: float | None = None) -> dict[str, Any]:
     """What ``RawLoop`` found in a training of its own process: medians over epochs, the first one left out."""
     file = folder / "found.json"
     rival = ["+callbacks.rival._target_=experiments.training_speed.rivals.RawLoop", f"+callbacks.rival.file={file}"]
-    command(folder, [*overrides, *rival, f"trainer.max_epochs={EPOCHS}", f"data.val_patch={PATCH}"])
+    arguments = [*overrides, *rival, f"trainer.max_epochs={EPOCHS}", f"data.val_patch={PATCH}"]
+    command(folder, arguments, limit_s=limit_s)
     found = json.loads(file.read_text())
     raw, own = found["raw"][1:], found["trainer"][1:]
     return {
@@ -95,6 +130,7 @@ def trained(folder: Path, overrides: list[str]) -> dict[str, Any]:
 
 def bare_lightning() -> float:
     """Seconds per step that Lightning's ``barebones`` trainer takes above a raw loop, on the same tiny net."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # a page for each trainer
     steps, batch = 1000, (torch.rand(4, 3, 16, 16), torch.rand(4, 3, 32, 32))
     above = []
     for _ in range(4):
@@ -121,12 +157,11 @@ def startup(folder: Path) -> float:
     return float(file.read_text()) - start
 
 
-def command(folder: Path, overrides: list[str]) -> None:
-    """The user's own command, on one photograph in its test."""
-    fixed = ["data.patches_per_image=100000", "+trainer.limit_test_batches=1", f"hydra.run.dir={folder}/run"]
-    fixed.append("overwrite=true")
+def command(folder: Path, overrides: list[str], *, limit_s: float | None = None) -> None:
+    """The user's own command; its callbacks here end it after the training."""
+    fixed = ["data.patches_per_image=100000", f"hydra.run.dir={folder}/run", "overwrite=true"]
     arguments = [sys.executable, "-m", "zoomsr.train", "trainer=auto", "data=sample", *fixed, *overrides]
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, timeout=limit_s)
 
 
 def seeds_way(folder: Path) -> float:
@@ -153,7 +188,7 @@ def rows(results: dict[str, Any]) -> list[dict[str, Value]]:
     """Every net's ways, beside its first."""
     found: list[dict[str, Value]] = []
     for net, ways in results["nets"].items():
-        first = next(iter(ways.values()))["trainer (s/step)"]
+        first = ways["fp32"]["trainer (s/step)"]
         for way, times in ways.items():
             seconds = times["trainer (s/step)"]
             best = results["matrix product (TFLOP/s)"][str(torch.bfloat16 if "bf16" in way else torch.float32)]

@@ -16,8 +16,10 @@ from gpu.conftest import GPU
 _handlers = test_stopping._handlers  # a fixture: pytest's own handlers come back
 
 
-def test_a_kill_leaves_no_trace(settings: test_resume.Settings) -> None:
-    test_resume.compare(settings, GPU, "trainer.deterministic=true", trials=1, ranks=1)
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
+def test_a_kill_leaves_no_trace(settings: test_resume.Settings, precision: str) -> None:
+    exact = ("trainer.deterministic=true", f"trainer.precision={precision}")
+    test_resume.compare(settings, GPU, *exact, trials=1, ranks=1)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])

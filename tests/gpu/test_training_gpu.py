@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
-from device_checks import Train, learnt, modes_of_steps, require_same_scores, scores_on
+from device_checks import Train, learnt, require_same_scores, scores_on
+from test_resume import Settings
+from watching import WATCH, Watched
 
 from gpu.conftest import GPU
+from zoomsr.training import train as train_settings
 
 MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")
 
@@ -25,10 +27,11 @@ _expected: dict[tuple[str, ...], float] = {}
         (["trainer.precision=bf16-mixed"], ()),
         (["trainer.precision=16-mixed", "trainer.gradient_clip_val=1"], ()),
         (["compile=true"], ()),
+        (["compile=reduce-overhead", "trainer.precision=bf16-mixed"], ()),
         ([*MEAN], MEAN),
         ([*MEAN, "trainer.precision=16-mixed", "data.resident=host"], MEAN),
     ],
-    ids=["32", "bf16", "16", "compiled", "mean", "mean_16_host"],
+    ids=["32", "bf16", "16", "compiled", "graphs", "mean", "mean_16_host"],
 )
 def test_it_learns_what_a_cpu_learns(train: Train, overrides: list[str], on_cpu: tuple[str, ...]) -> None:
     if on_cpu not in _expected:
@@ -47,10 +50,10 @@ def test_the_same_weights_have_the_same_scores(train: Train) -> None:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("resident", ["host", "device"])
-def test_no_step_waits_for_the_device(train: Train, tmp_path: Path, precision: str, resident: str) -> None:
+def test_no_step_waits_for_the_device(settings: Settings, precision: str, resident: str) -> None:
     usual = ("ema=0.9", "trainer.gradient_clip_val=0.1", f"trainer.precision={precision}", f"data.resident={resident}")
-    modes = modes_of_steps(train, tmp_path, GPU, *usual, on_cuda=True)
-    assert modes.count("error") == 32
+    with pytest.raises(Watched):
+        train_settings(settings("run", "data.patches_per_image=12", *WATCH, GPU, *usual))
 
 
 def test_the_record_says_what_was_used(train: Train, cuda: torch.device) -> None:

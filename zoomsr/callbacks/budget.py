@@ -8,8 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-_RANKS_AGREE_EVERY = 10
-"""Steps. With several ranks, to agree costs a message, and a wait for the device."""
+from zoomsr.callbacks.step_limit import RANKS_AGREE_EVERY
 
 
 class Budget(Callback):
@@ -41,7 +40,7 @@ class Budget(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Before the callbacks that ask whether the epoch ends here."""
-        if trainer.world_size > 1 and trainer.global_step % _RANKS_AGREE_EVERY:
+        if trainer.world_size > 1 and trainer.global_step % RANKS_AGREE_EVERY:
             return
         share = min(1.0, self._now() / self._seconds)
         # One clock for all: ranks with learning rates of their own would end with weights of their own.

@@ -113,6 +113,10 @@ class Guard(Callback):
             advice = "lower optimizer.lr or set trainer.gradient_clip_val=0.1, from ckpt=RUN ckpt_mode=weights"
             say({"worse": f"val/mae {now:.4f} after epoch {trainer.current_epoch + 1}, once {lowest:.4f}: {advice}"})
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Judge the last step before anything is written: what a bad one has left is not worth keeping."""
+        self._judge_earlier(trainer, pl_module)
+
     def state_dict(self) -> dict[str, Any]:
         """The count and the lowest error, so that a resumed run goes on from them."""
         return {"skipped": self._skipped, "lowest": self._lowest}

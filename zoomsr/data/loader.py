@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from zoomsr.devices import copies_ahead
 
 PatchBatch = dict[str, Any]
 """hr and lr (without, where the device makes it) as uint8 (N, 3, H, W), augmented; seed and index (N,); names."""
+
+_Item = TypeVar("_Item")
 
 _TASK_BYTES = 2**19
 
@@ -61,18 +63,14 @@ class ThreadLoader:
         batches = _batches(self._patches, self.sampler, self.batch_size)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="patches") as pool:
 
-            def submit(n_tasks: int) -> Iterator[Future[list[PatchBatch]]]:
-                for _ in range(n_tasks):
-                    if task := list(islice(batches, self._batches_per_task)):
-                        for place in chain.from_iterable(task):
-                            self._patches.prefetch(place)
-                        yield pool.submit(self._gather_all, task)
+            def submitted() -> Iterator[Future[list[PatchBatch]]]:
+                while task := list(islice(batches, self._batches_per_task)):
+                    for place in chain.from_iterable(task):
+                        self._patches.prefetch(place)
+                    yield pool.submit(self._gather_all, task)
 
-            ahead = deque(submit(self._threads + 1))
-            while ahead:
-                gathered = ahead.popleft().result()
-                ahead.extend(submit(1))
-                yield from gathered
+            for gathered in _ahead(submitted(), self._threads + 1):
+                yield from gathered.result()
 
     @property
     def _batches_per_task(self) -> int:
@@ -114,21 +112,32 @@ class ResidentLoader:
         self._patches = patches
         self.batch_size = batch_size
         self._device = device
-        self._pixels = [None if store is None else store.on(device) for store in patches.pairs]
+        self._stores = {"hr": (patches.pairs.hr, 1)}
+        if patches.pairs.lr is not None:
+            self._stores["lr"] = patches.pairs.lr, patches.scale
+        self._pixels = {key: store.on(device) for key, (store, _) in self._stores.items()}
 
     def __len__(self) -> int:
         return len(self.sampler) // self.batch_size
 
     def __iter__(self) -> Iterator[PatchBatch]:
-        side, scale = self._patches.patch, self._patches.scale
-        for places in _batches(self._patches, self.sampler, self.batch_size):
-            batch = _drawn(places, pinned=copies_ahead(self._device))
-            for key, store, pixels, shrink in zip(
-                ("hr", "lr"), self._patches.pairs, self._pixels, (1, scale), strict=True
-            ):
-                if store is not None and pixels is not None:
-                    batch[key] = _cut(pixels, _walks(store, places, side=side // shrink, shrink=shrink))
+        for batch, walks in _ahead(self._planned(), 2):
+            for key, pixels in self._pixels.items():
+                on_device = walks[key].to(self._device, non_blocking=copies_ahead(self._device))
+                # One gather for the whole batch.
+                batch[key] = pixels[on_device[:, :3, :, None] + on_device[:, 3:, None]]
             yield batch
+
+    def _planned(self) -> Iterator[tuple[PatchBatch, dict[str, Tensor]]]:
+        """All but the pixels, and where these are: see ``_walks``."""
+        for places in _batches(self._patches, self.sampler, self.batch_size):
+            walks = {
+                key: _walks(store, places, side=self._patches.patch // shrink, shrink=shrink)
+                for key, (store, shrink) in self._stores.items()
+            }
+            if copies_ahead(self._device):
+                walks = {key: walk.pin_memory() for key, walk in walks.items()}
+            yield _drawn(places, pinned=copies_ahead(self._device)), walks
 
 
 class Loader(Protocol):
@@ -218,6 +227,15 @@ class _PinnedBuffers:
         return tensor, tensor.numpy()
 
 
+def _ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
+    """The items, the next ``count`` of which a thread makes while the one at hand is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        made = deque(thread.submit(next, items, None) for _ in range(count))
+        while (item := made.popleft().result()) is not None:
+            made.append(thread.submit(next, items, None))
+            yield item
+
+
 def _batches(patches: Patches, keys: Iterable[PatchKey], batch_size: int) -> Iterator[list[Place]]:
     keys = iter(keys)
     while len(batch := [patches.place(key) for key in islice(keys, batch_size)]) == batch_size:
@@ -260,11 +278,3 @@ def _walks(store: PixelStore, places: list[Place], *, side: int, shrink: int) ->
     steps = np.where(transposes, [right, down], [down, right])[..., None] * np.arange(side)
     rows = (corner + np.arange(3)[:, None] * plane)[..., None] + steps[0]
     return torch.from_numpy(np.ascontiguousarray(np.concatenate([rows, steps[1:]]).swapaxes(0, 1)))
-
-
-def _cut(pixels: Tensor, walks: Tensor) -> Tensor:
-    """One gather for the whole batch, uint8 (N, 3, side, side), whose indices are all that travels to the device."""
-    if copies_ahead(pixels.device):
-        walks = walks.pin_memory()
-    walks = walks.to(pixels.device, non_blocking=copies_ahead(pixels.device))
-    return pixels[walks[:, :3, :, None] + walks[:, 3:, None]]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from zoomsr.data.packing import Pairs
@@ -222,14 +223,14 @@ class Draws:
     def __init__(self, seed: int, length: int) -> None:
         self._seed = seed
         self._length = length
-        self._epoch: int | None = None
-        self._table = np.empty((0, 4), np.uint64)
+        self._drawn: tuple[int | None, NDArray[np.uint64]] = (None, np.empty((0, 4), np.uint64))
 
     def of(self, key: PatchKey) -> list[int]:
         """The four numbers of a patch."""
-        if self._epoch != key.epoch:
+        epoch, table = self._drawn  # together, for a loader's thread draws too
+        if epoch != key.epoch:
             blocks = np.random.Philox(key=self._seed, counter=[0, 0, 0, key.epoch])
-            self._table = blocks.random_raw(4 * self._length).reshape(-1, 4)
-            self._epoch = key.epoch
-        numbers: list[int] = self._table[key.number].tolist()
+            table = blocks.random_raw(4 * self._length).reshape(-1, 4)
+            self._drawn = key.epoch, table
+        numbers: list[int] = table[key.number].tolist()
         return numbers

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, missing
@@ -16,7 +17,8 @@ from zoomsr.weights import Weights
 MOST_DIFFERENCE = 1e-4
 """On [0, 1], in float32: a fortieth of a grey level."""
 
-_CHECKED = (61, 83)  # height and width of the crop on which an engine must agree
+_CHECKED = (61, 83)  # height and width of the crops on which an engine must agree
+_PRECISION = {True: "bfloat16", False: "float32"}
 
 # Opening a graph takes about a second, and making it first several: lr pixels with which an engine has won that back
 # on two cores. An area of 256x256 alone never does.
@@ -86,29 +88,34 @@ class Accelerated(nn.Module):
 
     def _open(self, channels: int, bfloat16: bool) -> Engine | None:
         """The first engine that gives the net's own pixels; None for torch."""
-        for name in installed() if self._engine == AUTO else [self._engine]:
+        for name, half in self._candidates(bfloat16):
             kind = ENGINES[name]
-            if bfloat16 and self._engine == AUTO and not kind.has_bfloat16:
-                continue  # torch in bfloat16 is faster than it is in float32
             try:
-                engine = self._checked(kind, channels, bfloat16=bfloat16 and kind.has_bfloat16)
+                engine = self._checked(kind, channels, bfloat16=half)
             except Exception as error:  # whatever torch's exporter and the engines stumble over
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                if self._engine != AUTO:
+                if self._engine != AUTO and not half:
                     raise ValueError(f"engine {name} cannot be used here: {reason}") from error
-                self._news.append(f"{kind.label} cannot be used here: {reason}")
+                self._news.append(f"{kind.label}, {_PRECISION[half]}, cannot be used here: {reason}")
                 continue
-            self._news.append(f"{kind.label}, {'bfloat16' if bfloat16 and kind.has_bfloat16 else 'float32'}")
+            self._news.append(f"{kind.label}, {_PRECISION[half]}")
             return engine
         return None
 
+    def _candidates(self, bfloat16: bool) -> list[tuple[str, bool]]:
+        """Names, and whether in bfloat16: where torch may run in it, it is faster than the others are in float32."""
+        if self._engine == AUTO:
+            return [(name, bfloat16) for name in installed() if ENGINES[name].has_bfloat16 or not bfloat16]
+        halves = (True, False) if bfloat16 and ENGINES[self._engine].has_bfloat16 else (False,)
+        return [(self._engine, half) for half in halves]
+
     def _checked(self, kind: type[Engine], channels: int, *, bfloat16: bool) -> Engine:
-        """An engine that was held against the net on a crop; a kept graph that fails is made anew."""
+        """An engine that was held against the net; a kept graph that fails is made anew."""
         errors: list[Exception] = []
         for graph in self._graphs(channels):
             try:
                 engine = kind.open(graph, threads=torch.get_num_threads(), bfloat16=bfloat16)
-                _require_parity(self.net, engine.run, channels=channels, most=1 / 255 if bfloat16 else MOST_DIFFERENCE)
+                _require_parity(self.net, engine, channels=channels, bfloat16=bfloat16)
                 return engine
             except Exception as error:
                 errors.append(error)
@@ -162,9 +169,26 @@ def accelerated(net: nn.Module, weights: Weights | None, *, engine: str, device:
 
 
 @torch.no_grad()
-def _require_parity(net: nn.Module, run: Callable[[Tensor], Tensor], *, channels: int, most: float) -> None:
-    crop = torch.rand(1, channels, *_CHECKED, generator=torch.Generator().manual_seed(0))
-    with torch.autocast("cpu", enabled=False):
-        difference = float((run(crop) - net(crop)).abs().max())
-    if not difference <= most:
-        raise ValueError(f"its pixels differ from torch's by {difference:.1e}")
+def _require_parity(net: nn.Module, engine: Engine, *, channels: int, bfloat16: bool) -> None:
+    """On two small crops, one of noise and one that is smooth, as most of a photograph is.
+
+    Raises:
+        ValueError: in float32 a pixel differs by more than ``MOST_DIFFERENCE``, or in bfloat16 the pixels are further
+            from those in float32 than torch's are in bfloat16, of which the net's card tells how many levels they make.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, channels, *_CHECKED, generator=generator)
+    smooth = F.interpolate(torch.rand(1, channels, 6, 8, generator=generator), _CHECKED, mode="bilinear")
+    for crop in (noise, smooth):
+        with torch.autocast("cpu", enabled=False):
+            expected, found = net(crop), engine.run(crop)
+        distance = (found - expected).abs()
+        if not distance.max() <= (0.1 if bfloat16 else MOST_DIFFERENCE):
+            raise ValueError(f"its pixels differ from torch's by {float(distance.max()):.1e}")
+        if bfloat16:
+            with torch.autocast("cpu", torch.bfloat16):
+                usual = (net(crop) - expected).abs().mean()
+            if not distance.mean() <= 1.5 * usual + 1e-5:
+                raise ValueError(
+                    f"its pixels differ by {float(distance.mean()):.1e} on average, torch's by {usual:.1e}"
+                )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
+from xml.etree import ElementTree
 
+import numpy as np
 import torch
 from torch import Tensor
+
+_WIDE = 16  # feature maps; pixels have fewer channels, also before a pixel shuffle
 
 
 class OpenVINO:
@@ -14,7 +21,7 @@ class OpenVINO:
 
     package: ClassVar[str] = "openvino"
     label: ClassVar[str] = "OpenVINO"
-    has_bfloat16: ClassVar[bool] = False
+    has_bfloat16: ClassVar[bool] = True
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -26,17 +33,75 @@ class OpenVINO:
         import openvino
 
         core = openvino.Core()
+        model = core.read_model(graph)
+        if bfloat16:
+            model = core.read_model(*_with_float32_pixels(model))
         settings = {
-            "INFERENCE_PRECISION_HINT": "f32",  # or it would take bfloat16 wherever the processor has it
+            # Without it bfloat16 is taken wherever the processor has it.
+            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # several processes would share the same cores
         }
-        compiled = core.compile_model(core.read_model(graph), "CPU", settings)
-        return cls(compiled.create_infer_request())
+        return cls(core.compile_model(model, "CPU", settings).create_infer_request())
 
     def run(self, lr: Tensor) -> Tensor:
         """See ``zoomsr.engines.Engine``."""
         with self._lock:
             (sr,) = self._request.infer([lr.contiguous().numpy()], share_inputs=True).values()
         return torch.from_numpy(sr)
+
+
+def _with_float32_pixels(model: Any) -> tuple[bytes, Any]:
+    """A model whose pixels stay in float32 when its layers run in bfloat16, as the nets do under autocast.
+
+    Otherwise every operation is in bfloat16, and a picture off by several grey levels. OpenVINO keeps an operation in
+    float32 that is marked ``precise``, which can be written into its own format alone. Marked are the operations
+    between the input and the first wide convolution on each way, and between the last one and the output, with both.
+
+    Returns:
+        XML and weights, as OpenVINO reads them.
+    """
+    import openvino
+
+    names = _reached(model.get_parameters(), _after, last=lambda node: _is_wide(node, axis=0))
+    names |= _reached(model.get_results(), _before, last=lambda node: _is_wide(node, axis=1))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        openvino.serialize(model, path)
+        tree, weights = ElementTree.parse(path), np.fromfile(path.with_suffix(".bin"), np.uint8)
+    for layer in tree.iterfind("layers/layer"):
+        if layer.get("name") in names:
+            if layer.get("type") == "Pad":
+                layer.set("version", "opset1")  # to which newer ones are turned, and the mark is lost
+            info = layer.find("rt_info")
+            if info is None:
+                info = ElementTree.Element("rt_info")
+                layer.insert(0 if layer.find("data") is None else 1, info)
+            ElementTree.SubElement(info, "attribute", name="precise", version="0")
+    return ElementTree.tostring(tree.getroot()), openvino.Tensor(weights)
+
+
+def _reached(starts: Iterable[Any], step: Callable[[Any], list[Any]], *, last: Callable[[Any], bool]) -> set[str]:
+    """Names of the nodes on all ways from ``starts``, each as far as its first that is ``last``."""
+    names, waiting = set(), list(starts)
+    while waiting:
+        node = waiting.pop()
+        if node.get_friendly_name() not in names:
+            names.add(node.get_friendly_name())
+            waiting += [] if last(node) else step(node)
+    return names
+
+
+def _after(node: Any) -> list[Any]:
+    return [reader.get_node() for output in node.outputs() for reader in output.get_target_inputs()]
+
+
+def _before(node: Any) -> list[Any]:
+    return [one.get_source_output().get_node() for one in node.inputs()]
+
+
+def _is_wide(node: Any, *, axis: int) -> bool:
+    """Whether it is a convolution with many feature maps as its output (axis 0 of its kernel) or input (1)."""
+    is_convolution = node.get_type_name() == "Convolution"
+    return is_convolution and int(node.input(1).get_partial_shape()[axis].get_length()) >= _WIDE
