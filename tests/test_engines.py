@@ -163,11 +163,13 @@ def test_an_engine_with_other_pixels_is_left_out(
     assert torch.equal(found(lr), net(lr))
     assert found.engine == "Slower"
     assert "Stand-in, float32, cannot be used here: its pixels differ from torch's by 3.0e-03" in found.said()
+    assert Program.count == 1
     monkeypatch.setattr(Slower, "wrong", float("nan"))
     none = _auto(net, weights)
     none.start()
     assert torch.equal(none(lr), net(lr))
     assert none.engine == "torch"
+    assert Program.count == 2  # the one that was kept is not trusted, the new one is
     named = accelerated(net, weights, engine="openvino", device=CPU)
     with pytest.raises(ValueError, match=r"^engine openvino cannot be used here: its pixels differ"):
         named(lr)
@@ -212,6 +214,29 @@ def test_the_cache_keeps_sixteen_graphs(weights: Weights, tmp_path: Path) -> Non
         GraphFile(str(number), channels=3).write(b"graph")
     assert len(list((tmp_path / "cache" / "graphs").iterdir())) == 16
     assert GraphFile("19", channels=3).read() == b"graph"
+
+
+def test_a_net_that_cannot_be_exported_stays_with_torch_and_is_tried_once(
+    net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def failing(net: nn.Module, *, channels: int) -> Program:
+        tried.append(channels)
+        raise TypeError("no such operator\nand a hundred lines")
+
+    monkeypatch.setattr(module, "exported", failing)
+    found, lr = _auto(net, weights), torch.rand(1, 3, 9, 11)
+    found.start()
+    for _ in range(2):
+        assert torch.equal(found(lr), net(lr))
+    assert tried == [3]
+    assert found.said() == ["Stand-in, float32, cannot be used here: torch makes no graph of the net: no such operator"]
+    named = accelerated(net, weights, engine="onnx", device=CPU)
+    with pytest.raises(
+        ValueError, match=r"^engine onnx cannot be used here: torch makes no graph of the net: no such op"
+    ):
+        named(lr)
 
 
 def test_in_bfloat16_auto_takes_only_engines_that_have_it(net: nn.Module, weights: Weights) -> None:

@@ -20,10 +20,14 @@ MOST_DIFFERENCE = 1e-4
 _CHECKED = (61, 83)  # height and width of the crops on which an engine must agree
 _PRECISION = {True: "bfloat16", False: "float32"}
 
-# Opening a graph takes about a second, and making it first several: lr pixels with which an engine has won that back
-# on two cores. An area of 256x256 alone never does.
+# In lr pixels. Opening a graph takes about a second, which several areas of 256x256 win back on two cores; making it
+# takes some more seconds, once, for which a photograph is reason enough.
 _LEAST_PIXELS = 250_000
 _LEAST_PIXELS_TO_EXPORT = 500_000
+
+
+class _NoGraphError(ValueError):
+    """A net that torch cannot export."""
 
 
 class Accelerated(nn.Module):
@@ -53,6 +57,7 @@ class Accelerated(nn.Module):
         self._digest, self._engine = digest, engine
         self._pixels, self._is_on = 0, engine != AUTO
         self._opened: dict[tuple[int, bool], Engine | None] = {}
+        self._made: dict[int, bytes] = {}
 
     @property
     def engine(self) -> str:
@@ -97,6 +102,8 @@ class Accelerated(nn.Module):
                 if self._engine != AUTO and not half:
                     raise ValueError(f"engine {name} cannot be used here: {reason}") from error
                 self._news.append(f"{kind.label}, {_PRECISION[half]}, cannot be used here: {reason}")
+                if isinstance(error, _NoGraphError):
+                    break  # nor will there be one for the next
                 continue
             self._news.append(f"{kind.label}, {_PRECISION[half]}")
             return engine
@@ -122,13 +129,19 @@ class Accelerated(nn.Module):
         raise errors[-1]
 
     def _graphs(self, channels: int) -> Iterator[bytes]:
-        """The graph that is kept, and a new one."""
+        """The graph that is kept, and a new one, which is made once."""
         file = GraphFile(self._digest, channels=channels)
-        kept = file.read()
-        if kept is not None:
-            yield kept
+        graph = self._made.get(channels) or file.read()
+        if graph is not None:
+            yield graph
+        if channels in self._made:
+            return
         start = time.perf_counter()
-        graph: bytes = exported(self.net, channels=channels).model_proto.SerializeToString()
+        try:
+            graph = cast(bytes, exported(self.net, channels=channels).model_proto.SerializeToString())
+        except Exception as error:  # torch's exporter raises whatever it stumbles over
+            raise _NoGraphError(f"torch makes no graph of the net: {error or type(error).__name__}") from error
+        self._made[channels] = graph
         self._news.append(f"made the net's graph, once, in {time.perf_counter() - start:.0f} s")
         try:
             file.write(graph)
