@@ -65,23 +65,22 @@ def test_errors_that_are_of_memory_by_their_class() -> None:
 
 
 def test_what_is_shown_and_measured_is_float32_proper(tmp_path: Path) -> None:
-    seen: list[str] = []
+    seen: list[bool] = []
 
     class Net(Bicubic):
         def forward(self, lr: torch.Tensor) -> torch.Tensor:
-            seen.append(torch.backends.cudnn.conv.fp32_precision)
+            seen.append(torch.backends.cudnn.allow_tf32)
             return super().forward(lr)
 
-    before = torch.backends.cudnn.conv.fp32_precision
-    assert before != "ieee"
+    assert torch.backends.cudnn.allow_tf32
     pixels = photograph(24, 24)
     enlarge(Net(), pixels, np.zeros((48, 48, 3), np.uint8), device=torch.device("cpu"))
     Image.fromarray(pixels).save(tmp_path / "a.png")
     benchmark = Benchmark.find(tmp_path, scale=2)
     evaluate({"net": Net()}, benchmark, degradation=Down(2), device=torch.device("cpu"), advance=lambda: None)
-    assert set(seen) == {"ieee"}
+    assert set(seen) == {False}
     assert len(seen) == 3  # a tile, and both protocols
-    assert torch.backends.cudnn.conv.fp32_precision == before
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_the_use_of_a_cpu_is_not_measured() -> None:

@@ -56,12 +56,12 @@ def test_test_measures_net_and_bicubic_on_the_same_picture() -> None:
 def test_held_out_photographs_are_measured_in_float32_proper() -> None:
     module, batch, seen = _module().eval(), _batch(), []
     for part in (module.net, module._bicubic):
-        part.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.conv.fp32_precision))
+        part.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
     with torch.no_grad():
         module.validation_step(batch, 0)
         module.test_step(batch, 0)
-    assert seen == ["ieee"] * 3
-    assert torch.backends.cudnn.conv.fp32_precision != "ieee"
+    assert seen == [False] * 3
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_the_net_is_the_only_part_with_weights() -> None:

@@ -127,13 +127,13 @@ def free_memory(device: torch.device) -> int | None:
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Float32 convolutions keep all their bits: by default those on CUDA round to TF32, which has 10 of mantissa."""
-    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch does not type it
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
+    # Not by the newer settings of torch: it raises where it finds both kinds in use, and its compilers use this one.
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        convolutions.fp32_precision = before
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import typer
 from PIL import Image
-from rich.progress import track
 
 from experiments import numbers
 from experiments.benchmarks.timing import medians
-from experiments.inference_speed.one import HEIGHT, NETS, WAYS, WIDTH
+from experiments.inference_speed.one import FAST_BFLOAT16, HEIGHT, NETS, WAYS, WIDTH
+from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.data.sources import sample
 from zoomsr.png import write_png
 from zoomsr.runs import versions
-from zoomsr.weights import Weights
 
 HERE = Path(__file__).parent
-LARGE = {"24 megapixels": (4000, 6000), "100 megapixels": (10_000, 10_000)}
+LARGE = {"6 megapixels": (2000, 3000), "24 megapixels": (4000, 6000)}
+UNTIL_S = 200
+"""After so many seconds no further way, and no large photograph, is begun."""
 
 
 def main() -> None:
@@ -36,33 +36,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as name:
         folder = Path(name)
         os.environ["ZOOMSR_CACHE"] = name  # graphs of random weights
-        for net, kind in NETS.items():
-            export(kind(), folder)
-            one(net, "ONNX Runtime", folder, runs=1)  # makes the graph, which no measurement contains
+        note("the command, and PNG files")
+        results: dict[str, Any] = {"machine": machine(), "png": png(), "command": command(folder)}
+        results["large"] = {label: large(folder, *LARGE[label]) for label in each([*LARGE], "zoom", until_s=UNTIL_S)}
         jobs = [(net, way) for net in NETS for way in WAYS]
-        nets: dict[str, dict[str, Any]] = {net: {} for net in NETS}
-        for net, way in track(jobs, description="enlarging"):
+        nets = results["nets"] = {net: {} for net in NETS}
+        if not FAST_BFLOAT16:
+            note("left out, because bf16 is not fast here: the ways in bf16")
+        for net, way in each(jobs, "enlarging", until_s=UNTIL_S):
             nets[net][way] = one(net, way, folder)
-        results: dict[str, Any] = {"machine": machine(), "nets": nets, "png": png(), "command": command(folder)}
-        results["large"] = {label: large(folder, *size) for label, size in LARGE.items()}
     write_rows(HERE / "results.csv", rows(results["nets"]))
     write_rows(HERE / "large.csv", large_rows(results["large"]))
     write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
     numbers.write(HERE / "README.md")
 
 
-def export(net: torch.nn.Module, folder: Path) -> None:
-    """The net as weights with their card; by the command, so that this process stays small."""
-    kind = type(net)
-    plain, weights = folder / "plain.safetensors", folder / f"{kind.__name__}.safetensors"
-    Weights(plain, net.state_dict(), {"_target_": f"{kind.__module__}.{kind.__name__}"}).save(plain)
-    arguments = [sys.executable, "-m", "zoomsr.export", "-m", str(plain), "-o", str(weights)]
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
-
-
-def one(net: str, way: str, folder: Path, *, runs: int = 4) -> dict[str, float]:
+def one(net: str, way: str, folder: Path) -> dict[str, float]:
     """Seconds and peak bytes of one way, in a process of its own."""
-    arguments = [sys.executable, "-m", "experiments.inference_speed.one", net, way, str(folder), str(runs)]
+    arguments = [sys.executable, "-m", "experiments.inference_speed.one", net, way, str(folder)]
     said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(said.splitlines()[-1])
     return found
@@ -91,7 +82,7 @@ def command(folder: Path) -> dict[str, float]:
     """Seconds from start to file on a 256x256 area, and of ``--help``."""
     photo = folder / "photo.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).save(photo)
-    zoom = [str(photo), "-m", str(folder / "UNet.safetensors"), "--box", "300,200,256,256", "--overwrite"]
+    zoom = [str(photo), "--box", "300,200,256,256", "--overwrite"]
     return {"box": min(timed(zoom)[0] for _ in range(3)), "help": min(timed(["--help"])[0] for _ in range(3))}
 
 
@@ -101,7 +92,7 @@ def large(folder: Path, height: int, width: int) -> dict[str, float]:
     rows = np.random.default_rng(0).integers(0, 256, (height, width // 50, 3), np.uint8).repeat(50, axis=1)
     with source.open("wb") as file:
         write_png(file, rows)
-    seconds, peak = timed([str(source), "-m", str(folder / "UNet.safetensors"), "--overwrite"])
+    seconds, peak = timed([str(source), "--overwrite"])
     return {"seconds": seconds, "peak": peak, "pixels in and out": 5 * 3 * height * width}
 
 
