@@ -53,6 +53,13 @@ def _best(trainer: Trainer) -> list[str]:
     return ["best"] if bool(is_better) else []
 
 
+class EpochBar(RichProgressBar):
+    """Lightning's bar, without its ``Epoch 3/-2`` where steps or a time end the training."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return super()._get_train_description(current_epoch).replace("/-2", "")
+
+
 def progress_bar() -> ProgressBar:
     """The bar that fits where the output goes: a log file cannot show one that redraws itself."""
-    return RichProgressBar(leave=True) if sys.stdout.isatty() else EpochLines()
+    return EpochBar(leave=True) if sys.stdout.isatty() else EpochLines()
