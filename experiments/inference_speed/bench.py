@@ -18,7 +18,7 @@ from PIL import Image
 
 from experiments import numbers
 from experiments.benchmarks.timing import medians
-from experiments.inference_speed.one import FAST_BFLOAT16, HEIGHT, NETS, WAYS, WIDTH
+from experiments.inference_speed.one import FAST_BFLOAT16, HEIGHT, NETS, PHOTOGRAPH, WAYS, WIDTH
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.data.sources import sample
@@ -38,13 +38,13 @@ def main() -> None:
         os.environ["ZOOMSR_CACHE"] = name  # graphs of random weights
         note("the command, and PNG files")
         results: dict[str, Any] = {"machine": machine(), "png": png(), "command": command(folder)}
-        results["large"] = {label: large(folder, *LARGE[label]) for label in each([*LARGE], "zoom", until_s=UNTIL_S)}
         jobs = [(net, way) for net in NETS for way in WAYS]
         nets = results["nets"] = {net: {} for net in NETS}
         if not FAST_BFLOAT16:
             note("left out, because bf16 is not fast here: the ways in bf16")
         for net, way in each(jobs, "enlarging", until_s=UNTIL_S):
             nets[net][way] = one(net, way, folder)
+        results["large"] = {label: large(folder, *LARGE[label]) for label in each([*LARGE], "zoom", until_s=UNTIL_S)}
     write_rows(HERE / "results.csv", rows(results["nets"]))
     write_rows(HERE / "large.csv", large_rows(results["large"]))
     write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
@@ -81,7 +81,7 @@ def png() -> dict[str, float]:
 def command(folder: Path) -> dict[str, float]:
     """Seconds from start to file on a 256x256 area, and of ``--help``."""
     photo = folder / "photo.jpg"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).save(photo)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*PHOTOGRAPH, 3), np.uint8)).save(photo)
     zoom = [str(photo), "--box", "300,200,256,256", "--overwrite"]
     return {"box": min(timed(zoom)[0] for _ in range(3)), "help": min(timed(["--help"])[0] for _ in range(3))}
 
@@ -110,7 +110,7 @@ def rows(nets: dict[str, dict[str, Any]]) -> list[dict[str, Value]]:
     """Every net's engines, beside the first."""
     found: list[dict[str, Value]] = []
     for net, ways in nets.items():
-        first = next(iter(ways.values()))["seconds"]
+        first = next((one_way["seconds"] for one_way in ways.values()), 0.0)
         for way, one_way in ways.items():
             times = {"ms": 1e3 * one_way["seconds"], "times_eager_fp32": first / one_way["seconds"]}
             found.append({"net": net, "engine": way, **times, "peak_mb": one_way["peak"] / 1e6})

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from experiments import numbers
-from experiments.inference_speed.one import HEIGHT, WIDTH
+from experiments.inference_speed.one import PHOTOGRAPH
 from experiments.report import Value, machine, write_rows
 from zoomsr.data.sources import sample
 from zoomsr.engines import installed
@@ -50,7 +50,7 @@ def main() -> None:
 def measure(precision: str) -> list[dict[str, Value]]:
     """The U-Net of the box on a photograph, the engines by turns; each beside torch."""
     with Image.open(min(photo.path for photo in sample().val)) as opened:
-        picture = opened.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        picture = opened.convert("RGB").resize(PHOTOGRAPH[::-1], Image.Resampling.LANCZOS)
     photo = Photograph(np.asarray(picture))
     ways = {
         name: Zoomer.open("unet", device="cpu", precision=precision, engine=name) for name in ("torch", *installed())
