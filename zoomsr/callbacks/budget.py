@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from zoomsr.callbacks.step_limit import RANKS_AGREE_EVERY
+from zoomsr.callbacks.step_limit import ranks_may_agree
 
 
 class Budget(Callback):
@@ -40,7 +40,7 @@ class Budget(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Before the callbacks that ask whether the epoch ends here."""
-        if trainer.world_size > 1 and trainer.global_step % RANKS_AGREE_EVERY:
+        if not ranks_may_agree(trainer):
             return
         share = min(1.0, self._now() / self._seconds)
         # One clock for all: ranks with learning rates of their own would end with weights of their own.

@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from zoomsr.callbacks.step_limit import RANKS_AGREE_EVERY
+from zoomsr.callbacks.step_limit import ranks_may_agree
 from zoomsr.commandline import LAST_CKPT
 from zoomsr.jobs import stop_signals
 from zoomsr.module import ends_epoch
@@ -70,7 +70,7 @@ class LastCheckpoint(Checkpoint):
         batches, every = 1 + (trainer.fit_loop.total_batch_idx if across_epochs else batch_idx), trainer.val_check_batch
         if every is not None and every > 1 and batches % every == 0:
             return  # a validation comes first, which a resume from here would leave out
-        if trainer.world_size > 1 and trainer.global_step % RANKS_AGREE_EVERY:
+        if not ranks_may_agree(trainer):
             return
         is_due = self._seconds is not None and time.monotonic() - self._saved_at >= self._seconds
         is_stopping = self._any_rank(trainer, self._signal is not None)

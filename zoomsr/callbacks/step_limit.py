@@ -7,8 +7,12 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
-RANKS_AGREE_EVERY = 10
-"""Steps. With several ranks, to agree costs a message, and a wait for the device."""
+_RANKS_AGREE_EVERY = 10  # steps
+
+
+def ranks_may_agree(trainer: Trainer) -> bool:
+    """Whether it is time to: with several ranks that costs a message, and a wait for the device."""
+    return trainer.world_size == 1 or trainer.global_step % _RANKS_AGREE_EVERY == 0
 
 
 class StepLimit(Callback):
@@ -58,5 +62,5 @@ class TimeLimit(Timer):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Stop where the time is over."""
-        if trainer.world_size == 1 or trainer.global_step % RANKS_AGREE_EVERY == 0:
+        if ranks_may_agree(trainer):
             super().on_train_batch_end(trainer, *args, **kwargs)
