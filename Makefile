@@ -89,7 +89,7 @@ BUDGET ?= $(MINUTES)m
 OUT ?= $(or $(ZOOMSR_RUNS),runs)/exported
 GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
 FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
-	ckpt=zoomsr/weights/$*.safetensors ckpt_mode=weights compile=true \
+	ckpt=zoomsr/pretrained/$*.safetensors ckpt_mode=weights compile=true \
 	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
 
 train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them

@@ -9,9 +9,9 @@ from pathlib import Path
 from experiments.measuring import Measured
 from experiments.report import Value, machine, write_facts, write_rows
 from experiments.trials import Trial
-from zoomsr.costs import Costs
-from zoomsr.metrics import METRICS
-from zoomsr.runs import Run
+from zoomsr.metrics.quality import METRICS
+from zoomsr.models.complexity import Costs
+from zoomsr.runs.run import Run
 
 HELD_OUT = "held out"
 BICUBIC = "bicubic"

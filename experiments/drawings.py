@@ -13,12 +13,8 @@ from matplotlib.figure import Figure
 from experiments.collecting import BICUBIC, by_job
 from experiments.measuring import SCALE, Benchmarks, Measured, ready
 from experiments.trials import Trial
-from zoomsr.anatomy import stages
-from zoomsr.areas import PICTURES, Area, read_areas
-from zoomsr.costs import Costs
-from zoomsr.data.benchmarks import Benchmark, Picture
-from zoomsr.degradations import Degradation
-from zoomsr.drawing import comparison_row, enlarged, epochs_row, gallery_rows, hardest_area
+from zoomsr.evaluation.benchmarks import Benchmark, Picture
+from zoomsr.evaluation.crops import comparison_row, enlarged, epochs_row, gallery_rows, hardest_area
 from zoomsr.figures import (
     Cost,
     Enlargement,
@@ -32,11 +28,15 @@ from zoomsr.figures import (
     spectrum,
     tradeoff,
 )
-from zoomsr.frequency import N_BANDS
-from zoomsr.image import to_float
+from zoomsr.imaging.degradations import Degradation
+from zoomsr.imaging.pixels import to_float
+from zoomsr.metrics.spectrum import N_BANDS
+from zoomsr.models.complexity import Costs
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.unet import UNet
-from zoomsr.runs import Run
+from zoomsr.report.anatomy import stages
+from zoomsr.runs.crops import PICTURES, Area, read_areas
+from zoomsr.runs.run import Run
 
 _PROTOCOL = "modern"
 _AREAS, _SIDE = 3, 128

@@ -13,16 +13,16 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from experiments.trials import Trial
-from zoomsr.config import CONF_DIR, instantiate
-from zoomsr.costs import Costs, costs_of
-from zoomsr.data.benchmarks import Benchmark
-from zoomsr.degradations import Bicubic as BicubicDown
-from zoomsr.degradations import Degradation
-from zoomsr.metrics import mean_score
+from zoomsr.cli.config import CONF_DIR, instantiate
+from zoomsr.cli.console import progress_bar
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.evaluator import evaluate
+from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.degradations import Degradation
+from zoomsr.metrics.quality import mean_score
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs import write_json
-from zoomsr.scoring import evaluate
-from zoomsr.screen import progress_bar
+from zoomsr.models.complexity import Costs, costs_of
+from zoomsr.runs.files import write_json
 
 KEPT = "tests.json"
 SCALE = 2

@@ -29,8 +29,8 @@ import typer
 from experiments.cells import Sheet, evaluate
 from experiments.prose import CODE, measured, without
 from experiments.tables import table
-from zoomsr.errors import one_line_errors
-from zoomsr.runs import write_text
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.runs.files import write_text
 
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", ROOT / "conf/README.md", *sorted(ROOT.glob("zoomsr/*/README.md"))]

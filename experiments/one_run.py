@@ -10,7 +10,7 @@ import typer
 
 from experiments import numbers
 from experiments.report import Value, write_facts, write_rows
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.errors import one_line_errors
 
 COLUMNS = ("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from zoomsr.devices import has_fast_bfloat16
-from zoomsr.runs import write_text
+from zoomsr.hardware.devices import has_fast_bfloat16
+from zoomsr.runs.files import write_text
 
 Value = str | float | None
 

@@ -13,8 +13,9 @@ from experiments.drawings import draw
 from experiments.measuring import Benchmarks, costs, measure
 from experiments.numbers import write
 from experiments.trials import EXPERIMENTS, Study
-from zoomsr.errors import one_line_errors
-from zoomsr.screen import say, short
+from zoomsr.cli.console import say
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.runs.files import short
 
 
 def main(

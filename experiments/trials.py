@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from experiments.ircnn_bank.collect import bank
-from zoomsr.jobs import Job
 from zoomsr.models import Net
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.job import Job
 
 EXPERIMENTS = Path(__file__).parent
 STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.yaml"))

@@ -19,9 +19,9 @@ from page_server import page_address, page_folder, page_weights  # noqa: F401 - 
 from PIL import Image
 from typer.testing import CliRunner
 
-from zoomsr.config import CONF_DIR, plain
-from zoomsr.data.packing import Photo
-from zoomsr.runs import Run
+from zoomsr.cli.config import CONF_DIR, plain
+from zoomsr.data.packed.packing import Photo
+from zoomsr.runs.run import Run
 
 TINY = [
     *("data=folder", "data.patch=32", "data.batch_size=4", "data.patches_per_image=4"),
@@ -130,8 +130,8 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
 @pytest.fixture
 def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs the command; returns what it printed, one line, or its error."""
+    from zoomsr.cli.console import CONSOLE
     from zoomsr.prepare import app
-    from zoomsr.screen import CONSOLE
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(CONSOLE, "width", 250)  # of tables; where COLUMNS is set, it was read at import

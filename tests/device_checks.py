@@ -25,14 +25,15 @@ from conftest import TINY, TINY_NET
 from PIL import Image
 
 from zoomsr.data.datamodule import PairsDataModule, Residence
-from zoomsr.data.sources import folder
-from zoomsr.degradations import Bicubic
-from zoomsr.exporting import write
-from zoomsr.jobs import Job
-from zoomsr.runs import Run, read_rows
-from zoomsr.tiling import Pixels, enlarge
-from zoomsr.weights import Weights
-from zoomsr.zoomer import Zoomer
+from zoomsr.data.sources.photographs import folder
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.inference.export import write
+from zoomsr.inference.tiling import Pixels, enlarge
+from zoomsr.inference.upscaler import Zoomer
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.job import Job
+from zoomsr.runs.run import Run
 
 Train = Callable[..., Run]
 

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.page import steps as page_steps
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
+from zoomsr.webapp import steps as page_steps
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from zoomsr.areas import PICTURES, Area
-from zoomsr.runs import write_rows
+from zoomsr.runs.crops import PICTURES, Area
+from zoomsr.runs.files import write_rows
 
 BICUBIC = {"a.png": 30.0, "b.png": 32.0, "c.png": 28.0, "d.png": 34.0, "e.png": 31.0, "f.png": 33.0}
 MODERN = {"name": "modern", "lr_8bit": True, "luma_8bit": False}

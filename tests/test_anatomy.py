@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoomsr.anatomy import stages
 from zoomsr.figures import Stage
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNNDenoiser
@@ -13,6 +12,7 @@ from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
+from zoomsr.report.anatomy import stages
 
 SMALL_U = [
     Stage("encoder.0", 8, 64, 64),

@@ -18,15 +18,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from watching import STAND_IN, WATCH, Watched
 
-from zoomsr import metrics, resize
-from zoomsr.callbacks.guard import _Answer
 from zoomsr.data.datamodule import Batch, PairsDataModule
-from zoomsr.degradations import Bicubic
-from zoomsr.devices import copies_ahead, has_float64
-from zoomsr.metrics import MODERN, measure
+from zoomsr.hardware.devices import copies_ahead, has_float64
+from zoomsr.imaging import resize
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.metrics import quality
+from zoomsr.metrics.protocol import MODERN
+from zoomsr.metrics.quality import measure
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.module import ZoomModule
-from zoomsr.training import train
+from zoomsr.training.callbacks.guard import _Answer
+from zoomsr.training.module import ZoomModule
+from zoomsr.training.recipe import train
 
 META = torch.device("meta")
 
@@ -57,7 +59,7 @@ def apple(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Tensor, "to", to)
     monkeypatch.setattr(Tensor, "cpu", lambda self: self.to(torch.device("cpu")))
-    for module in (metrics, resize):
+    for module in (quality, resize):
         monkeypatch.setattr(module, "has_float64", lambda device: device != META)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoomsr.areas import Area, is_milestone, keep_epoch, keep_tested, read_areas
+from zoomsr.runs.crops import Area, is_milestone, keep_epoch, keep_tested, read_areas
 
 
 def _area(*, whole: tuple[int, int] = (40, 60)) -> Area:

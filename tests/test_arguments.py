@@ -13,7 +13,7 @@ import torch
 from conftest import composed
 from omegaconf import OmegaConf
 
-from zoomsr.config import instantiate
+from zoomsr.cli.config import instantiate
 
 OURS = "test_arguments.Taking"
 

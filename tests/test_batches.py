@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.data.sources import folder
-from zoomsr.degradations import Bicubic
+from zoomsr.data.sources.photographs import folder
+from zoomsr.imaging.degradations import Bicubic
 
 EPOCHS = (0, 1, 7)
 CASES: dict[str, tuple[dict[str, Any], str]] = {

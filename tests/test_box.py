@@ -9,16 +9,17 @@ import pytest
 import torch
 from conftest import composed
 
-from zoomsr import image
-from zoomsr.cards import Card
-from zoomsr.config import plain
-from zoomsr.data.benchmarks import Benchmark
-from zoomsr.data.sources import sample
-from zoomsr.degradations import Bicubic as BicubicDown
-from zoomsr.metrics import MODERN, measure
+from zoomsr.cli.config import plain
+from zoomsr.data.sources.photographs import sample
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.evaluator import evaluate
+from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.pixels import to_float
+from zoomsr.metrics.protocol import MODERN
+from zoomsr.metrics.quality import measure
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.scoring import evaluate
-from zoomsr.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
 
 GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "vdsr": 1.7}
 """dB over bicubic on the astronaut's face, which no net has seen: less than each reaches."""
@@ -60,12 +61,12 @@ def test_the_recipe_makes_the_net_in_the_box(name: str) -> None:
 @pytest.mark.parametrize(("name", "gain"), GAINS.items())
 def test_each_is_better_than_bicubic_on_a_photograph_that_it_has_not_seen(name: str, gain: float) -> None:
     hr = next(photo for photo in sample().val if photo.name == "astronaut").read()[:, 20:180, 150:310]
-    lr = image.to_float(BicubicDown(2).down(hr))[None]
+    lr = to_float(BicubicDown(2).down(hr))[None]
     path = weights_file(name)
     assert path is not None
     with torch.inference_mode():
         own, bicubic = (
-            float(measure(net(lr)[0], image.to_float(hr), protocol=MODERN, border=2)[2])
+            float(measure(net(lr)[0], to_float(hr), protocol=MODERN, border=2)[2])
             for net in (Weights.read(path).build(), Bicubic(2))
         )
     assert own > bicubic + gain

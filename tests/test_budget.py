@@ -12,11 +12,11 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from zoomsr.callbacks import budget
-from zoomsr.callbacks.budget import Budget
-from zoomsr.callbacks.progress import EpochBar
-from zoomsr.module import ZoomModule
-from zoomsr.runs import Run
+from zoomsr.runs.run import Run
+from zoomsr.training.callbacks import budget
+from zoomsr.training.callbacks.budget import Budget
+from zoomsr.training.callbacks.progress import EpochBar
+from zoomsr.training.module import ZoomModule
 
 Train = Callable[..., Run]
 Command = Callable[..., Path]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from test_zoom import Zoom, weights, zoom  # noqa: F401  # fixtures
 
-from zoomsr import image
-from zoomsr.photograph import Photograph
+from zoomsr.imaging import files
+from zoomsr.imaging.photo import Photograph
 
 CASES = sorted(Path(os.environ["ZOOMSR_CASES"]).iterdir()) if "ZOOMSR_CASES" in os.environ else []
 
@@ -24,9 +24,9 @@ def test_right_or_one_line(zoom: Zoom, tmp_path: Path, path: Path) -> None:  # n
         assert "\n" not in str(error)  # noqa: PT017
         assert f"error: {path} " in zoom(path, "-m", "bicubic", "-o", "out.png", code=1)
         with pytest.raises(ValueError, match=path.name):
-            image.read(path)
+            files.read(path)
         assert not (tmp_path / "out.png").exists()
         return
     assert "error" not in zoom(path, "-m", "bicubic", "-o", "out.png")
     assert Photograph.read(tmp_path / "out.png").size == (2 * height, 2 * width)
-    assert image.size(path) == image.read(path).shape[1:] == (height, width)
+    assert files.size(path) == files.read(path).shape[1:] == (height, width)

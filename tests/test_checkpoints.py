@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from zoomsr.checkpoints import AtomicCheckpoints, newest_intact
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.weights import Weights, is_intact
+from zoomsr.pretrained.weights import Weights, is_intact
+from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 
 
 def _flip_a_byte(path: Path) -> None:

@@ -11,10 +11,10 @@ import yaml
 from conftest import TINY, TINY_NET
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from zoomsr.commandline import completed
-from zoomsr.jobs import Job
-from zoomsr.runs import Run
-from zoomsr.trust import sign
+from zoomsr.cli.overrides import completed
+from zoomsr.runs.job import Job
+from zoomsr.runs.run import Run
+from zoomsr.runs.trust import sign
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from results import evaluation, finished, gained, keep_pictures, metrics, run
 from typer.testing import CliRunner
 
 from zoomsr.compare import app
-from zoomsr.runs import Run
+from zoomsr.runs.run import Run
 
 FILES = {"results.csv", "images.csv", "results.md", "results.tex", "figures", "index.html"}
 

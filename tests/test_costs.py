@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoomsr.costs import costs_of
+from zoomsr.models.complexity import costs_of
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zoomsr.data import dead_leaves as module
-from zoomsr.data.dead_leaves import dead_leaves, power_law
+from zoomsr.data.sources import dead_leaves as module
+from zoomsr.data.sources.dead_leaves import dead_leaves, power_law
 
 Floats = NDArray[np.float64]
 

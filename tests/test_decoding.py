@@ -12,8 +12,8 @@ import tifffile
 from conftest import photograph
 from PIL import Image
 
-from zoomsr import image
-from zoomsr.photograph import Photograph
+from zoomsr.imaging import files
+from zoomsr.imaging.photo import Photograph
 
 PIXELS = photograph(6, 10)
 DEEP = np.random.default_rng(3).integers(0, 65536, (6, 10, 4), np.uint16)
@@ -39,13 +39,13 @@ def _expect(path: Path, expected: np.ndarray) -> Photograph:
     found = Photograph.read(path)
     assert found.interleaved.dtype == expected.dtype
     assert np.array_equal(found.interleaved, expected)
-    assert found.size == image.size(path)
+    assert found.size == files.size(path)
     colours = expected.shape[2] - (expected.shape[2] in (2, 4))
-    assert image.is_grey(path) == (colours == 1)
+    assert files.is_grey(path) == (colours == 1)
     white = np.iinfo(expected.dtype).max
     rounded = np.floor(expected[..., :colours] / (white / 255) + 0.5).astype(np.uint8)
     rounded = rounded.repeat(3, 2) if colours == 1 else rounded
-    assert np.array_equal(image.read(path).permute(1, 2, 0).numpy(), rounded)
+    assert np.array_equal(files.read(path).permute(1, 2, 0).numpy(), rounded)
     return found
 
 
@@ -126,7 +126,7 @@ def test_cmyk_tiff(tmp_path: Path, dtype: type, planar: bool) -> None:
     found = Photograph.read(tmp_path / "a.tif")
     assert found.notes == ("CMYK became RGB",)
     assert np.array_equal(found.interleaved, seen)
-    read = image.read(tmp_path / "a.tif").permute(1, 2, 0).numpy().astype(float)
+    read = files.read(tmp_path / "a.tif").permute(1, 2, 0).numpy().astype(float)
     assert np.abs(read / 255 - seen / white).max() <= 0.51 / 255
 
 
@@ -221,10 +221,10 @@ def test_other_pixels_are_refused_in_one_line(tmp_path: Path) -> None:
     }
     for words, pixels in kinds.items():
         tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
-        for read in (Photograph.read, image.read):
+        for read in (Photograph.read, files.read):
             with pytest.raises(ValueError, match=rf"^{tmp_path}/a\.tif holds .*{words}.*: save it as 8 or 16 bit"):
                 read(tmp_path / "a.tif")
     Image.fromarray(PIXELS, "LAB").save(tmp_path / "lab.tif")
-    for read in (Photograph.read, image.read):
+    for read in (Photograph.read, files.read):
         with pytest.raises(ValueError, match=r"lab\.tif holds LAB pixels: save it as 8 or 16 bit"):
             read(tmp_path / "lab.tif")

@@ -6,8 +6,8 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from zoomsr.degradations import Bicubic, BlurBicubic, Box, Chain, Degradation, GaussianNoise, Jpeg
-from zoomsr.resize import downscale, resize
+from zoomsr.imaging.degradations import Bicubic, BlurBicubic, Box, Chain, Degradation, GaussianNoise, Jpeg
+from zoomsr.imaging.resize import downscale, resize
 
 HR = torch.from_numpy(photograph(12, 18)).permute(2, 0, 1)
 

@@ -15,16 +15,17 @@ from conftest import photograph
 from PIL import Image
 from typer.testing import CliRunner
 
-import zoomsr.weights
-from zoomsr.directories import LOCK, lock, locks_end
-from zoomsr.metrics import MODERN, measure
+import zoomsr.pretrained.weights
+from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.resize import downscale
+from zoomsr.metrics.protocol import MODERN
+from zoomsr.metrics.quality import measure
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.page import steps as page_steps
-from zoomsr.page.results import Panel, data_address, numbers, side_by_side, under_slider
-from zoomsr.page.steps import Enlarged, Nets, Score, at_click, enlarged, framed, opened, snapped
-from zoomsr.photograph import Box, Photograph
-from zoomsr.resize import downscale
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.directories import LOCK, lock, locks_end
+from zoomsr.webapp import steps as page_steps
+from zoomsr.webapp.results import Panel, data_address, numbers, side_by_side, under_slider
+from zoomsr.webapp.steps import Enlarged, Nets, Score, at_click, enlarged, framed, opened, snapped
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = folder / "srcnn.safetensors"
     config = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
     Weights(path, SRCNN(widths=[6, 5]).state_dict(), config).save(path)
-    monkeypatch.setattr(zoomsr.weights, "WEIGHTS_DIR", folder)
+    monkeypatch.setattr(zoomsr.pretrained.weights, "WEIGHTS_DIR", folder)
     return path
 
 

@@ -29,7 +29,7 @@ from device_checks import (
 
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
 
 CPU = torch.device("cpu")
 

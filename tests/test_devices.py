@@ -10,13 +10,13 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from zoomsr import devices
-from zoomsr.data.benchmarks import Benchmark
-from zoomsr.degradations import Bicubic as Down
-from zoomsr.devices import DeviceUse, is_out_of_memory
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.evaluator import evaluate
+from zoomsr.hardware import devices
+from zoomsr.hardware.devices import DeviceUse, is_out_of_memory
+from zoomsr.imaging.degradations import Bicubic as Down
+from zoomsr.inference.tiling import enlarge
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.scoring import evaluate
-from zoomsr.tiling import enlarge
 
 # As PyTorch 2.11 to 2.13 word them, on CPUs, NVIDIA and Apple GPUs.
 OUT_OF_MEMORY = [

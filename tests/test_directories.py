@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 from conftest import TINY, TINY_NET
 
-from zoomsr.directories import locks_end, make
-from zoomsr.jobs import Job
-from zoomsr.runs import Run, read_rows
+from zoomsr.runs.directories import locks_end, make
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.job import Job
+from zoomsr.runs.run import Run
 
 Command = Callable[..., Path]
 
 _HOLD = """
-import pathlib, sys, zoomsr.directories
-zoomsr.directories.lock(pathlib.Path(sys.argv[1]))
+import pathlib, sys, zoomsr.runs.directories
+zoomsr.runs.directories.lock(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -167,5 +168,5 @@ def test_an_evaluation_does_not_replace_a_run(
 
 
 def test_without_locks_of_unix_the_commands_can_be_imported() -> None:
-    code = "import sys; sys.modules['fcntl'] = None; import zoomsr.train, zoomsr.evaluate, zoomsr.job"
+    code = "import sys; sys.modules['fcntl'] = None; import zoomsr.train, zoomsr.evaluate, zoomsr.jobs"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,15 +18,15 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from zoomsr import image
-from zoomsr.data import div2k
-from zoomsr.data.archives import DIV2K, Archive
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.data.packing import lr_index
-from zoomsr.data.sources import div2k as source
-from zoomsr.data.store import PixelStore
-from zoomsr.degradations import Bicubic
-from zoomsr.resize import downscale
+from zoomsr.data.div2k import prepare as div2k
+from zoomsr.data.div2k.archives import DIV2K, Archive
+from zoomsr.data.packed.packing import lr_index
+from zoomsr.data.packed.store import PixelStore
+from zoomsr.data.sources.photographs import div2k as source
+from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.resize import downscale
 
 Prepare = Callable[..., str]
 
@@ -143,7 +143,7 @@ def test_folders_that_are_there_already_are_packed_in_place(
     prepare("div2k", "--root", "set", "--offline", "mine")
     assert sorted(path.name for path in (tmp_path / "set").iterdir() if path.name[0] != ".") == ["packed"]
     store = PixelStore(tmp_path / "set" / "packed" / "val" / "hr.json")
-    assert torch.equal(store.read(3), image.read(tmp_path / "mine" / "DIV2K_valid_HR" / "0804.png"))
+    assert torch.equal(store.read(3), files.read(tmp_path / "mine" / "DIV2K_valid_HR" / "0804.png"))
 
 
 def test_an_interrupted_preparation_goes_on(

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from zips import ALTERED, ARCHIVE, DATA, fill_disk, leave
 
-from zoomsr.data import download
-from zoomsr.data.archives import check
-from zoomsr.data.download import fetch
+from zoomsr.data.div2k import download
+from zoomsr.data.div2k.archives import check
+from zoomsr.data.div2k.download import fetch
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

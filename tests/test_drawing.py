@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr.areas import Area
-from zoomsr.degradations import Bicubic
-from zoomsr.drawing import comparison_row, enlarged, epochs_row, hardest_area, panel
+from zoomsr.evaluation.crops import comparison_row, enlarged, epochs_row, hardest_area, panel
+from zoomsr.imaging.degradations import Bicubic
 from zoomsr.models.bicubic import Bicubic as BicubicUp
+from zoomsr.runs.crops import Area
 
 
 def _photograph() -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch.optim.swa_utils import AveragedModel
 
-from zoomsr.callbacks.ema import EMA
+from zoomsr.training.callbacks.ema import EMA
 
 
 class _Weight(LightningModule):

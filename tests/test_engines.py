@@ -20,11 +20,11 @@ from zoomsr.engines import ENGINES, installed
 from zoomsr.engines import accelerated as module
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.engines.graph import GraphFile
+from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.photograph import Photograph
-from zoomsr.weights import Weights
-from zoomsr.zoomer import Zoomer
+from zoomsr.pretrained.weights import Weights
 
 CPU = torch.device("cpu")
 SRCNN_CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": [6, 5]}
@@ -278,7 +278,7 @@ def test_in_bfloat16_an_engine_may_be_as_far_from_float32_as_torch_is(
 def test_what_torch_runs_alone_is_left_as_it_is(
     net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoomsr.degradations import Bicubic
+    from zoomsr.imaging.degradations import Bicubic
 
     loop = IRCNN(scale=2, degradation=Bicubic(2), width=4, n_denoisers=1, iterations=1)
     for kept, found in (
@@ -293,7 +293,7 @@ def test_what_torch_runs_alone_is_left_as_it_is(
 
 
 def test_mistakes_are_named(net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoomsr.degradations import Bicubic
+    from zoomsr.imaging.degradations import Bicubic
 
     loop = IRCNN(scale=2, degradation=Bicubic(2), width=4, n_denoisers=1, iterations=1)
     monkeypatch.setattr(module, "ENGINES", {"openvino": Absent, "onnx": StandIn})
@@ -326,7 +326,7 @@ def test_no_engine_is_imported_before_it_is_opened(weights: Weights) -> None:
     heavy = {"openvino", "openvino_telemetry", "onnxruntime", "onnx", "onnxscript", "zoomsr.models.ircnn"}
     code = f"""
 import sys
-from zoomsr.zoomer import Zoomer
+from zoomsr.inference.upscaler import Zoomer
 print(sorted({heavy} & set(sys.modules)))
 zoomer = Zoomer.open({str(weights.path)!r}, device="cpu")
 print(sorted({heavy - {"zoomsr.models.ircnn"}} & set(sys.modules)))

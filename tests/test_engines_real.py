@@ -13,19 +13,19 @@ import torch
 from conftest import photograph
 from test_engines import CPU, SRCNN_CONFIG, strong
 
-from zoomsr.devices import has_fast_bfloat16
 from zoomsr.engines import ENGINES
 from zoomsr.engines import accelerated as module
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.engines.graph import exported
+from zoomsr.hardware.devices import has_fast_bfloat16
+from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.tiling import enlarge
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
-from zoomsr.photograph import Photograph
-from zoomsr.tiling import enlarge
-from zoomsr.weights import Weights
-from zoomsr.zoomer import Zoomer
+from zoomsr.pretrained.weights import Weights
 
 NETS = {
     "srcnn": lambda: SRCNN(widths=[6, 5]),

@@ -12,11 +12,11 @@ from conftest import photograph
 from PIL import Image
 
 from zoomsr import enlarge
+from zoomsr.imaging.photo import Photograph
+from zoomsr.imaging.resize import resize
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.photograph import Photograph
-from zoomsr.resize import resize
-from zoomsr.weights import Weights
-from zoomsr.zoomer import Zoomer
+from zoomsr.pretrained.weights import Weights
 
 PIXELS = photograph(20, 30)
 

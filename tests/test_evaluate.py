@@ -17,14 +17,16 @@ from conftest import photograph
 from PIL import Image
 from safetensors.torch import save_file
 
-from zoomsr import image
-from zoomsr.data.archives import sha256_of
-from zoomsr.metrics import CLASSIC, METRICS, MODERN, measure
+from zoomsr.imaging import files
+from zoomsr.imaging.pixels import crop_to_multiple, luma, quantize, to_float
+from zoomsr.imaging.resize import downscale, resize
+from zoomsr.metrics.protocol import CLASSIC, MODERN
+from zoomsr.metrics.quality import METRICS, measure
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
-from zoomsr.resize import downscale, resize
-from zoomsr.runs import Run
+from zoomsr.runs.files import sha256_of
+from zoomsr.runs.run import Run
 
 Evaluate = Callable[..., dict[str, Any]]
 
@@ -37,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
         (root / part).mkdir(parents=True)
     for name, pixels in (("colour", photograph(41, 52)), ("grey", photograph(40, 44)[..., 0])):
         Image.fromarray(pixels).save(root / "HR" / f"{name}.png")
-        hr = image.crop_to_multiple(image.read(root / "HR" / f"{name}.png"), 2)
+        hr = crop_to_multiple(files.read(root / "HR" / f"{name}.png"), 2)
         lr = downscale(hr, 2).permute(1, 2, 0).numpy()
         Image.fromarray(lr if pixels.ndim == 3 else lr[..., 0]).save(root / "LRx2" / f"{name}.png")
     return root
@@ -46,19 +48,19 @@ def folder(tmp_path: Path) -> Path:
 def test_bicubic_row_follows_both_protocols(evaluate: Evaluate, folder: Path) -> None:
     sets = evaluate(f"data_dir={folder}")["sets"]["Two"]
     assert list(sets) == ["bicubic"]
-    hr = image.crop_to_multiple(image.read(folder / "HR" / "colour.png"), 2)
+    hr = crop_to_multiple(files.read(folder / "HR" / "colour.png"), 2)
     size = tuple(hr.shape[1:])
-    lr8 = image.to_float(image.read(folder / "LRx2" / "colour.png"))
-    modern = measure(resize(lr8, size), image.to_float(hr), protocol=MODERN, border=2).tolist()
+    lr8 = to_float(files.read(folder / "LRx2" / "colour.png"))
+    modern = measure(resize(lr8, size), to_float(hr), protocol=MODERN, border=2).tolist()
     assert list(sets["bicubic"]["modern"]["images"]["colour"].values()) == pytest.approx(modern, abs=1e-4)
-    y = image.to_float(image.quantize(image.luma(image.to_float(hr))))
+    y = to_float(quantize(luma(to_float(hr))))
     classic = measure(resize(downscale(y, 2), size), y, protocol=CLASSIC, border=2)
     assert sets["bicubic"]["classic"]["images"]["colour"]["psnr_y"] == pytest.approx(float(classic[2]), abs=1e-4)
 
 
 def test_grey_file_is_its_own_luma_in_classic_and_rgb_in_modern(evaluate: Evaluate, folder: Path) -> None:
     images = {name: p["images"]["grey"] for name, p in evaluate(f"data_dir={folder}")["sets"]["Two"]["bicubic"].items()}
-    grey = image.to_float(image.read(folder / "HR" / "grey.png")[:1])
+    grey = to_float(files.read(folder / "HR" / "grey.png")[:1])
     classic = measure(resize(downscale(grey, 2), (40, 44)), grey, protocol=CLASSIC, border=2)
     assert images["classic"]["psnr_y"] == pytest.approx(float(classic[2]), abs=1e-4)
     assert images["classic"]["psnr_rgb"] == images["classic"]["psnr_y"]

@@ -14,16 +14,17 @@ from conftest import photograph
 from PIL import Image
 from typer.testing import CliRunner
 
-from zoomsr import cards, exporting, shipping
-from zoomsr.cards import Card
+from zoomsr.inference import export as exporting
+from zoomsr.inference import release
+from zoomsr.inference.release import _HALOS, Origin, _enlarged, smallest_halo
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
-from zoomsr.runs import Run
-from zoomsr.shipping import Origin
-from zoomsr.weights import Weights
-from zoomsr.zoomer import Zoomer
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.run import Run
 
 Export = Callable[..., str]
 NETS = {
@@ -138,7 +139,7 @@ def test_weights_are_16_bit_where_that_costs_nothing(
 ) -> None:
     path, net = _weights(tmp_path, "vdsr")
     for most_lost, stored in ((0.1, torch.float16), (0.0, torch.float32)):  # a net of noise loses more than most
-        monkeypatch.setattr(shipping, "MOST_LOST", most_lost)
+        monkeypatch.setattr(release, "MOST_LOST", most_lost)
         said = export("-m", path, "-o", "out.safetensors", "--overwrite")
         assert 0 < float(re.search(r"changes PSNR by at most (\S+) dB", said)[1]) < 0.1
         card = Card.beside(tmp_path / "out.safetensors")
@@ -167,12 +168,12 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     net = VDSR(depth=8).eval()
     torch.nn.init.normal_(net.residual.weight, std=0.02)
     pixels = photograph(130, 150)
-    halo = cards.smallest_halo(net, [pixels])
-    whole = cards._enlarged(net, pixels)
+    halo = smallest_halo(net, [pixels])
+    whole = _enlarged(net, pixels)
     assert 0 < halo <= net.halo
-    assert np.array_equal(cards._enlarged(net, pixels, tile=96, halo=halo), whole)
-    smaller = max(one for one in (*cards._HALOS, net.halo) if one < halo)
-    assert not np.array_equal(cards._enlarged(net, pixels, tile=96, halo=smaller), whole)
+    assert np.array_equal(_enlarged(net, pixels, tile=96, halo=halo), whole)
+    smaller = max(one for one in (*_HALOS, net.halo) if one < halo)
+    assert not np.array_equal(_enlarged(net, pixels, tile=96, halo=smaller), whole)
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,14 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
-from zoomsr.cards import Card
-from zoomsr.data.archives import sha256_of
-from zoomsr.evaluation import _opened
-from zoomsr.exporting import write
+from zoomsr.evaluation.recipe import _opened
+from zoomsr.inference.export import write
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.training import _starting_point
-from zoomsr.weights import Weights
-from zoomsr.zoomer import Zoomer
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.files import sha256_of
+from zoomsr.training.recipe import _starting_point
 
 OURS = "zoomsr.models.srcnn.SRCNN"
 WIDTHS = [8, 4]
@@ -85,7 +85,7 @@ CONFIGS: dict[str, Any] = {
     "partial of ours": {"_target_": OURS, "_partial_": True, "widths": WIDTHS},
     "a module of ours": {"_target_": "zoomsr.models.srcnn.torch.nn.Identity"},
     "not a net": {"_target_": "zoomsr.models.srcnn.ReplicatedConv2d", "in_channels": 1},
-    "a degradation": {"_target_": "zoomsr.degradations.Bicubic", "scale": 2},
+    "a degradation": {"_target_": "zoomsr.imaging.degradations.Bicubic", "scale": 2},
     "quoted": {"_target_": "'os.mkdir'", "path": CANARY},
     "no text": {"_target_": ["os.mkdir"], "path": CANARY},
     "itself": [],
@@ -267,7 +267,7 @@ def test_a_small_file_takes_no_memory(forge: Callable[[Path], None]) -> None:
         ("unet.UNet", {"width": -1}),
         ("residual_unet.ResidualUNet", {"widths": [1] * 30, "blocks": [0] * 30}),
         ("residual_unet.ResidualUNet", {"widths": [1, 1], "blocks": [10**8, 1]}),
-        ("ircnn.IRCNN", {"scale": 2, "degradation": {"_target_": "zoomsr.degradations.Bicubic", "scale": 0}}),
+        ("ircnn.IRCNN", {"scale": 2, "degradation": {"_target_": "zoomsr.imaging.degradations.Bicubic", "scale": 0}}),
         ("ircnn.IRCNN", {"scale": 2, "degradation": "bicubic"}),
         ("ircnn.IRCNN", {"scale": 2, "iterations": 10**9}),
         ("ircnn.IRCNN", {"scale": 2, "step": "long"}),

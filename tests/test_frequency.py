@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import photograph
 
-from zoomsr.frequency import ERROR_FLOOR, band_errors
+from zoomsr.metrics.spectrum import ERROR_FLOOR, band_errors
 
 HR = torch.from_numpy(photograph(48, 63)).permute(2, 0, 1)[:1].double()
 

@@ -15,9 +15,9 @@ import tifffile
 from conftest import photograph
 from PIL import Image
 
-from zoomsr import image
-from zoomsr.photograph import Photograph
-from zoomsr.zoomer import Zoomer
+from zoomsr.imaging import files
+from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.upscaler import Zoomer
 
 N_PICTURES = 2_000
 MOST_SECONDS = 20.0
@@ -85,7 +85,7 @@ def _try_all(folder: Path, progress: multiprocessing.SimpleQueue[str]) -> None:
         path.write_bytes(_damaged(originals[name], chance))
         progress.put(f"began {path.name}")
         began = time.monotonic()
-        for what in (Photograph.read, image.read):
+        for what in (Photograph.read, files.read):
             try:
                 read = what(path)
                 if isinstance(read, Photograph) and max(read.size) < 200 and number % 5 == 0:

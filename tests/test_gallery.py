@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zoomsr.areas import read_areas
-from zoomsr.callbacks.gallery import Gallery
 from zoomsr.data.datamodule import Batch
-from zoomsr.degradations import Bicubic
-from zoomsr.drawing import gallery_rows
-from zoomsr.runs import Run
+from zoomsr.evaluation.crops import gallery_rows
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.runs.crops import read_areas
+from zoomsr.runs.run import Run
+from zoomsr.training.callbacks.gallery import Gallery
 
 
 def _batch(name: str) -> Batch:

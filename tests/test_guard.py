@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from zoomsr.callbacks import guard
-from zoomsr.callbacks.guard import Guard
-from zoomsr.diagnosis import diagnose, first_wrong
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.runs import Run
+from zoomsr.runs.run import Run
+from zoomsr.training.callbacks import guard
+from zoomsr.training.callbacks.guard import Guard
+from zoomsr.training.diagnosis import diagnose, first_wrong
 
 Train = Callable[..., Run]
 

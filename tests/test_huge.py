@@ -15,14 +15,15 @@ from PIL import ExifTags, Image, ImageCms
 from test_decoding import chunk
 from test_zoom import Zoom, weights, zoom  # noqa: F401  # fixtures
 
-from zoomsr import decoding, image, tiff, zooming
-from zoomsr.huge import read_area
-from zoomsr.photograph import Box, Photograph
+from zoomsr.imaging import decode, files, tiff
+from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.inference import batch
+from zoomsr.inference.out_of_core import read_area
 
 
 @pytest.fixture(autouse=True)
 def _small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zooming, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(batch, "MOST_PIXELS", 1000)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -38,7 +39,7 @@ def test_by_parts_as_in_one_piece(
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() if channels == 3 else None
     Photograph(pixels, icc=icc, dpi=(200.0, 200.0)).write(tmp_path / "a.tif")
     zoom("a.tif", "-m", "srcnn", "-o", "parts.tif", "--tile", "32")
-    monkeypatch.setattr(zooming, "MOST_PIXELS", 10**6)
+    monkeypatch.setattr(batch, "MOST_PIXELS", 10**6)
     zoom("a.tif", "-m", "srcnn", "-o", "whole.tif", "--tile", "32")
     parts, whole = (Photograph.read(tmp_path / f"{name}.tif") for name in ("parts", "whole"))
     assert parts.pixels.dtype == dtype
@@ -74,7 +75,7 @@ def test_what_a_file_knows_survives(
     )
     zoom("a.tif", "-m", "bicubic", "-o", "parts.tif", "--tile", "16")
     zoom("a.tif", "-m", "bicubic", "--box", "8,4,20,12", "-o", "area parts.png")
-    monkeypatch.setattr(zooming, "MOST_PIXELS", 10**6)
+    monkeypatch.setattr(batch, "MOST_PIXELS", 10**6)
     zoom("a.tif", "-m", "bicubic", "-o", "whole.tif", "--tile", "16")
     zoom("a.tif", "-m", "bicubic", "--box", "8,4,20,12", "-o", "area whole.png")
     for one, other in (("parts.tif", "whole.tif"), ("area parts.png", "area whole.png")):
@@ -126,7 +127,7 @@ def test_what_a_header_promises_takes_no_memory(
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for arguments in (("-o", "b.tif"), ("--box", "0,0,8,8")):
         assert f"error: a.png {words}" in zoom("a.png", "-m", "bicubic", *arguments, code=1)
-    for read in (Photograph.read, image.read):
+    for read in (Photograph.read, files.read):
         with pytest.raises(ValueError, match=r"a\.png has more than 178,956,970 pixels"):
             read(tmp_path / "a.png")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
@@ -144,7 +145,7 @@ def test_one_part_of_all_is_decoded_as_a_whole(
     tile: tuple[int, int] | None,
     is_large: bool,
 ) -> None:
-    monkeypatch.setattr(decoding, "MOST_PIXELS", 1100)
+    monkeypatch.setattr(decode, "MOST_PIXELS", 1100)
     tifffile.imwrite(tmp_path / "a.tif", photograph(70, 90), photometric="rgb", rowsperstrip=rows, tile=tile)
     if is_large:
         with pytest.raises(ValueError, match=r"a\.tif has more than 1,100 pixels"):

@@ -8,16 +8,17 @@ import torch
 from conftest import photograph
 from PIL import Image, ImageCms
 
-from zoomsr import image
+from zoomsr.imaging import files
+from zoomsr.imaging.pixels import crop_to_multiple, luma, shave
 
 PIXELS = photograph(6, 10)
 
 
 def _expect(path: Path, expected: np.ndarray, tolerance: int = 0) -> None:
-    read = image.read(path).permute(1, 2, 0).numpy().astype(int)
+    read = files.read(path).permute(1, 2, 0).numpy().astype(int)
     assert read.shape == expected.shape
     assert np.abs(read - expected).max() <= tolerance
-    assert image.size(path) == expected.shape[:2]
+    assert files.size(path) == expected.shape[:2]
 
 
 def test_rgb_is_read_as_stored(tmp_path: Path) -> None:
@@ -90,10 +91,10 @@ def test_icc_profile_and_text_do_not_change_pixels(tmp_path: Path) -> None:
 def test_float_and_32_bit_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(ValueError, match=r"f\.tif holds floating-point"):
-        image.read(tmp_path / "f.tif")
+        files.read(tmp_path / "f.tif")
     Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "i.tif")
     with pytest.raises(ValueError, match=r"i\.tif holds 32-bit"):
-        image.read(tmp_path / "i.tif")
+        files.read(tmp_path / "i.tif")
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
@@ -103,24 +104,24 @@ def test_truncated_file_is_named(tmp_path: Path, format_: str) -> None:
     path = tmp_path / f"cut.{format_.lower()}"
     path.write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     with pytest.raises(ValueError, match=r"cut\..* is damaged or truncated"):
-        image.read(path)
+        files.read(path)
 
 
 def test_text_named_png_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(ValueError, match=r"text\.png is not an image"):
-        image.read(tmp_path / "text.png")
+        files.read(tmp_path / "text.png")
 
 
 def test_write_then_read_gives_the_rounded_image(tmp_path: Path) -> None:
     values = torch.tensor([-1.0, 0.0, 0.4999 / 255, 0.5 / 255, 1.0, 2.0]).view(1, 2, 3).expand(3, 2, 3)
-    image.write(tmp_path / "a.png", values)
-    assert image.read(tmp_path / "a.png")[0].flatten().tolist() == [0, 0, 0, 1, 255, 255]
+    files.write(tmp_path / "a.png", values)
+    assert files.read(tmp_path / "a.png")[0].flatten().tolist() == [0, 0, 0, 1, 255, 255]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image.write(tmp_path / "a.png", torch.ones(3, 4, 4))
+    files.write(tmp_path / "a.png", torch.ones(3, 4, 4))
 
     def full_disk(self: Image.Image, path: Path) -> None:
         path.write_bytes(b"half")
@@ -128,32 +129,32 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Image.Image, "save", full_disk)
     with pytest.raises(OSError, match="No space"):
-        image.write(tmp_path / "a.png", torch.zeros(3, 4, 4))
-    assert image.read(tmp_path / "a.png").min() == 255
+        files.write(tmp_path / "a.png", torch.zeros(3, 4, 4))
+    assert files.read(tmp_path / "a.png").min() == 255
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_luma_is_matlabs() -> None:
     colours = torch.tensor([[1.0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).T.reshape(3, 1, 5)
     expected = torch.tensor([235, 16, 16 + 65.481, 16 + 128.553, 16 + 24.966])
-    torch.testing.assert_close(image.luma(colours).flatten() * 255, expected)
+    torch.testing.assert_close(luma(colours).flatten() * 255, expected)
 
 
 def test_luma_of_grey_is_itself() -> None:
     grey = torch.rand(2, 1, 4, 4)
-    assert torch.equal(image.luma(grey), grey)
+    assert torch.equal(luma(grey), grey)
 
 
 def test_shave_zero_keeps_everything() -> None:
     picture = torch.rand(3, 6, 8)
-    assert torch.equal(image.shave(picture, 0), picture)
-    assert torch.equal(image.shave(picture, 2), picture[:, 2:4, 2:6])
+    assert torch.equal(shave(picture, 0), picture)
+    assert torch.equal(shave(picture, 2), picture[:, 2:4, 2:6])
 
 
 def test_crop_to_multiple_drops_bottom_and_right() -> None:
     picture = torch.rand(3, 7, 9)
-    assert torch.equal(image.crop_to_multiple(picture, 4), picture[:, :4, :8])
-    assert image.crop_to_multiple(picture, 1).shape == (3, 7, 9)
+    assert torch.equal(crop_to_multiple(picture, 4), picture[:, :4, :8])
+    assert crop_to_multiple(picture, 1).shape == (3, 7, 9)
 
 
 def test_turned_and_deep_files_are_right_for_training(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from conftest import TINY, photograph
 
-from zoomsr.degradations import Bicubic
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.resize import resize
 from zoomsr.models.ircnn import IRCNN, IRCNNDenoiser
-from zoomsr.resize import resize
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
 
 LR = torch.from_numpy(photograph(16, 20)).permute(2, 0, 1)[None].double() / 255
 

@@ -16,10 +16,11 @@ import pytest
 import torch
 from conftest import TINY, TINY_NET
 
-from zoomsr.jobs import Job, differences, settings_hash
-from zoomsr.launchers.local import Local, _gpus
-from zoomsr.runs import Run, read_rows
-from zoomsr.trust import require_own
+from zoomsr.jobs.launchers.local import Local, _gpus
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.job import Job, differences, settings_hash
+from zoomsr.runs.run import Run
+from zoomsr.runs.trust import require_own
 
 Settings = Callable[..., dict[str, Any]]
 

@@ -11,9 +11,9 @@ import pytest
 from conftest import photograph
 from PIL import Image
 
-from zoomsr import image
-from zoomsr.libvips import libvips, reading, writing
-from zoomsr.photograph import Photograph
+from zoomsr.imaging import files
+from zoomsr.imaging.libvips import libvips, reading, writing
+from zoomsr.imaging.photo import Photograph
 
 FAULTS = [
     *(KeyError("6"), IndexError("list index"), TypeError("Missing dimensions"), AttributeError("x"), RuntimeError("y")),
@@ -44,7 +44,7 @@ def test_no_memory_is_no_damage() -> None:
 
 
 def test_what_the_system_says_is_not_damage(tmp_path: Path) -> None:
-    for read in (Photograph.read, image.read, image.size, image.is_grey):
+    for read in (Photograph.read, files.read, files.size, files.is_grey):
         with pytest.raises(ValueError, match=r"none\.png cannot be read: No such file or directory$"):
             read(tmp_path / "none.png")
 
@@ -92,4 +92,4 @@ def _in_child(folder: Path, sender: object) -> None:
     try:
         Photograph.read(folder / "a.tif")
     except RuntimeError as error:
-        sender.send((image.read(folder / "a.png").numpy(), str(error)))  # type: ignore[attr-defined]
+        sender.send((files.read(folder / "a.png").numpy(), str(error)))  # type: ignore[attr-defined]

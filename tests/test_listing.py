@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zoomsr.data.benchmarks import Benchmark
-from zoomsr.data.sources import images
-from zoomsr.image import SUFFIXES
-from zoomsr.listing import pictures_below
+from zoomsr.data.sources.photographs import images
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.imaging.files import SUFFIXES
+from zoomsr.imaging.listing import pictures_below
 
 
 def _touch(root: Path, *names: str) -> Path:

@@ -15,12 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed, _RecycledBuffers, before_turn
-from zoomsr.data.packing import Photo, open_pairs
-from zoomsr.data.pairs import PatchSampler, RandomPatches
-from zoomsr.data.sources import folder
-from zoomsr.degradations import Bicubic, GaussianNoise
-from zoomsr.image import luma, to_float
-from zoomsr.resize import downscale
+from zoomsr.data.packed.packing import Photo, open_pairs
+from zoomsr.data.patches import PatchSampler, RandomPatches
+from zoomsr.data.sources.photographs import folder
+from zoomsr.imaging.degradations import Bicubic, GaussianNoise
+from zoomsr.imaging.pixels import luma, to_float
+from zoomsr.imaging.resize import downscale
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import pytest
 from lightning.pytorch.loggers.logger import Logger
 
-from zoomsr.metrics import METRICS
-from zoomsr.runs import Run
+from zoomsr.metrics.quality import METRICS
+from zoomsr.runs.run import Run
 
 Train = Callable[..., Run]
 

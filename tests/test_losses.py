@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zoomsr.losses import Charbonnier, Frequency, Gradient, Weighted
+from zoomsr.training.losses import Charbonnier, Frequency, Gradient, Weighted
 
 
 def test_charbonnier_equals_its_formula() -> None:

@@ -14,8 +14,8 @@ from PIL import ExifTags, Image, ImageCms
 from test_decoding import chunk
 from test_zoom import Zoom, weights, zoom  # noqa: F401  # fixtures
 
-from zoomsr import image, tiff
-from zoomsr.photograph import Photograph
+from zoomsr.imaging import files, tiff
+from zoomsr.imaging.photo import Photograph
 
 PIXELS = photograph(20, 30)
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -67,8 +67,8 @@ def test_damaged_exif(tmp_path: Path, block: bytes, lost: str, suffix: str) -> N
     else:
         Image.fromarray(PIXELS).save(path, exif=block, quality=100, lossless=True)
     found = Photograph.read(path)
-    assert found.size == image.size(path) == (20, 30)
-    assert image.read(path).shape == (3, 20, 30)
+    assert found.size == files.size(path) == (20, 30)
+    assert files.read(path).shape == (3, 20, 30)
     if lost:
         assert any("EXIF" in note and lost in note for note in found.notes), found.notes
     else:
@@ -147,7 +147,7 @@ def test_an_orientation_is_the_same_for_all(
     path, block = tmp_path / f"a{suffix}", _exif(MAKE, (274, kind, 2 if kind == 2 else 1, value))
     Image.fromarray(PIXELS).save(path, exif=block)
     size = (30, 20) if is_turned else (20, 30)
-    assert Photograph.read(path).size == image.size(path) == image.read(path).shape[1:] == size
+    assert Photograph.read(path).size == files.size(path) == files.read(path).shape[1:] == size
 
 
 def test_large_exif_is_kept_where_there_is_place(tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_exif_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
     _png_with(tmp_path / "a.png", b"", last=chunk(b"eXIf", block))
     found = Photograph.read(tmp_path / "a.png")
     assert np.array_equal(found.pixels, np.rot90(PIXELS, -1))
-    assert image.size(tmp_path / "a.png") == (30, 20)
-    assert np.array_equal(image.read(tmp_path / "a.png").permute(1, 2, 0).numpy(), np.rot90(PIXELS, -1))
+    assert files.size(tmp_path / "a.png") == (30, 20)
+    assert np.array_equal(files.read(tmp_path / "a.png").permute(1, 2, 0).numpy(), np.rot90(PIXELS, -1))
     assert found.exif is not None
 
 
@@ -195,8 +195,8 @@ def test_large_text_in_a_png(tmp_path: Path) -> None:
     for chunks, last in ((text, b""), (b"", text)):
         _png_with(tmp_path / "a.png", chunks, last=last)
         assert np.array_equal(Photograph.read(tmp_path / "a.png").pixels, PIXELS)
-        assert np.array_equal(image.read(tmp_path / "a.png").permute(1, 2, 0).numpy(), PIXELS)
-        assert image.size(tmp_path / "a.png") == (20, 30)
+        assert np.array_equal(files.read(tmp_path / "a.png").permute(1, 2, 0).numpy(), PIXELS)
+        assert files.size(tmp_path / "a.png") == (20, 30)
 
 
 def test_what_a_png_says_of_its_colours_is_kept_or_named(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from zoomsr import metrics
-from zoomsr.frequency import ERROR_FLOOR
-from zoomsr.image import luma
-from zoomsr.metrics import CLASSIC, MODERN, PSNR_CEILING, ImageScore, ImageScores, mean_score, measure
+from zoomsr.imaging.pixels import luma
+from zoomsr.metrics.collection import ImageScores
+from zoomsr.metrics.protocol import CLASSIC, MODERN, Protocol
+from zoomsr.metrics.quality import PSNR_CEILING, ImageScore, mean_score, measure
+from zoomsr.metrics.spectrum import ERROR_FLOOR
 
 
 def _pair(height: int = 40, width: int = 56, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,7 +53,7 @@ def _reference(sr: torch.Tensor, hr: torch.Tensor, *, border: int, luma_8bit: bo
 @pytest.mark.parametrize("protocol", [MODERN, CLASSIC])
 @pytest.mark.parametrize("border", [0, 2, 4])
 @pytest.mark.parametrize("size", [(40, 56), (41, 23)])
-def test_measure_equals_scikit_image(protocol: metrics.Protocol, border: int, size: tuple[int, int]) -> None:
+def test_measure_equals_scikit_image(protocol: Protocol, border: int, size: tuple[int, int]) -> None:
     sr, hr = _pair(*size)
     expected = _reference(sr, hr, border=border, luma_8bit=protocol.luma_8bit)
     double = measure(sr.double(), hr.double(), protocol=protocol, border=border)
@@ -108,7 +109,7 @@ def test_different_or_tiny_images_are_refused() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 1000), st.integers(16, 40), st.integers(16, 40), st.sampled_from([MODERN, CLASSIC]))
-def test_metrics_are_symmetric_and_in_range(seed: int, height: int, width: int, protocol: metrics.Protocol) -> None:
+def test_metrics_are_symmetric_and_in_range(seed: int, height: int, width: int, protocol: Protocol) -> None:
     sr, hr = (picture.double().clamp(0, 1) for picture in _pair(height, width, seed=seed))
     forward = measure(sr, hr, protocol=protocol, border=2)
     backward = measure(hr, sr, protocol=protocol, border=2)

@@ -9,15 +9,15 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from zoomsr.config import CONF_DIR, instantiate
-from zoomsr.costs import costs_of
-from zoomsr.image import luma
+from zoomsr.cli.config import CONF_DIR, instantiate
+from zoomsr.imaging.pixels import luma
+from zoomsr.imaging.resize import resize
+from zoomsr.models import scale_of
+from zoomsr.models.complexity import costs_of
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
-from zoomsr.module import scale_of
-from zoomsr.resize import resize
 
 NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 SMALL = {"widths": "[6,5]", "blocks": "[1,1]", "width": "4", "iterations": "1", "back_projections": "1"}

@@ -3,13 +3,14 @@ import torch
 from conftest import photograph
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from zoomsr import schedules
 from zoomsr.data.datamodule import Batch
-from zoomsr.degradations import Bicubic
-from zoomsr.devices import fuse
-from zoomsr.metrics import MODERN, measure
+from zoomsr.hardware.devices import fuse
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.metrics.protocol import MODERN
+from zoomsr.metrics.quality import measure
 from zoomsr.models.unet import UNet
-from zoomsr.module import ZoomModule
+from zoomsr.training import schedules
+from zoomsr.training.module import ZoomModule
 
 
 def _batch(side: int = 32) -> Batch:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from zoomsr.runs import Run
+from zoomsr.runs.run import Run
 
 # A resumed epoch has a lower PSNR in this case, so that a forgotten best would be replaced by it.
 FIRST_IS_BEST = ("monitor_mode=min", "scheduler=constant")
@@ -44,7 +44,7 @@ def test_the_best_epoch_is_kept_where_the_run_goes_on(
     train: Train, command: Command, monkeypatch: pytest.MonkeyPatch, is_old: bool
 ) -> None:
     if is_old:  # checkpoints of older versions hold absolute paths
-        monkeypatch.setattr("zoomsr.callbacks.exact_resume.forget_places", lambda trainer, checkpoint: None)
+        monkeypatch.setattr("zoomsr.training.callbacks.exact_resume.forget_places", lambda trainer, checkpoint: None)
     first = train(*FIRST_IS_BEST)
     assert first.results is not None
     best = torch.load(first.path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]

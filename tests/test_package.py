@@ -14,7 +14,7 @@ import pytest
 from conftest import TINY
 from packaging.specifiers import SpecifierSet
 
-from zoomsr.runs import Run
+from zoomsr.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,7 +61,7 @@ def test_installed_wheel_trains_from_any_directory(wheel: Path, photos: Path, tm
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    where = [python, "-c", "import zoomsr.config as c; print(c.__file__, c.CONF_DIR)"]
+    where = [python, "-c", "import zoomsr.cli.config as c; print(c.__file__, c.CONF_DIR)"]
     found = subprocess.run(where, cwd=elsewhere, check=True, capture_output=True, text=True).stdout
     assert found.split() == [str(site / "zoomsr" / "config.py"), str(site / "zoomsr" / "conf")]
     for number, command in enumerate(([place / "bin" / "zoomsr", "train"], [python, "-m", "zoomsr.train"])):

@@ -18,13 +18,14 @@ from conftest import photograph
 from filelock import FileLock
 from PIL import Image
 
-from zoomsr import image
-from zoomsr.data import packing
-from zoomsr.data.packing import Photo, cache_folder, content_hash, lr_index, open_pairs, pack_photos
-from zoomsr.data.store import PixelStore
-from zoomsr.degradations import Bicubic, Box, GaussianNoise
-from zoomsr.image import crop_to_multiple
-from zoomsr.resize import downscale
+from zoomsr.data.packed import packing
+from zoomsr.data.packed.packing import Photo, content_hash, lr_index, open_pairs, pack_photos
+from zoomsr.data.packed.store import PixelStore
+from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic, Box, GaussianNoise
+from zoomsr.imaging.pixels import crop_to_multiple
+from zoomsr.imaging.resize import downscale
+from zoomsr.runs.files import cache_folder
 
 
 def test_lr_is_the_8_bit_file_of_the_degradation(odd_photos: list[Photo]) -> None:
@@ -32,7 +33,7 @@ def test_lr_is_the_8_bit_file_of_the_degradation(odd_photos: list[Photo]) -> Non
     assert pairs.lr is not None
     assert pairs.lr.degradation == "Bicubic(scale=2)"
     for number, photo in enumerate(odd_photos):
-        assert torch.equal(pairs.lr.read(number), downscale(crop_to_multiple(image.read(photo.path), 2), 2))
+        assert torch.equal(pairs.lr.read(number), downscale(crop_to_multiple(files.read(photo.path), 2), 2))
 
 
 def test_each_degradation_has_lr_of_its_own_beside_the_one_hr(odd_photos: list[Photo]) -> None:
@@ -115,7 +116,7 @@ def test_short_writes_are_finished(odd_photos: list[Photo], tmp_path: Path, monk
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, data, offset: write(file, data[:1000], offset))
     store = open_pairs(odd_photos, folder=tmp_path / "set").hr
-    assert all(torch.equal(store.read(n), image.read(photo.path)) for n, photo in enumerate(odd_photos))
+    assert all(torch.equal(store.read(n), files.read(photo.path)) for n, photo in enumerate(odd_photos))
 
 
 def test_a_cache_that_cannot_be_written_says_what_to_set(
@@ -160,9 +161,10 @@ def test_a_cache_that_can_only_be_read_serves_what_is_packed(
 def test_a_killed_packing_leaves_no_store_and_the_next_one_packs(odd_photos: list[Photo], tmp_path: Path) -> None:
     slow = "\n".join(
         [
-            "import sys, time; from pathlib import Path; from zoomsr import image; from zoomsr.data import packing",
-            "read = image.read",
-            "image.read = lambda path: (time.sleep(60) if '2' in path.name else None, read(path))[1]",
+            "import sys, time; from pathlib import Path",
+            "from zoomsr.imaging import files; from zoomsr.data.packed import packing",
+            "read = files.read",
+            "files.read = lambda path: (time.sleep(60) if '2' in path.name else None, read(path))[1]",
             "photos = [packing.Photo(f'photo {n}', Path(f'odd{n}.png')) for n in range(3)]",
             "packing.open_pairs(photos, folder=Path('set'))",
         ]
@@ -176,7 +178,7 @@ def test_a_killed_packing_leaves_no_store_and_the_next_one_packs(odd_photos: lis
     process.wait()
     assert not (tmp_path / "set" / "hr.json").exists()
     store = open_pairs(odd_photos, folder=tmp_path / "set").hr
-    assert all(torch.equal(store.read(n), image.read(photo.path)) for n, photo in enumerate(odd_photos))
+    assert all(torch.equal(store.read(n), files.read(photo.path)) for n, photo in enumerate(odd_photos))
     assert not partial.exists()
 
 

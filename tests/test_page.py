@@ -17,10 +17,10 @@ from conftest import photograph
 from page_server import function_number
 from PIL import Image
 
-from zoomsr.data.sources import sample
-from zoomsr.page import steps as page_steps
-from zoomsr.page.steps import Nets
-from zoomsr.photograph import Box, Photograph
+from zoomsr.data.sources.photographs import sample
+from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.webapp import steps as page_steps
+from zoomsr.webapp.steps import Nets
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from page_server import function_number
 
-from zoomsr.page import steps as page_steps
-from zoomsr.page.gate import Gate
+from zoomsr.webapp import steps as page_steps
+from zoomsr.webapp.gate import Gate
 
 served = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None, reason="the page's test lacks gradio: make test-page brings it"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoomsr.page.work import WorkCancelledError, cancellable, in_thread
+from zoomsr.webapp.work import WorkCancelledError, cancellable, in_thread
 
 
 class _Layer(nn.Module):

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr import image
-from zoomsr.data.packing import Pairs, Photo, open_pairs
-from zoomsr.data.pairs import FixedPatches, PatchKey, PatchSampler, RandomPatches
-from zoomsr.data.store import Pixels
-from zoomsr.degradations import Bicubic
-from zoomsr.image import crop_to_multiple
-from zoomsr.resize import downscale
+from zoomsr.data.packed.packing import Pairs, Photo, open_pairs
+from zoomsr.data.packed.store import Pixels
+from zoomsr.data.patches import FixedPatches, PatchKey, PatchSampler, RandomPatches
+from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.pixels import crop_to_multiple
+from zoomsr.imaging.resize import downscale
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_lr_patch_is_cut_from_the_whole_lr_where_hr_is(pairs: Pairs, odd_photos:
     patches = _patches(pairs)
     for number in range(6):
         place = patches.place(PatchKey(4, number))
-        whole = downscale(crop_to_multiple(image.read(odd_photos[place.image].path), 2), 2).numpy()
+        whole = downscale(crop_to_multiple(files.read(odd_photos[place.image].path), 2), 2).numpy()
         top, left = place.top // 2, place.left // 2
         assert np.array_equal(_filled(patches, 4, number)[1], whole[:, top : top + 8, left : left + 8])
 

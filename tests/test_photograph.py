@@ -12,8 +12,8 @@ import tifffile
 from conftest import photograph
 from PIL import ExifTags, Image, ImageOps
 
-from zoomsr.image import MOST_PIXELS
-from zoomsr.photograph import Box, Photograph
+from zoomsr.imaging.files import MOST_PIXELS
+from zoomsr.imaging.photo import Box, Photograph
 
 PIXELS = photograph(20, 30)
 

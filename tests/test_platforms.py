@@ -16,13 +16,13 @@ import pytest
 from conftest import TINY, TINY_NET, photograph
 from PIL import Image
 
-from zoomsr.data.packing import HR_INDEX, Photo, pack_photos
-from zoomsr.data.store import PixelStore
-from zoomsr.job import _ended_rank
-from zoomsr.jobs import stop_signals
-from zoomsr.launchers.local import _signals_to
-from zoomsr.trust import require_own, sign
-from zoomsr.weights import weights_file
+from zoomsr.data.packed.packing import HR_INDEX, Photo, pack_photos
+from zoomsr.data.packed.store import PixelStore
+from zoomsr.jobs import _ended_rank
+from zoomsr.jobs.launchers.local import _signals_to
+from zoomsr.pretrained.weights import weights_file
+from zoomsr.runs.job import stop_signals
+from zoomsr.runs.trust import require_own, sign
 
 PACKAGE = Path(__file__).parents[1] / "zoomsr"
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -9,8 +9,8 @@ import pytest
 from conftest import photograph
 from PIL import Image, ImageCms
 
-from zoomsr.metadata import Description
-from zoomsr.png import write_png
+from zoomsr.imaging.metadata import Description
+from zoomsr.imaging.png import write_png
 
 
 def _written(pixels: np.ndarray, description: Description = Description()) -> bytes:  # noqa: B008

@@ -13,11 +13,11 @@ import pytest
 import torch
 from conftest import composed
 
-import zoomsr.precision
-from zoomsr import devices
-from zoomsr.config import CONF_DIR
-from zoomsr.precision import Precision, choose_precision, slow_precision
-from zoomsr.runs import Run
+import zoomsr.training.precision
+from zoomsr.cli.config import CONF_DIR
+from zoomsr.hardware import devices
+from zoomsr.runs.run import Run
+from zoomsr.training.precision import Precision, choose_precision, slow_precision
 
 CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
 RECIPES = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*_291.yaml"))
@@ -28,7 +28,7 @@ def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Says what this machine has."""
 
     def say(answer: bool) -> None:
-        monkeypatch.setattr(zoomsr.precision, "has_fast_bfloat16", lambda device: answer)
+        monkeypatch.setattr(zoomsr.training.precision, "has_fast_bfloat16", lambda device: answer)
 
     return say
 
@@ -65,7 +65,9 @@ def test_bf16_is_fast_on_gpus_that_do_not_emulate_it(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow  # imports torch anew
 def test_the_limits_that_onednn_obeys_are_obeyed() -> None:
-    code = "import torch; from zoomsr.devices import has_fast_bfloat16 as fast; print(fast(torch.device('cpu')))"
+    code = (
+        "import torch; from zoomsr.hardware.devices import has_fast_bfloat16 as fast; print(fast(torch.device('cpu')))"
+    )
     said = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},

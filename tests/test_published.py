@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoomsr.imaging.resize import mirror, replicate, resize
 from zoomsr.models.ircnn import IRCNNDenoiser
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
-from zoomsr.resize import mirror, replicate, resize
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
 
 Evaluate = Callable[..., dict[str, Any]]
 

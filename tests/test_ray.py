@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import TINY, TINY_NET
 
-from zoomsr.jobs import Job
-from zoomsr.launchers.ray import Ray
-from zoomsr.runs import read_rows
+from zoomsr.jobs.launchers.ray import Ray
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.job import Job
 
 RAY = ["launcher=ray", "launcher.cpus=1"]
 
@@ -103,7 +103,7 @@ def test_a_job_whose_worker_is_lost_goes_on(tmp_path: Path, photos: Path) -> Non
     run = tmp_path / "run"
     process = _start(tmp_path, photos, "trainer.max_epochs=60", f"hydra.run.dir={run}")
     _wait_for(process, "epoch 5/")
-    os.kill(_parent_of(f"zoomsr.job\0{run}"), signal.SIGKILL)
+    os.kill(_parent_of(f"zoomsr.jobs\0{run}"), signal.SIGKILL)
     code, said = _end(process)
     assert code == 0, said
     assert [row["epoch"] for row in read_rows(run / "metrics.csv")] == list(range(1, 61))

@@ -12,11 +12,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from zoomsr import module
-from zoomsr.callbacks.last_checkpoint import LastCheckpoint
-from zoomsr.metrics import METRICS
-from zoomsr.runs import Run, read_rows, write_rows
-from zoomsr.screen import epoch_table
+from zoomsr.cli.console import epoch_table
+from zoomsr.metrics.quality import METRICS
+from zoomsr.runs.files import read_rows, write_rows
+from zoomsr.runs.run import Run
+from zoomsr.training import module
+from zoomsr.training.callbacks.last_checkpoint import LastCheckpoint
 
 Train = Callable[..., Run]
 SHORT = ("+trainer.max_steps=8", "trainer.max_epochs=9")  # an epoch has 5 steps

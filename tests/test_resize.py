@@ -5,8 +5,9 @@ import pytest
 import torch
 from conftest import photograph
 
-from zoomsr import image
-from zoomsr.resize import Upscale, downscale, resize
+from zoomsr.imaging import files
+from zoomsr.imaging.pixels import crop_to_multiple
+from zoomsr.imaging.resize import Upscale, downscale, resize
 
 
 def _oracle(pixels: np.ndarray, size: tuple[int, int], *, rounded: bool) -> np.ndarray:
@@ -62,8 +63,8 @@ def test_published_lr_images_come_out_bit_for_bit(benchmarks: Path, name: str) -
     truths = sorted((benchmarks / name / "HR").glob("*.png"))
     assert len(truths) == {"Set5": 5, "Set14": 14}[name]
     for path in truths:
-        hr = image.crop_to_multiple(image.read(path), 2)
-        assert torch.equal(downscale(hr, 2), image.read(benchmarks / name / "LRx2" / path.name)), path.name
+        hr = crop_to_multiple(files.read(path), 2)
+        assert torch.equal(downscale(hr, 2), files.read(benchmarks / name / "LRx2" / path.name)), path.name
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

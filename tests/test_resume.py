@@ -20,8 +20,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
-from zoomsr.jobs import Job
-from zoomsr.runs import read_rows, write_text
+from zoomsr.runs.files import read_rows, write_text
+from zoomsr.runs.job import Job
 
 Settings = Callable[..., dict[str, Any]]
 
@@ -35,7 +35,9 @@ CLOCKS = ("seconds", "data/wait")
 
 # Each trial is a fork of a process that has torch and Lightning in it already: seconds instead of ten.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["zoomsr.training", "zoomsr.callbacks.guard", "zoomsr.callbacks.pictures"])
+_FORKS.set_forkserver_preload(
+    ["zoomsr.training.recipe", "zoomsr.training.callbacks.guard", "zoomsr.training.callbacks.pictures"]
+)
 
 
 def Noisy(**arguments: Any) -> torch.nn.Module:  # noqa: N802  # stands for a class
@@ -56,7 +58,7 @@ def _carry_out(path: Path, rank: int, ranks: int, port: int) -> None:
         names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
         os.environ.update({name: str(value) for name, value in names.items()})
         torch.set_num_threads(1)
-    from zoomsr.training import train
+    from zoomsr.training.recipe import train
 
     train(Job(path).settings())
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from zoomsr import schedules
+from zoomsr.training import schedules
 
 
 def _rates(schedule: Callable[[torch.optim.Optimizer, int], LRScheduler], steps: int) -> list[float]:

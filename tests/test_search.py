@@ -15,14 +15,14 @@ import yaml
 from conftest import TINY, TINY_NET
 from torch import nn
 
-from zoomsr import schedules
-from zoomsr.callbacks.pruning import Pruned, Pruning
-from zoomsr.jobs import PRUNED, Job
-from zoomsr.launchers.local import Local
-from zoomsr.metrics import METRICS
+from zoomsr.jobs.launchers.local import Local
+from zoomsr.jobs.search import _dimensions
+from zoomsr.metrics.quality import METRICS
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.module import ZoomModule
-from zoomsr.search import _dimensions
+from zoomsr.runs.job import PRUNED, Job
+from zoomsr.training import schedules
+from zoomsr.training.callbacks.pruning import Pruned, Pruning
+from zoomsr.training.module import ZoomModule
 
 RATE = 'hparams_search.space=["optimizer.lr=tag(log,interval(1e-4,1e-2))"]'
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoomsr import selfcheck, training
+from zoomsr.models import selfcheck
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNNDenoiser
 from zoomsr.models.residual_unet import ResidualUNet
+from zoomsr.models.selfcheck import TOLERANCE, largest_difference
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.runs import Run
-from zoomsr.selfcheck import TOLERANCE, largest_difference
+from zoomsr.runs.run import Run
+from zoomsr.training import recipe
 
 CPU, APPLE = torch.device("cpu"), torch.device("mps")
 
@@ -43,7 +44,7 @@ def apple(monkeypatch: pytest.MonkeyPatch) -> Callable[[Wrong], None]:
     computed = selfcheck._computed
 
     def play(wrong: Wrong) -> None:
-        monkeypatch.setattr(training, "MPSAccelerator", SimpleNamespace(is_available=lambda: True))
+        monkeypatch.setattr(recipe, "MPSAccelerator", SimpleNamespace(is_available=lambda: True))
         monkeypatch.setattr(
             selfcheck,
             "_computed",
@@ -118,7 +119,7 @@ def _config(accelerator: str) -> Any:
 def test_a_right_apple_gpu_is_chosen(apple: Callable[[Wrong], None], capsys: pytest.CaptureFixture[str]) -> None:
     apple(lambda sr: sr)
     for name in ("auto", "mps", "cpu"):
-        assert training._checked_accelerator(_config(name), _module(SRCNN(widths=[8, 4]))) == name
+        assert recipe._checked_accelerator(_config(name), _module(SRCNN(widths=[8, 4]))) == name
     assert not capsys.readouterr().out
 
 
@@ -126,14 +127,14 @@ def test_a_wrong_apple_gpu_is_used_with_a_warning_where_it_is_asked_for(
     apple: Callable[[Wrong], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     apple(lambda sr: sr * 1.5)
-    assert training._checked_accelerator(_config("mps"), _module(SRCNN(widths=[8, 4]))) == "mps"
+    assert recipe._checked_accelerator(_config("mps"), _module(SRCNN(widths=[8, 4]))) == "mps"
     said = " ".join(capsys.readouterr().out.split())
     assert said.startswith("warning the Apple GPU computes something else than the CPU (largest difference 0.5 of")
 
 
 def test_a_wrong_apple_gpu_is_not_chosen(apple: Callable[[Wrong], None], capsys: pytest.CaptureFixture[str]) -> None:
     apple(lambda sr: sr * 1.5)
-    assert training._checked_accelerator(_config("auto"), _module(SRCNN(widths=[8, 4]))) == "cpu"
+    assert recipe._checked_accelerator(_config("auto"), _module(SRCNN(widths=[8, 4]))) == "cpu"
     assert "the CPU is used; trainer.accelerator=mps takes the GPU" in " ".join(capsys.readouterr().out.split())
 
 

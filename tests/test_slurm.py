@@ -16,9 +16,9 @@ import torch
 from conftest import TINY, TINY_NET
 from slurm_cluster import Unavailable, cluster
 
-from zoomsr.jobs import Job
-from zoomsr.launchers.slurm import Slurm
-from zoomsr.runs import read_rows
+from zoomsr.jobs.launchers.slurm import Slurm
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.job import Job
 
 pytestmark = pytest.mark.slow
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from zoomsr.data.sources import Photo, Photographs, folder, sample
-from zoomsr.image import read
-from zoomsr.resize import resize
+from zoomsr.data.sources.photographs import Photo, Photographs, folder, sample
+from zoomsr.imaging.files import read
+from zoomsr.imaging.resize import resize
 
 
 def test_sample_is_ten_colour_photographs_that_do_not_overlap() -> None:

@@ -15,12 +15,13 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from zoomsr.callbacks.last_checkpoint import LastCheckpoint
-from zoomsr.callbacks.step_limit import TimeLimit
-from zoomsr.checkpoints import AtomicCheckpoints
-from zoomsr.jobs import Job
-from zoomsr.runs import Run, read_rows, write_json, write_rows
-from zoomsr.weights import is_intact
+from zoomsr.pretrained.weights import is_intact
+from zoomsr.runs.files import read_rows, write_json, write_rows
+from zoomsr.runs.job import Job
+from zoomsr.runs.run import Run
+from zoomsr.training.callbacks.last_checkpoint import LastCheckpoint
+from zoomsr.training.callbacks.step_limit import TimeLimit
+from zoomsr.training.checkpoint_io import AtomicCheckpoints
 
 Train = Callable[..., Run]
 Command = Callable[..., Path]

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr import image
 from zoomsr.data.loader import ResidentLoader, ThreadLoader
-from zoomsr.data.packing import Pairs, Photo, cache_folder, open_pairs, pack_photos
-from zoomsr.data.pairs import FixedPatches, PatchSampler, RandomPatches
-from zoomsr.data.store import PixelStore, _digest, index_of, layout
-from zoomsr.degradations import Bicubic
-from zoomsr.runs import Run
+from zoomsr.data.packed.packing import Pairs, Photo, open_pairs, pack_photos
+from zoomsr.data.packed.store import PixelStore, _digest, index_of, layout
+from zoomsr.data.patches import FixedPatches, PatchSampler, RandomPatches
+from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.runs.files import cache_folder
+from zoomsr.runs.run import Run
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_pixels_are_those_of_the_files(store: PixelStore, odd_photos: list[Photo
     assert store.sizes == [(40, 50), (37, 61), (64, 33)]
     assert store.n_bytes == 3 * (40 * 50 + 37 * 61 + 64 * 33)
     for number, photo in enumerate(odd_photos):
-        assert torch.equal(store.read(number), image.read(photo.path))
+        assert torch.equal(store.read(number), files.read(photo.path))
 
 
 def test_plain_numpy_reads_it(store: PixelStore, odd_photos: list[Photo]) -> None:
@@ -41,7 +42,7 @@ def test_plain_numpy_reads_it(store: PixelStore, odd_photos: list[Photo]) -> Non
     for entry, photo in zip(index["images"], odd_photos, strict=True):
         shape = (3, entry["height"], entry["width"])
         pixels = np.memmap(store.path.with_suffix(".u8"), "uint8", "r", entry["offset"], shape)
-        assert np.array_equal(pixels, image.read(photo.path).numpy())
+        assert np.array_equal(pixels, files.read(photo.path).numpy())
 
 
 def test_a_patch_is_copied_from_its_place(store: PixelStore) -> None:

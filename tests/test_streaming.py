@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoomsr.data import streaming
 from zoomsr.data.loader import ThreadLoader
-from zoomsr.data.packing import Photo, open_pairs
-from zoomsr.data.pairs import PatchKey, RandomPatches
-from zoomsr.data.store import Pixels
-from zoomsr.data.streaming import Stream, StreamedPatches, write_stream
-from zoomsr.degradations import Bicubic
+from zoomsr.data.packed.packing import Photo, open_pairs
+from zoomsr.data.packed.store import Pixels
+from zoomsr.data.patches import PatchKey, RandomPatches
+from zoomsr.data.sources import streaming
+from zoomsr.data.sources.streaming import Stream, StreamedPatches, write_stream
+from zoomsr.imaging.degradations import Bicubic
 
 
 @pytest.fixture

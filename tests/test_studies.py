@@ -11,7 +11,8 @@ import pytest
 from experiments.collecting import collect, held_out
 from experiments.measuring import Benchmarks, costs, measure
 from experiments.trials import STUDIES, Study, Trial
-from zoomsr.runs import Run, read_rows
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.run import Run
 
 FOLDER = ["data=folder", "data.root=photos"]
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from zoomsr.runs import Run, labels
-from zoomsr.sweep import ranking
+from zoomsr.jobs.sweep import ranking
+from zoomsr.runs.run import Run, labels
 
 
 def _run(*overrides: str, bicubic: float, net: float) -> Run:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from zoomsr.data.loader import ThreadLoader
-from zoomsr.data.pairs import PatchKey, PatchSampler
-from zoomsr.data.synthetic import DeadLeaves, PaintedPatches
-from zoomsr.degradations import Bicubic
+from zoomsr.data.patches import PatchKey, PatchSampler
+from zoomsr.data.sources.synthetic import DeadLeaves, PaintedPatches
+from zoomsr.imaging.degradations import Bicubic
 
 
 def _patches(*, seed: int = 1, n_train: int = 8) -> PaintedPatches:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoomsr.encoding import whole_or_not_at_all
-from zoomsr.targets import plan
+from zoomsr.imaging.encode import whole_or_not_at_all
+from zoomsr.inference.targets import plan
 
 
 @pytest.fixture

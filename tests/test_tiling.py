@@ -14,13 +14,13 @@ from conftest import photograph
 from test_models import NETS, build
 from torch import nn
 
-from zoomsr import tiling, zoomer
-from zoomsr.devices import free_memory
+from zoomsr.hardware.devices import free_memory
+from zoomsr.inference import tiling, upscaler
+from zoomsr.inference.tiling import enlarge
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.tiling import enlarge
-from zoomsr.zoomer import Zoomer
 
 CPU = torch.device("cpu")
 
@@ -192,7 +192,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 
 def test_the_tile_suits_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     for free, side in ((None, 512), (10**11, 512), (6 * 10**8, 256), (10**6, 64)):
-        monkeypatch.setattr(zoomer, "free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
         assert Zoomer.open("bicubic").tile == side, free
     assert Zoomer.open("bicubic", tile=33).tile == 33
 
@@ -202,8 +202,8 @@ def test_the_tile_is_larger_where_the_halo_is_and_memory_allows_it(monkeypatch: 
         *((12, None, 512), (121, None, 726), (121, 7 * 10**9, 726), (121, 5 * 10**9, 512)),
         *((121, 2 * 10**9, 256), (1142, None, 1024), (1142, 7 * 10**9, 64)),
     ):
-        monkeypatch.setattr(zoomer, "free_memory", lambda device, free=free: free)
-        assert zoomer._suitable_tile(halo, CPU) == side, (halo, free)
+        monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
+        assert upscaler._suitable_tile(halo, CPU) == side, (halo, free)
 
 
 def test_free_memory_is_less_than_the_machines() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY, TINY_NET
 
-from zoomsr.runs import read_rows
+from zoomsr.runs.files import read_rows
 
 pytestmark = pytest.mark.slow
 

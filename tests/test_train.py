@@ -17,8 +17,8 @@ from conftest import TINY, photograph
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from zoomsr.metrics import METRICS
-from zoomsr.runs import Run
+from zoomsr.metrics.quality import METRICS
+from zoomsr.runs.run import Run
 
 Train = Callable[..., Run]
 

@@ -13,9 +13,9 @@ import pytest
 from conftest import composed, photograph
 from PIL import Image
 
-from zoomsr.cards import Card
-from zoomsr.runs import Run
-from zoomsr.weights import Weights, weights_file
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from conftest import TINY_NET, composed
 
-from zoomsr.runs import Run
-from zoomsr.training import build_module
+from zoomsr.runs.run import Run
+from zoomsr.training.recipe import build_module
 
 
 @pytest.fixture

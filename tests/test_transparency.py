@@ -11,9 +11,9 @@ from test_tiling import strong
 from torch import nn
 
 from zoomsr import enlarge
-from zoomsr.resize import resize
-from zoomsr.tiling import enlarge as enlarge_tiled
-from zoomsr.transparency import Transparent
+from zoomsr.imaging.resize import resize
+from zoomsr.inference.tiling import enlarge as enlarge_tiled
+from zoomsr.inference.transparency import Transparent
 
 SIDE = 48
 TRAINED = ["bicubic", "srcnn", "unet"]

@@ -12,11 +12,11 @@ import yaml
 from conftest import TINY, TINY_NET
 from lightning.pytorch.callbacks import Callback
 
-from zoomsr import job
-from zoomsr.commandline import completed
-from zoomsr.jobs import SETTINGS, Job
-from zoomsr.runs import Run
-from zoomsr.trust import HYDRAS, require_own, sign
+from zoomsr.cli.overrides import completed
+from zoomsr.jobs import __main__ as job
+from zoomsr.runs.job import SETTINGS, Job
+from zoomsr.runs.run import Run
+from zoomsr.runs.trust import HYDRAS, require_own, sign
 
 Command = Callable[..., Path]
 REFUSED = "was not made by you on this machine"

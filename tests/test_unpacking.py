@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from zips import ARCHIVE, DATA, MEMBERS, ONE, THREE, TWO, fill_disk, leave, zipped
 
-from zoomsr.data import unpacking
-from zoomsr.data.archives import DIV2K
-from zoomsr.data.unpacking import unpack
+from zoomsr.data.div2k import unpacking
+from zoomsr.data.div2k.archives import DIV2K
+from zoomsr.data.div2k.unpacking import unpack
 
 
 def spread(folder: Path, data: bytes = DATA, *, largest: int = 20_000) -> list[int]:

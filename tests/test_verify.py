@@ -10,12 +10,12 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from zoomsr.data.packing import Pairs, Photo, open_pairs, pack_photos
-from zoomsr.data.store import PixelStore
-from zoomsr.data.verify import check_pairs, check_separation, shift
-from zoomsr.degradations import Bicubic, Box
-from zoomsr.image import luma, to_float
-from zoomsr.resize import downscale
+from zoomsr.data.packed.packing import Pairs, Photo, open_pairs, pack_photos
+from zoomsr.data.packed.store import PixelStore
+from zoomsr.data.packed.verify import check_pairs, check_separation, shift
+from zoomsr.imaging.degradations import Bicubic, Box
+from zoomsr.imaging.pixels import luma, to_float
+from zoomsr.imaging.resize import downscale
 
 
 def _photos(folder: Path, pictures: dict[str, np.ndarray]) -> list[Photo]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from watching import STAND_IN, WATCH, WaitsError, Watched, no_waiting
 
-from zoomsr.callbacks.guard import _Answer
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.training import train
+from zoomsr.training.callbacks.guard import _Answer
+from zoomsr.training.recipe import train
 
 Settings = Callable[..., dict[str, Any]]
 

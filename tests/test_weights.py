@@ -16,11 +16,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zoomsr.data.archives import sha256_of
-from zoomsr.evaluation import _opened
+from zoomsr.evaluation.recipe import _opened
+from zoomsr.inference.upscaler import Zoomer
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
-from zoomsr.zoomer import Zoomer
+from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
+from zoomsr.runs.files import sha256_of
 
 CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "channels": 1, "widths": [4, 2], "kernels": [3, 1, 3]}
 

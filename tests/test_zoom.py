@@ -20,12 +20,12 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-import zoomsr.screen
-import zoomsr.weights
+import zoomsr.cli.console
+import zoomsr.pretrained.weights
+from zoomsr.imaging.photo import Photograph
+from zoomsr.imaging.resize import resize
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.photograph import Photograph
-from zoomsr.resize import resize
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
 
 Zoom = Callable[..., str]
 SRCNN_CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
@@ -40,7 +40,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     net = SRCNN(widths=[6, 5])
     net.reconstruction.weight.data += 0.05 * torch.randn_like(net.reconstruction.weight)
     Weights(folder / "srcnn.safetensors", net.state_dict(), SRCNN_CONFIG).save(folder / "srcnn.safetensors")
-    monkeypatch.setattr(zoomsr.weights, "WEIGHTS_DIR", folder)
+    monkeypatch.setattr(zoomsr.pretrained.weights, "WEIGHTS_DIR", folder)
     return folder
 
 
@@ -202,7 +202,7 @@ def test_a_name_of_any_bytes_is_printed(zoom: Zoom, tmp_path: Path, monkeypatch:
         pytest.skip("this file system takes UTF-8 alone")
     for encoding in ("utf-8", "ascii"):
         screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-        monkeypatch.setattr(zoomsr.screen, "CONSOLE", Console(file=screen))
+        monkeypatch.setattr(zoomsr.cli.console, "CONSOLE", Console(file=screen))
         zoom(name, "-m", "bicubic", "--overwrite")
         screen.seek(0)
         assert screen.read() == "bicubic  gr\\udcfcn-x2.png  10x8\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoomsr.enlarging import enlarge as enlarge
+    from zoomsr.inference.api import enlarge as enlarge
 
 __version__ = "0.1.0"
 
@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """``enlarge`` brings torch, so it waits until it is asked for."""
     if name == "enlarge":
-        from zoomsr.enlarging import enlarge
+        from zoomsr.inference.api import enlarge
 
         return enlarge
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

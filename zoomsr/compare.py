@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.errors import one_line_errors
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

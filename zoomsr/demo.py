@@ -13,9 +13,9 @@ from typing import Annotated
 
 import typer
 
-from zoomsr.directories import LOCK, lock, locks_end
-from zoomsr.errors import one_line_errors
-from zoomsr.memory import give_back_early
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.malloc import give_back_early
+from zoomsr.runs.directories import LOCK, lock, locks_end
 
 _PREFIX = "zoomsr-demo-"
 
@@ -40,7 +40,7 @@ def demo(
         if importlib.util.find_spec("gradio") is None:
             raise ValueError("the page needs an extra: pip install zoomsr[demo]")
         give_back_early()
-        from zoomsr.page.steps import Nets  # heavy
+        from zoomsr.webapp.steps import Nets  # heavy
 
         nets = Nets(model or [], device=device, engine=engine)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder is removed
@@ -50,7 +50,7 @@ def demo(
             lock(folder)
             # Gradio reads them as it is imported; without them it fills the system's folder, and calls home.
             os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-            from zoomsr.page.blocks import serve
+            from zoomsr.webapp.blocks import serve
 
             serve(nets, host=host, port=port, folder=folder)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from zoomsr.config import start
-from zoomsr.directories import locks_end
+from zoomsr.cli.config import start
+from zoomsr.runs.directories import locks_end
 
 
 def evaluate(config: DictConfig) -> None:
     """One evaluation."""
     # As in train: heavy imports wait until Hydra has read the command line.
-    from zoomsr.evaluation import run
+    from zoomsr.evaluation.recipe import run
 
     run(config)
 

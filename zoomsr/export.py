@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.errors import one_line_errors
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,7 +29,7 @@ def export(
     What is written is first run beside the net itself, and refused where it gives other pixels.
     """
     with one_line_errors():
-        from zoomsr.exporting import write  # heavy
+        from zoomsr.inference.export import write  # heavy
 
         write(model, out, licence=licence, tests=test or (), overwrite=overwrite)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.errors import one_line_errors
 
 if TYPE_CHECKING:
-    from zoomsr.data.sources import Photographs
+    from zoomsr.data.sources.photographs import Photographs
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Get, check and pack data sets."
@@ -32,9 +32,9 @@ def div2k(
 ) -> None:
     """Fetch DIV2K, check it, unpack and pack it. Run again after an interruption: it does what is missing."""
     with one_line_errors():
-        from zoomsr.data.archives import DIV2K_MIRROR
-        from zoomsr.data.div2k import Preparation
-        from zoomsr.data.packing import locked
+        from zoomsr.data.div2k.archives import DIV2K_MIRROR
+        from zoomsr.data.div2k.prepare import Preparation
+        from zoomsr.data.packed.packing import locked
 
         if only not in (None, "hr"):
             raise ValueError(f"--only {only}: hr is the one choice")
@@ -56,7 +56,7 @@ def folder(
 ) -> None:
     """Pack a folder of images into the cache, as data=folder does when it first meets it."""
     with one_line_errors():
-        from zoomsr.data.sources import folder as photographs
+        from zoomsr.data.sources.photographs import folder as photographs
 
         _pack(photographs(str(path), val_root=None if val_root is None else str(val_root)), scale)
         _say_next(f"python -m zoomsr.train data=folder data.root={path}")
@@ -66,7 +66,7 @@ def folder(
 def sample(scale: Scale = 2) -> None:
     """Pack the ten photographs of data=sample into the cache."""
     with one_line_errors():
-        from zoomsr.data.sources import sample as photographs
+        from zoomsr.data.sources.photographs import sample as photographs
 
         _pack(photographs(), scale)
         _say_next("python -m zoomsr.train data=sample")
@@ -79,8 +79,8 @@ def stream(
 ) -> None:
     """Write images as chunks for data=streaming (needs the extra zoomsr[streaming])."""
     with one_line_errors():
-        from zoomsr.data.sources import images
-        from zoomsr.data.streaming import write_stream
+        from zoomsr.data.sources.photographs import images
+        from zoomsr.data.sources.streaming import write_stream
 
         write_stream(images(path), output)
         _say_next(f"python -m zoomsr.train data=streaming data.url={output}")
@@ -90,9 +90,9 @@ def stream(
 def verify(path: Packed = None) -> None:
     """Check packed pixels: intact, lr and hr of the same names, sizes and alignment, nothing held out is trained on."""
     with one_line_errors():
-        from zoomsr.data.packed import folders
-        from zoomsr.data.verify import verify_folders
-        from zoomsr.screen import CONSOLE, findings_table, progress_bar
+        from zoomsr.cli.console import CONSOLE, findings_table, progress_bar
+        from zoomsr.data.packed.folders import folders
+        from zoomsr.data.packed.verify import verify_folders
 
         with progress_bar() as progress:
             task = progress.add_task("checking")
@@ -106,9 +106,9 @@ def verify(path: Packed = None) -> None:
 def cache() -> None:
     """List what is packed in the cache."""
     with one_line_errors():
-        from zoomsr.data.packed import contents, folders, size
-        from zoomsr.data.packing import cache_folder
-        from zoomsr.screen import decimal, say
+        from zoomsr.cli.console import decimal, say
+        from zoomsr.data.packed.folders import contents, folders, size
+        from zoomsr.runs.files import cache_folder
 
         for place in folders(None):
             say({decimal(size(place)): f"{place}: {contents(place)}"})
@@ -119,16 +119,16 @@ def cache() -> None:
 def clear(path: Packed = None) -> None:
     """Remove packed pixels; photographs stay."""
     with one_line_errors():
-        from zoomsr.data.packed import remove
-        from zoomsr.screen import decimal, say
+        from zoomsr.cli.console import decimal, say
+        from zoomsr.data.packed.folders import remove
 
         say({"removed": decimal(remove(path))})
 
 
 def _pack(photographs: Photographs, scale: int) -> None:
-    from zoomsr.data.sources import TRAIN, VAL
-    from zoomsr.degradations import Bicubic
-    from zoomsr.screen import say
+    from zoomsr.cli.console import say
+    from zoomsr.data.sources.photographs import TRAIN, VAL
+    from zoomsr.imaging.degradations import Bicubic
 
     for split in (TRAIN, VAL):
         pairs = photographs.pairs(split, Bicubic(scale))
@@ -136,7 +136,7 @@ def _pack(photographs: Photographs, scale: int) -> None:
 
 
 def _say_next(*commands: str) -> None:
-    from zoomsr.screen import say
+    from zoomsr.cli.console import say
 
     say({"next": "; then ".join(commands)})
 

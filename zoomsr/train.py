@@ -9,14 +9,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from zoomsr.commandline import LAST, completed, is_first_rank
-from zoomsr.config import instantiate, plain, start, sweep_directory
-from zoomsr.directories import discard_unused, locks_end
-from zoomsr.errors import one_line_errors
-from zoomsr.jobs import STOPPED, Job, differences
-from zoomsr.launchers import train_here
-from zoomsr.screen import say
-from zoomsr.trust import HYDRAS, sign
+from zoomsr.cli.config import instantiate, plain, start, sweep_directory
+from zoomsr.cli.console import say
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.overrides import LAST, completed, is_first_rank
+from zoomsr.jobs.launchers import train_here
+from zoomsr.runs.directories import discard_unused, locks_end
+from zoomsr.runs.job import STOPPED, Job, differences
+from zoomsr.runs.trust import HYDRAS, sign
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ class _Sweep:
     def finish(self) -> None:
         """Run what is missing, print the table, and exit as the worst of them."""
         if self._config is not None and self._folder is not None:
-            from zoomsr.sweep import finish
+            from zoomsr.jobs.sweep import finish
 
             finish(self._jobs, instantiate(self._config.launcher), sweep_dir=self._folder)
         if self._code:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from zoomsr.errors import one_line_errors
-from zoomsr.memory import give_back_early
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.malloc import give_back_early
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -49,7 +49,7 @@ def zoom(
     """
     with one_line_errors():
         give_back_early()
-        from zoomsr.zooming import Options, parse_box, run  # heavy
+        from zoomsr.inference.batch import Options, parse_box, run  # heavy
 
         if truth is not None and not compare:
             raise ValueError("--truth goes with --compare")
@@ -68,7 +68,7 @@ def zoom(
             engine=engine,
         )
         if compare:
-            from zoomsr.strip import draw
+            from zoomsr.inference.side_by_side import draw
 
             draw(files, options, truth=truth)
         else:

@@ -11,9 +11,9 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from experiments import numbers
 from experiments.benchmarks.timing import medians, show
 from experiments.report import Value, machine, write_facts, write_rows
-from zoomsr.image import luma
-from zoomsr.metrics import psnr, ssim
-from zoomsr.runs import versions
+from zoomsr.imaging.pixels import luma
+from zoomsr.metrics.quality import psnr, ssim
+from zoomsr.runs.run import versions
 
 HERE = Path(__file__).parent
 

@@ -21,9 +21,9 @@ import typer
 from experiments import numbers
 from experiments.gpu_speed.ways import PRECISIONS, WAYS, Sizes
 from experiments.report import Value, machine, write_facts, write_rows
-from zoomsr.devices import device_named
-from zoomsr.errors import DEBUG_VARIABLE, one_line_errors
-from zoomsr.runs import write_text
+from zoomsr.cli.errors import DEBUG_VARIABLE, one_line_errors
+from zoomsr.hardware.devices import device_named
+from zoomsr.runs.files import write_text
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"

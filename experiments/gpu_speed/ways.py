@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.timing import matrix_rate
-from zoomsr.runs import versions
+from zoomsr.inference.upscaler import Zoomer
+from zoomsr.runs.run import versions
 from zoomsr.train import main as train
-from zoomsr.zoomer import Zoomer
 
 _NCHW, _BF16 = "channels_last=false", "trainer.precision=bf16-mixed"
 

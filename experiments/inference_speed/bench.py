@@ -21,9 +21,9 @@ from experiments.benchmarks.timing import medians
 from experiments.inference_speed.one import FAST_BFLOAT16, HEIGHT, NETS, PHOTOGRAPH, WAYS, WIDTH
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
-from zoomsr.data.sources import sample
-from zoomsr.png import write_png
-from zoomsr.runs import versions
+from zoomsr.data.sources.photographs import sample
+from zoomsr.imaging.png import write_png
+from zoomsr.runs.run import versions
 
 HERE = Path(__file__).parent
 LARGE = {"6 megapixels": (2000, 3000), "24 megapixels": (4000, 6000)}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from zoomsr.memory import give_back_early
+from zoomsr.cli.malloc import give_back_early
 
 if "".join(sys.argv[2:3]).startswith("zoomsr"):
     give_back_early()  # as the command does
@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from zoomsr.devices import has_fast_bfloat16
 from zoomsr.engines.accelerated import accelerated
-from zoomsr.image import quantize
+from zoomsr.hardware.devices import has_fast_bfloat16
+from zoomsr.imaging.pixels import quantize
+from zoomsr.inference.tiling import Pixels, enlarge
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
-from zoomsr.tiling import Pixels, enlarge
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
 
 CPU = torch.device("cpu")
 WHOLE = 100_000

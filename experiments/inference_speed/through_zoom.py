@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from zoomsr.memory import give_back_early
+from zoomsr.cli.malloc import give_back_early
 
 if sys.argv[1:]:
     give_back_early()  # as the command does
@@ -24,11 +24,11 @@ from PIL import Image
 from experiments import numbers
 from experiments.inference_speed.one import PHOTOGRAPH
 from experiments.report import Value, machine, write_rows
-from zoomsr.data.sources import sample
+from zoomsr.data.sources.photographs import sample
 from zoomsr.engines import installed
-from zoomsr.photograph import Photograph
-from zoomsr.tiling import TILE
-from zoomsr.zoomer import Zoomer
+from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.tiling import TILE
+from zoomsr.inference.upscaler import Zoomer
 
 HERE = Path(__file__).parent
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # OpenVINO hears the first

@@ -10,14 +10,14 @@ import typer
 import yaml
 from hydra import compose, initialize_config_dir
 
-from zoomsr.config import CONF_DIR, plain
-from zoomsr.degradations import Bicubic
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.config import CONF_DIR, plain
+from zoomsr.cli.console import say
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.inference.release import Origin, ship
 from zoomsr.models.ircnn import IRCNN, IRCNNDenoiser
-from zoomsr.runs import Run
-from zoomsr.screen import say
-from zoomsr.shipping import Origin, ship
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.run import Run
 
 
 def main(

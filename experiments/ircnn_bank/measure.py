@@ -14,12 +14,12 @@ from torch import Tensor
 
 from experiments import numbers
 from experiments.report import Value, write_rows
-from zoomsr.data.benchmarks import Benchmark
-from zoomsr.degradations import Bicubic
-from zoomsr.errors import one_line_errors
-from zoomsr.image import luma, to_float
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.pixels import luma, to_float
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.weights import Weights, weights_file
+from zoomsr.pretrained.weights import Weights, weights_file
 
 HERE = Path(__file__).parent
 

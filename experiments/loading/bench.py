@@ -22,14 +22,14 @@ from experiments import numbers
 from experiments.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
-from zoomsr import image
 from zoomsr.data.loader import ThreadLoader
-from zoomsr.data.packing import Photo, open_pairs
-from zoomsr.data.pairs import PatchKey, PatchSampler, RandomPatches
-from zoomsr.data.sources import sample
-from zoomsr.data.store import PixelStore, index_of, layout
-from zoomsr.degradations import Bicubic
-from zoomsr.runs import versions
+from zoomsr.data.packed.packing import Photo, open_pairs
+from zoomsr.data.packed.store import PixelStore, index_of, layout
+from zoomsr.data.patches import PatchKey, PatchSampler, RandomPatches
+from zoomsr.data.sources.photographs import sample
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.pixels import crop_to_multiple, to_float
+from zoomsr.runs.run import versions
 
 HERE = Path(__file__).parent
 BATCH = 16
@@ -58,7 +58,7 @@ def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], li
         picture = Image.open(path).convert("RGB")
         if not photos:
             picture = picture.resize((2040, 1356), Image.Resampling.LANCZOS)
-        pixels = image.crop_to_multiple(torch.from_numpy(np.array(picture)).permute(2, 0, 1), 2)
+        pixels = crop_to_multiple(torch.from_numpy(np.array(picture)).permute(2, 0, 1), 2)
         small = Bicubic(2).down(pixels)
         for kind, paths, content in (("HR", hr, pixels), ("LR", lr, small)):
             (folder / kind).mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ def row_copies(patches: RandomPatches) -> Iterator[dict[str, Any]]:
 
 def as_float(batch: dict[str, Any]) -> dict[str, Any]:
     """All that happens before the net."""
-    return {key: image.to_float(batch[key]) for key in ("hr", "lr")}
+    return {key: to_float(batch[key]) for key in ("hr", "lr")}
 
 
 def cold(folder: Path) -> dict[str, float]:

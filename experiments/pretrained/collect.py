@@ -15,17 +15,17 @@ from experiments import numbers
 from experiments.cells import Sheet
 from experiments.measuring import ready
 from experiments.report import Value, machine, write_facts, write_rows
-from zoomsr.areas import Area
-from zoomsr.cards import Card
-from zoomsr.costs import costs_of
-from zoomsr.data.benchmarks import Benchmark
-from zoomsr.degradations import Bicubic as BicubicDown
-from zoomsr.drawing import area_at, comparison_row, enlarged
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.console import say
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.crops import area_at, comparison_row, enlarged
 from zoomsr.figures import Cost, comparison, tradeoff
-from zoomsr.image import to_float
-from zoomsr.screen import say
-from zoomsr.weights import Weights, weights_file
+from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.pixels import to_float
+from zoomsr.models.complexity import costs_of
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.runs.crops import Area
 
 HERE = Path(__file__).parent
 SCALE = 2

@@ -12,7 +12,7 @@ import typer
 from experiments import numbers
 from experiments.cells import Sheet
 from experiments.report import Value, write_rows
-from zoomsr.errors import one_line_errors
+from zoomsr.cli.errors import one_line_errors
 
 HERE = Path(__file__).parent
 

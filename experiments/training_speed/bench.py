@@ -27,12 +27,12 @@ from experiments.loading.rivals import WholePng, batches
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from experiments.training_speed.rivals import Bare
-from zoomsr.devices import has_fast_bfloat16, training_device
-from zoomsr.image import to_float
+from zoomsr.hardware.devices import has_fast_bfloat16, training_device
+from zoomsr.imaging.pixels import to_float
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
-from zoomsr.runs import versions
+from zoomsr.runs.run import versions
 
 HERE = Path(__file__).parent
 PATCH, BATCH, EPOCHS = 64, 8, 5

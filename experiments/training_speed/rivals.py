@@ -14,9 +14,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoomsr.callbacks.loader_wait import LOADER_WAIT
 from zoomsr.data.datamodule import Batch
-from zoomsr.devices import fuse
+from zoomsr.hardware.devices import fuse
+from zoomsr.training.callbacks.loader_wait import LOADER_WAIT
 
 
 class Raw:

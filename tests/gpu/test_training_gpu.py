@@ -11,7 +11,7 @@ from test_resume import Settings
 from watching import WATCH, Watched
 
 from gpu.conftest import GPU
-from zoomsr.training import train as train_settings
+from zoomsr.training.recipe import train as train_settings
 
 MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")
 

@@ -1,1 +1,1 @@
-"""From photographs on disk to batches of pairs: sources -> store -> pairs -> datamodule."""
+"""From photographs on disk to batches of pairs: sources -> packed store -> patches -> datamodule."""

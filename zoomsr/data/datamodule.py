@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
-from zoomsr.data.pairs import FixedPatches, PatchKey, Place, RandomPatches
-from zoomsr.data.sources import Source
-from zoomsr.degradations import Degradation
-from zoomsr.devices import copies_ahead
-from zoomsr.image import luma, to_float
-from zoomsr.metrics import SSIM_WINDOW
+from zoomsr.data.patches import FixedPatches, PatchKey, Place, RandomPatches
+from zoomsr.data.sources.photographs import Source
+from zoomsr.hardware.devices import copies_ahead
+from zoomsr.imaging.degradations import Degradation
+from zoomsr.imaging.pixels import luma, to_float
+from zoomsr.metrics.quality import SSIM_WINDOW
 
 Residence = Literal["auto", "device", "host"]
 

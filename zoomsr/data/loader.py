@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoomsr.data.pairs import Patches, PatchKey, PatchSampler, Place, RandomPatches
-from zoomsr.data.store import Pixels, PixelStore
-from zoomsr.devices import copies_ahead
+from zoomsr.data.packed.store import Pixels, PixelStore
+from zoomsr.data.patches import Patches, PatchKey, PatchSampler, Place, RandomPatches
+from zoomsr.hardware.devices import copies_ahead
 
 PatchBatch = dict[str, Any]
 """hr and lr (without, where the device makes it) as uint8 (N, 3, H, W), augmented; seed and index (N,); names."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, missing
 from zoomsr.engines.graph import GraphFile, exported
-from zoomsr.weights import Weights
+from zoomsr.pretrained.weights import Weights
 
 MOST_DIFFERENCE = 1e-4
 """On [0, 1], in float32: a fortieth of a grey level."""

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoomsr.runs import atomic_write
-from zoomsr.trust import seal
+from zoomsr.runs.files import atomic_write
+from zoomsr.runs.trust import seal
 
 _FOLDER = "graphs"
 _MOST_KEPT = 16
@@ -74,8 +74,8 @@ def quiet() -> Iterator[None]:
 class GraphFile:
     """The graph of a net in the user's cache.
 
-    Engines read it by parsers in C++, so it is sealed with the user's key (``zoomsr.trust``): a file that is damaged,
-    or that somebody else has put there, is none.
+    Engines read it by parsers in C++, so it is sealed with the user's key (``zoomsr.runs.trust``): a file that is
+    damaged, or that somebody else has put there, is none.
 
     Args:
         digest: sha256 of the net's weights and of how it was made.
@@ -120,7 +120,7 @@ class GraphFile:
             return False
 
     def _path(self) -> Path:
-        from zoomsr.data.packing import cache_folder  # most starts of zoom need none
+        from zoomsr.runs.files import cache_folder
 
         return cache_folder() / _FOLDER / f"{self._name}.onnx"
 

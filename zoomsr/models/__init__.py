@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Net(Protocol):
@@ -25,3 +25,12 @@ class Net(Protocol):
     def __call__(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) on [0, 1] to (N, C, scale H, scale W), float32, not clamped."""
         ...
+
+
+def scale_of(net: nn.Module | Net) -> int:
+    """The net's scale, checked: a module that is not a net gets one clear line."""
+    needed = ("scale", "channels", "multiple_of", "halo")
+    missing = [name for name in needed if not isinstance(getattr(net, name, None), int)]
+    if missing:
+        raise ValueError(f"{type(net).__name__} is no zoomsr net: it lacks the attribute(s) {', '.join(missing)}")
+    return int(net.scale)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zoomsr.resize import UP_TAPS, Upscale
+from zoomsr.imaging.resize import UP_TAPS, Upscale
 
 
 class Bicubic(nn.Module):

@@ -14,10 +14,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from zoomsr.degradations import Degradation
-from zoomsr.image import luma
+from zoomsr.imaging.degradations import Degradation
+from zoomsr.imaging.pixels import luma
+from zoomsr.imaging.resize import UP_TAPS
 from zoomsr.models.luminance import enhance
-from zoomsr.resize import UP_TAPS
 
 N_DENOISERS = 25
 """The article's bank: noise levels 2, 4, ..., 50 of 255."""

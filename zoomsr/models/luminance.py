@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from zoomsr.image import LUMA_RANGE, luma
+from zoomsr.imaging.pixels import LUMA_RANGE, luma
 
 
 def enhance(enlarged: Tensor, net: Callable[[Tensor], Tensor], *, channels: int) -> Tensor:

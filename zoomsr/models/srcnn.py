@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoomsr.imaging.resize import UP_TAPS, Upscale
 from zoomsr.models.luminance import enhance
-from zoomsr.resize import UP_TAPS, Upscale
 
 
 class SRCNN(nn.Module):

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoomsr.image import luma
+from zoomsr.imaging.pixels import luma
+from zoomsr.imaging.resize import Upscale
 from zoomsr.models.luminance import enhance
-from zoomsr.resize import Upscale
 
 
 class UNet(nn.Module):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from zoomsr.imaging.resize import UP_TAPS, Upscale
 from zoomsr.models.luminance import enhance
-from zoomsr.resize import UP_TAPS, Upscale
 
 
 class VDSR(nn.Module):

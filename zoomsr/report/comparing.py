@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoomsr.cli.console import CONSOLE, comparison_table, progress_bar, say
 from zoomsr.report.agreement import require_alike
 from zoomsr.report.columns import columns_of
 from zoomsr.report.drawings import charts
@@ -20,8 +21,7 @@ from zoomsr.report.standings import Table
 from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
 from zoomsr.report.tabulation import tables_of
 from zoomsr.report.trainings import environment, settings, states, unscored
-from zoomsr.runs import write_text
-from zoomsr.screen import CONSOLE, comparison_table, progress_bar, say, short
+from zoomsr.runs.files import short, write_text
 
 _ON_SCREEN = ("seeds", "psnr_y", "gain", "p_next_better", "ssim_y", "latency_ms")
 """Columns that a terminal has room for; the files have all."""

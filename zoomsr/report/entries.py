@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-from zoomsr.jobs import SETTINGS, Job
 from zoomsr.report.results import read_results
-from zoomsr.runs import METRICS_CSV, METRICS_JSON, read_rows
+from zoomsr.runs.files import read_rows
+from zoomsr.runs.job import SETTINGS, Job
+from zoomsr.runs.run import METRICS_CSV, METRICS_JSON
 
 BICUBIC = "bicubic"
 _DEPTH = 3

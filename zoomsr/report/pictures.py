@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zoomsr.anatomy import stages
-from zoomsr.areas import GALLERY, PICTURES, Area, read_areas
-from zoomsr.drawing import comparison_row, epochs_row, gallery_rows
+from zoomsr.evaluation.crops import comparison_row, epochs_row, gallery_rows
 from zoomsr.figures import Figure, architecture, comparison, epochs, gallery
+from zoomsr.pretrained.weights import Weights
+from zoomsr.report.anatomy import stages
 from zoomsr.report.drawings import Drawing, slug
 from zoomsr.report.entries import Entry
 from zoomsr.report.rows import Row
-from zoomsr.weights import Weights
+from zoomsr.runs.crops import GALLERY, PICTURES, Area, read_areas
 
 COMPARISON = "comparison"
 

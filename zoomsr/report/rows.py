@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoomsr.report.entries import BICUBIC, Entry
-from zoomsr.runs import labels
+from zoomsr.runs.run import labels
 
 # Where and how a run runs and what it writes, not what it computes; replay is of older runs.
 _APART = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoomsr.report.columns import Column, columns_of
 from zoomsr.report.standings import COSTS, Table
 from zoomsr.report.words import about_protocol, about_test, about_tests
-from zoomsr.runs import write_text
+from zoomsr.runs.files import write_text
 
 Cell = str | int | float | None
 

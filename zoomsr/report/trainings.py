@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from zoomsr.jobs import differences
 from zoomsr.report.entries import Entry
 from zoomsr.report.html import facts, folded, word_table
 from zoomsr.report.rows import Row
 from zoomsr.report.standings import Table
-from zoomsr.screen import short
+from zoomsr.runs.files import short
+from zoomsr.runs.job import differences
 
 
 def unscored(rows: Sequence[Row]) -> list[Entry]:

@@ -1,0 +1,1 @@
+"""Commands: Hydra configuration, command-line overrides, one-line errors, console output."""

@@ -1,0 +1,219 @@
+"""Where conf/ is, the one instantiate(), and how a command that Hydra configures starts."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from zoomsr.cli.arguments import require_numbers
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.overrides import LAST, is_first_rank, quoted
+from zoomsr.runs import directories
+from zoomsr.runs.files import short
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+CONF_DIR = next(
+    # A wheel carries conf/ inside the package; a checkout has it beside.
+    (folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "train.yaml").is_file()),
+    _PACKAGE / "conf",
+)
+
+
+def instantiate(node: DictConfig) -> Any:
+    """Turn yaml into objects: plain lists and dicts reach the code, never a config.
+
+    Raises:
+        ValueError: the constructor refused its arguments, or there is no such class; what was wrong, in one line.
+    """
+    require_numbers(node)
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, (ValueError, OSError)):
+            raise error.__cause__ from None  # our own words
+        raise ValueError(_cause(error)) from None
+
+
+def _cause(error: BaseException) -> str:
+    """Hydra's message with the error that it hides; a module that is missing, and the extra that brings it."""
+    message = " ".join(str(error).split())
+    link: BaseException | None = error
+    while link is not None:
+        error, link = link, link.__cause__ or link.__context__
+        module = (getattr(error, "name", None) or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if module and importlib.util.find_spec(module) is None:
+            extras = [line for line in _requirements() if re.match(rf"{module}\b", line)]
+            names = [name for line in extras for name in re.findall(r"extra == ['\"](\w+)['\"]", line) if name != "dev"]
+            advice = f"pip install zoomsr[{names[0]}]" if names else "install it, or name its folder in PYTHONPATH"
+            return f"{message.split(', set env var')[0]}: {module} is not installed: {advice}"
+    return message.replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", f": {error}.")
+
+
+def _requirements() -> list[str]:
+    try:
+        return importlib.metadata.requires("zoomsr") or []
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        return []
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain data, safe to store in a checkpoint."""
+    data = OmegaConf.to_container(config, resolve=True)
+    return {str(key): value for key, value in dict(data).items()} if isinstance(data, dict) else {}
+
+
+def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> None:
+    """Parse the command line with Hydra and run ``task``, or each job of a sweep; a user's mistake is one line."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing pages
+
+    def job(config: DictConfig) -> float | None:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return task(config)  # an error must reach Hydra, which runs the other jobs first
+        try:
+            with one_line_errors(HydraException, OmegaConfBaseException, on_error=directories.discard_unused):
+                return task(config)
+        finally:
+            directories.drop_replaced()
+
+    with one_line_errors(HydraException, OmegaConfBaseException):
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
+        except ConfigCompositionException as error:
+            raise ValueError(_explain(error, config_name)) from None
+        except _Refused as refused:
+            raise refused.error from None
+
+
+class RunDirectory(Callback):
+    """Hydra's callback that gives a run, or a sweep, its directory before anything is written there.
+
+    A default name gets a suffix where it is taken. A directory that the user names is refused when it holds a run,
+    unless that is resumed or replaced. The directory is locked until the command ends.
+
+    Args:
+        resumes: the sweep that the directory holds.
+    """
+
+    def __init__(self, *, resumes: bool = False) -> None:
+        self._resumes = resumes
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """See ``Callback``."""
+        with _refusing(config):
+            if not is_first_rank():  # the first one has claimed it, and writes the notes
+                config.hydra.output_subdir = None
+                return
+            folder, is_named = Path(config.hydra.run.dir), _is_named(config, "hydra.run.dir")
+            resumes, overwrite = config.get("ckpt") == LAST, config.overwrite
+            if resumes and overwrite:
+                raise ValueError("ckpt=last resumes a run, and overwrite=true replaces it: leave one of them out")
+            if is_named:
+                searches = config.get("hparams_search") is not None
+                resume = f"{shlex.join(['ckpt=last', f'hydra.run.dir={short(folder)}'])} resumes it, "
+                advice = f"{resume if 'ckpt_mode' in config else ''}overwrite=true replaces it"
+                directories.claim(folder, resumes=resumes, searches=searches, overwrite=overwrite, advice=advice)
+                task = config.hydra.overrides.task
+                task[:] = [text for text in task if not text.startswith("overwrite=")]  # no setting of the run
+            else:
+                config.hydra.run.dir = str(directories.make(folder))
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """See ``Callback``."""
+        with _refusing(config):
+            folder = Path(config.hydra.sweep.dir)
+            if config.overwrite:
+                raise ValueError("overwrite=true replaces a run, and no sweep: choose another hydra.sweep.dir")
+            if not _is_named(config, "hydra.sweep.dir"):
+                folder = directories.make(folder)
+                config.hydra.sweep.dir = str(folder)
+                # The jobs are composed anew, from the overrides.
+                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
+                return
+            if not self._resumes and (folder / "multirun.yaml").is_file():
+                raise ValueError(
+                    f"{folder} holds a sweep already: {shlex.quote(f'sweep_resume={short(folder)}')} resumes it"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            directories.lock(folder)
+
+
+class _Refused(BaseException):  # Hydra only warns of an Exception in a callback
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+@contextmanager
+def _refusing(config: DictConfig) -> Iterator[None]:
+    """For a callback, which may resolve and change Hydra's own part of the config, and whose errors must end it."""
+    HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
+    try:
+        with read_write(config.hydra), open_dict(config.hydra):
+            yield
+    except Exception as error:
+        raise _Refused(error) from error
+
+
+def _is_named(config: DictConfig, key: str) -> bool:
+    return any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
+
+
+def sweep_directory() -> Path | None:
+    """The sweep's directory; None when the command is no sweep."""
+    hydra_config = HydraConfig.get()
+    return Path(hydra_config.sweep.dir).absolute() if hydra_config.mode == RunMode.MULTIRUN else None
+
+
+def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
+    """Within a running command: its settings with further overrides, resolved, for a run in ``run_dir``."""
+    outer = HydraConfig.instance().cfg
+    own = HydraConfig.get().overrides.task
+    name = HydraConfig.get().job.config_name
+    config = compose(name, [*own, *overrides, f"run_dir={quoted(str(run_dir))}"], return_hydra_config=True)
+    try:
+        HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
+        return plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+    finally:
+        HydraConfig.instance().cfg = outer
+
+
+def _explain(error: ConfigCompositionException, config_name: str) -> str:
+    """Hydra's message, and the names nearest to a key that does not exist."""
+    message = " ".join(str(error).split()).split(" Config search path:")[0]
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if unknown is None:
+        return message
+    key = unknown.group(1)
+    chosen = [
+        text for text in sys.argv[1:] if re.fullmatch(r"\w+=\w+", text) and (CONF_DIR / text.split("=")[0]).is_dir()
+    ]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        known = [name for name in _keys(compose(config_name, chosen)) if name.count(".") == key.count(".")]
+    near = difflib.get_close_matches(key, known, n=3)
+    hint = f"; the nearest: {', '.join(near)}" if near else "; --cfg job shows every name"
+    return f"no setting is called {key!r}{hint} (+{key}=... would add it)"
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, node):
+        yield f"{prefix}{key}"
+        child = node._get_node(key)  # unresolved: some values exist only while a run is on
+        if isinstance(child, DictConfig) and not child._is_interpolation():
+            yield from _keys(child, f"{prefix}{key}.")

@@ -1,0 +1,148 @@
+"""What commands print: one look for a run, a sweep and a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from rich.console import Console
+from rich.filesize import decimal as decimal
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+CONSOLE = Console()
+
+_COLUMNS = {
+    "psnr_y": ("PSNR Y (dB)", "{:.2f}"),
+    "psnr_rgb": ("PSNR RGB (dB)", "{:.2f}"),
+    "ssim_y": ("SSIM Y", "{:.4f}"),
+    "ssim_rgb": ("SSIM RGB", "{:.4f}"),
+    "mae": ("MAE", "{:.4f}"),
+}
+
+
+def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
+    """Mean metrics by name, in the order given; the best value of each column is bold."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("", overflow="fold")
+    for label, _ in _COLUMNS.values():
+        table.add_column(label, justify="right")
+    best = {key: (min if key == "mae" else max)(row[key] for row in rows.values()) for key in _COLUMNS}
+    for name, row in rows.items():
+        cells = [
+            f"[bold]{form.format(row[key])}[/]" if row[key] == best[key] else form.format(row[key])
+            for key, (_, form) in _COLUMNS.items()
+        ]
+        table.add_row(name, *cells)
+    return table
+
+
+class Described(Protocol):
+    """A column as a comparison has it: see ``zoomsr.report.columns``."""
+
+    @property
+    def heading(self) -> str:
+        """With the unit."""
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Of each row."""
+
+    @property
+    def best(self) -> frozenset[int]:
+        """Rows in bold."""
+
+    def note(self, row: int) -> str:
+        """Beside a text; may be empty."""
+
+
+def comparison_table(title: str, names: Sequence[str], columns: Sequence[Described]) -> Table:
+    """Nets with their scores, how sure these are, and what the nets cost."""
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("", overflow="fold", min_width=min(20, max(map(len, names))))
+    for column in columns:
+        table.add_column(column.heading, justify="right")
+    for row, name in enumerate(names):
+        cells = [f"[bold]{one.texts[row]}[/]" if row in one.best else one.texts[row] for one in columns]
+        notes = [f"\n[dim]{one.note(row)}[/]" if one.note(row) else "" for one in columns]
+        table.add_row(escape(name), *(cell + note for cell, note in zip(cells, notes, strict=True)))
+    return table
+
+
+def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int, best_step: int | None = None) -> Table:
+    """The best and the last epoch of a training side by side: a gap that grows is overfitting.
+
+    Args:
+        rows: of metrics.csv.
+        best: the epoch whose weights were kept, counted from 1.
+        best_step: after which they were kept; None for the epoch's end.
+    """
+    title = "MAE on training patches and held-out photographs"
+    table = Table("", "epoch", "training", "held out", "gap", "PSNR Y (dB)", title=title, title_justify="left")
+    by_epoch = {int(row["epoch"]): row for row in rows}
+    last = max(by_epoch)
+    within = {row.get("step"): row for row in rows}.get(best_step) if best_step is not None else None
+    for label, epoch, row in (("best", best, within or by_epoch.get(best, {})), ("last", last, by_epoch[last])):
+        columns = (("train/mae", ".4f"), ("val/mae", ".4f"), ("val/mae_gap", "+.4f"), ("val/psnr_y", ".2f"))
+        table.add_row(label, str(epoch), *(f"{row[name]:{form}}" if name in row else "" for name, form in columns))
+    return table
+
+
+def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
+    """Error by frequency band, by name; less is better."""
+    bands = [key for key in next(iter(rows.values())) if key.startswith("error_band_")]
+    table = Table(title=title, title_justify="left")
+    table.add_column("cycles/pixel")
+    for number in range(len(bands)):
+        low, high = number / (2 * len(bands)), (number + 1) / (2 * len(bands))
+        table.add_column(f"{low:.3g}-{high:.3g}", justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[band]:.2f}" for band in bands))
+    return table
+
+
+def progress_bar() -> Progress:
+    """A bar that counts things, and vanishes when all are done; a log file has none."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
+def pixel_bar() -> Progress:
+    """A bar that counts output pixels."""
+    count = TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels")
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
+    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
+def download_bar() -> Progress:
+    """A bar that counts bytes, with the rate and the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
+def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, bool]]]) -> Table:
+    """What was checked where, what was found, and whether it is fine."""
+    table = Table("", "check", "found", "", title=title, title_justify="left")
+    for place, (check, found, fine) in findings:
+        table.add_row(escape(place), check, escape(found), "fine" if fine else "[bold red]wrong[/]")
+    return table
+
+
+def say(lines: Mapping[str, str]) -> None:
+    """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
+    for label, text in lines.items():
+        CONSOLE.print(f"[bold]{label:8}[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
+
+
+def printable(text: str) -> str:
+    """With escapes where the terminal has no such character: a file's name may hold any bytes."""
+    return text.encode(CONSOLE.encoding, errors="backslashreplace").decode(CONSOLE.encoding)

@@ -1,0 +1,181 @@
+"""What a command line leaves unsaid: a run or sweep that is resumed brings the settings that it was started with."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoomsr.runs.trust import require_own, sign_all
+
+_CHECKPOINTS = "checkpoints"
+LAST = "last"
+LAST_CKPT, PREVIOUS_CKPT = "last.ckpt", "previous.ckpt"
+_MULTIRUN = ("-m", "--multirun")
+_TRUST = "--trust"
+_CONFIG_DIR = ("--config-dir", "-cd")
+_NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
+_DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
+_RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+    """The arguments for Hydra.
+
+    ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of
+    a run become that run's settings, with those given here on top, and its directory; ``--config-dir`` is brought too.
+    ``--trust`` takes them from a directory that this user did not make. All else stays as it is, with directories in
+    quotes where Hydra needs them.
+
+    Raises:
+        ValueError: there is no such run or sweep, or it is someone else's.
+    """
+    is_trusted = _TRUST in arguments
+    flags, overrides = _split([text for text in arguments if text != _TRUST])
+    given = {key: _unquoted(value) for key, _, value in (text.partition("=") for text in overrides)}
+    if "sweep_resume" in given:
+        others = [text for text in overrides if not text.startswith("sweep_resume=")]
+        return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
+    if set(_MULTIRUN) & set(flags):  # where a comma separates values
+        return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
+    overrides = [_readable(text) for text in overrides]
+    own_dir = given.get("hydra.run.dir")
+    if is_trusted and own_dir is not None and "hparams_search" in given:
+        sign_all(Path(own_dir))  # the settings of its trials
+    run_dir = _resumed_run(given)
+    if run_dir is None:
+        return [*flags, *overrides]
+    _require(run_dir, is_trusted=is_trusted)
+    notes = run_dir / ".hydra"
+    old = [text for text in _read(notes / "overrides.yaml") or [] if not text.startswith(("ckpt=", "overwrite="))]
+    new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
+    flags = _with_config_dir(flags, _read(notes / "hydra.yaml") if (notes / "hydra.yaml").is_file() else {})
+    return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
+
+
+def quoted(text: str) -> str:
+    """A text as a value that Hydra reads back as it is, with ``= , ( ) '`` or a space in it."""
+    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return "'" + re.sub(r"(\\+)\Z", r"\1\1", text) + "'"
+
+
+def is_first_rank() -> bool:
+    """Whether this process is alone, or the first of those that torchrun, srun or Lightning has started."""
+    return next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), "0") == "0"
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their values, which it wants together, and the overrides."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, text in zip(["", *arguments], arguments, strict=False):
+        (flags if text.startswith("-") or before in (*_CONFIG_DIR, *_NAMES) else overrides).append(text)
+    return flags, overrides
+
+
+def _resumed_run(given: dict[str, str]) -> Path | None:
+    """The run that the command resumes; None when it starts a new one."""
+    ckpt, own_dir = given.get("ckpt", "null"), given.get("hydra.run.dir")
+    if ckpt in ("null", "") or given.get("ckpt_mode") == "weights" or (own_dir is not None and ckpt != LAST):
+        return None  # with a directory of its own it starts from there, and anew
+    run_dir = _run_dir(ckpt) if own_dir is None else Path(own_dir)
+    # Without notes it is another file: a new run starts from where it stood.
+    return run_dir if run_dir is not None and _has_notes(run_dir) else None
+
+
+def _run_dir(ckpt: str) -> Path | None:
+    """The run whose last checkpoint is meant; None for any other file."""
+    if ckpt == LAST:
+        return _newest_run()
+    path = Path(ckpt)
+    if path.is_dir():
+        if not any((path / _CHECKPOINTS / name).is_file() for name in (LAST_CKPT, PREVIOUS_CKPT)):
+            raise ValueError(f"ckpt={ckpt} has no {_CHECKPOINTS}/{LAST_CKPT} to resume from")
+        return path
+    is_last = path.name in (LAST_CKPT, PREVIOUS_CKPT) and path.parent.name == _CHECKPOINTS
+    return path.parent.parent if is_last else None
+
+
+def _newest_run() -> Path:
+    root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
+    patterns = [f"{depth}/{_CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
+    # One that was set aside, to be replaced, is hidden.
+    found = [path for pattern in patterns for path in root.glob(pattern) if not path.parts[-3].startswith(".")]
+    found = [path for path in found if _has_notes(path.parent.parent)]
+    if not found:
+        raise ValueError(f"ckpt=last: no run below {root} has a {_CHECKPOINTS}/{LAST_CKPT} to resume from")
+    return max(found, key=lambda path: path.stat().st_mtime).parent.parent
+
+
+def _has_notes(run_dir: Path) -> bool:
+    return (run_dir / ".hydra" / "overrides.yaml").is_file()
+
+
+def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: bool) -> list[str]:
+    try:
+        hydra: dict[str, Any] = _read(sweep_dir / "multirun.yaml")["hydra"]
+        task, own = hydra["overrides"]["task"], hydra["overrides"]["hydra"]
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"sweep_resume={sweep_dir} is no sweep's directory: {error}") from error
+    if others:
+        raise ValueError(f"sweep_resume resumes the sweep as it was started: leave out {' '.join(others)}")
+    _require(sweep_dir, is_trusted=is_trusted)
+    kept = [text for text in own if not text.startswith(("hydra.mode=", "hydra.sweep.dir=", _RESUMES_SWEEP))]
+    place = [f"hydra.sweep.dir={quoted(str(sweep_dir))}", _RESUMES_SWEEP]
+    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *task, *kept, *place]
+
+
+def _require(folder: Path, *, is_trusted: bool) -> None:
+    if is_trusted:
+        if is_first_rank():  # the others read what it signs
+            sign_all(folder)
+        return
+    deadline = time.monotonic() + (0 if is_first_rank() else 5)  # the first may just be writing its notes
+    while True:
+        try:
+            require_own(folder)
+            break
+        except ValueError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
+    """The flags, and the ``--config-dir`` of Hydra's notes where they name none."""
+    sources = config.get("hydra", {}).get("runtime", {}).get("config_sources", [])
+    found = [source["path"] for source in sources if source["provider"] == "command-line"]
+    is_given = any(text.split("=")[0] in _CONFIG_DIR for text in flags)
+    return flags if is_given or not found else [*flags, _CONFIG_DIR[0], found[0]]
+
+
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _readable(override: str) -> str:
+    """The override with its directory in quotes, where Hydra could not read it else."""
+    key, _, value = override.partition("=")
+    is_plain = "${" in value or value[:1] in ("'", '"') or re.fullmatch(r"[\w./:~-]*", value, re.ASCII)
+    return override if key not in _DIRECTORIES or is_plain else f"{key}={quoted(value)}"
+
+
+def _unquoted(value: str) -> str:
+    """What the user has put in quotes, as Hydra wants it."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return re.sub(r"\\(['\"])", r"\1", value[1:-1])
+    return value
+
+
+def _merged(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Both, the newer one of each key."""
+    return list({_key(text): text for text in [*old, *new]}.values())
+
+
+def _key(override: str) -> str:
+    return re.sub(r"^[+~]*|=.*", "", override, flags=re.DOTALL) if "=" in override else override

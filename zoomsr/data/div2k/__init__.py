@@ -1,0 +1,1 @@
+"""DIV2K: download, check, unpack, pack."""

@@ -1,0 +1,95 @@
+"""Published zips: what they are called, how large they are, and what is in them."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoomsr.runs.files import sha256_of
+
+CHUNK = 2**20
+"""Bytes that are hashed, unpacked or asked for at once."""
+
+DIV2K_MIRROR = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"  # plain http: what arrives is trusted for its sha256 alone
+
+Progress = Callable[[int], object]
+"""Hears how far something is in all, such as a progress bar; it hears less again where a download begins anew."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published zip.
+
+    Attributes:
+        name: of the file, on a mirror and on disk.
+        size: in bytes.
+        sha256: of the file, in hexadecimal digits.
+        members: the names of the files inside: these and no others.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    members: tuple[str, ...]
+
+
+def _div2k(split: str, scale: int, size: int, sha256: str) -> Archive:
+    folder = f"DIV2K_{split}_HR" if scale == 1 else f"DIV2K_{split}_LR_bicubic/X{scale}"
+    ending = ".png" if scale == 1 else f"x{scale}.png"
+    first, last = (1, 800) if split == "train" else (801, 900)
+    members = tuple(f"{folder}/{number:04d}{ending}" for number in range(first, last + 1))
+    return Archive(f"{folder.replace('/', '_')}.zip", size, sha256, members)
+
+
+DIV2K: Mapping[tuple[str, int], Archive] = {
+    ("train", 1): _div2k("train", 1, 3530603713, "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335"),
+    ("train", 2): _div2k("train", 2, 925390592, "a53a424317575838dadce4bcd97cf7b744d6855f43740ed5f0245af3cf4bd850"),
+    ("train", 3): _div2k("train", 3, 427847282, "ad5c8e5507e2765823d3c2c5bd0934842efcd487c5370604c224090898b3163a"),
+    ("train", 4): _div2k("train", 4, 246914039, "f006b837f4eb52b82909aa01478e6d6d199eefce932179491d0c9dbb706dde3a"),
+    ("val", 1): _div2k("valid", 1, 448993893, "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc"),
+    ("val", 2): _div2k("valid", 2, 117763600, "60eed9875c697df51204aa579e2a699e1d5215095788a097ff54dd17e2664d57"),
+    ("val", 3): _div2k("valid", 3, 54513392, "04b9a2ed3b4a0715d3924d3ae8514830c3328fac8d30512ce716d6f419e052a3"),
+    ("val", 4): _div2k("valid", 4, 31505881, "a50a5d1c4b88de4e8d300d8fb2b904c52fe93b2b298a4899697760d7cbb6d553"),
+}
+"""(split, scale) to its archive: 1 for hr, 2 to 4 for the published bicubic lr; see ``photographs.div2k``."""
+
+
+def check(path: Path, archive: Archive) -> None:
+    """Hold a file against what was published.
+
+    Raises:
+        ValueError: it is missing, or its size or sha256 is another.
+    """
+    if (size := size_of(path)) is None:
+        raise ValueError(f"{path} is missing: put {archive.name} there, {archive.size} bytes")
+    if size != archive.size:
+        raise ValueError(f"{path} has {size} bytes, expected {archive.size}: remove it and fetch it again")
+    if (digest := sha256_of(path)) != archive.sha256:
+        raise ValueError(f"{path} has sha256 {digest}, expected {archive.sha256}: remove it and fetch it again")
+
+
+def require_space(folder: Path, needed: int, *, what: str) -> None:
+    """Raises ValueError where the disk of a folder lacks room for ``what``."""
+    if (free := shutil.disk_usage(folder).free) < needed:
+        gigabytes = f"{free / 1e9:.2f} GB free, {what} needs {needed / 1e9:.2f} GB more"
+        raise ValueError(f"{folder} has {gigabytes}: free some, then the same command goes on")
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """A disk or a quota that is used up becomes a ValueError about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # clusters set quotas
+            raise
+        raise ValueError(f"the disk is full, {path} is not done: free some, then the same command goes on") from error
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes of a file; None where there is none."""
+    return path.stat().st_size if path.is_file() else None

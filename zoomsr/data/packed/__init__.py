@@ -1,0 +1,1 @@
+"""Packed sets: every image of a set in one memory-mapped file."""

@@ -1,0 +1,1 @@
+"""Where images come from: photographs, synthetic images, streams."""

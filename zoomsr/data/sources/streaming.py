@@ -1,0 +1,201 @@
+"""Photographs that no machine holds: patches streamed from litdata's chunks in a folder, on S3 or on Google's cloud.
+
+litdata (Lightning AI) keeps the chunks, fetches them and bounds the cache; which patches are cut is ours, and the same
+as from packed photographs: a function of (seed, epoch, index). An extra: ``pip install zoomsr[streaming]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoomsr.cli.console import progress_bar
+from zoomsr.data.packed.packing import Pairs, Photo, content_hash, open_pairs
+from zoomsr.data.packed.store import Pixels
+from zoomsr.data.patches import Draws, PatchKey, PatchSampler, Place
+from zoomsr.data.sources.photographs import images, sample
+from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Degradation
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+WINDOW = 64
+"""Images that are shuffled among themselves: what has to be in the cache at once."""
+
+
+def write_stream(photos: Sequence[Photo], target: Path, *, chunk_bytes: int = 2**26) -> None:
+    """Write photographs in litdata's format, uint8 pixels, to be copied to where they are streamed from.
+
+    Raises:
+        ValueError: the folder is not empty, an image is damaged, or the extra is missing.
+    """
+    writer_of = _litdata("litdata.streaming.writer").BinaryWriter
+    if target.is_dir() and any(target.iterdir()):
+        raise ValueError(f"{target} is not empty: give a new folder")
+    target.mkdir(parents=True, exist_ok=True)
+    writer = writer_of(str(target), chunk_bytes=chunk_bytes)
+    with progress_bar() as progress:
+        for number, photo in enumerate(progress.track(photos, description="writing")):
+            writer.add_item(number, {"name": photo.name, "pixels": files.read(photo.path).numpy()})
+        writer.done()
+        writer.merge(1)
+    (target / "content.sha256").write_text(content_hash(photos), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A set written by ``write_stream``, wherever it is now.
+
+    Attributes:
+        url: a folder, ``s3://...`` or ``gs://...``.
+        val_root: a folder of held-out images; None holds the sample's out.
+        cache_bytes: of the disk, for chunks that were fetched.
+        storage_options: for the cloud, such as ``{"endpoint_url": ...}``.
+    """
+
+    url: str | None
+    val_root: str | None = None
+    cache_bytes: int = 50 * 2**30
+    storage_options: dict[str, Any] | None = None
+    name = "stream"
+
+    @property
+    def val(self) -> tuple[Photo, ...]:
+        """The photographs held out."""
+        return sample().val if self.val_root is None else images(Path(self.val_root))
+
+    @property
+    def n_train(self) -> int:
+        """Photographs in the stream."""
+        return len(self._open())
+
+    def describe(self) -> str:
+        """See ``zoomsr.data.sources.photographs.Source.describe``."""
+        return f"{self.n_train} photographs streamed from {self.url}, {len(self.val)} held out"
+
+    def patches(
+        self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
+    ) -> StreamedPatches:
+        """Patches as they come; lr is made on the device."""
+        return StreamedPatches(
+            self._open(), url=self.url, patch=patch, scale=degradation.scale, per_image=per_image, seed=seed
+        )
+
+    def held_out(self, degradation: Degradation) -> Pairs:
+        """The held-out photographs, packed."""
+        return open_pairs(self.val, degradation=degradation)
+
+    def _open(self) -> Any:
+        dataset = _litdata("litdata").StreamingDataset
+        if self.url is None:
+            raise ValueError("data=streaming needs data.url=URL: a folder, s3://... or gs://...")
+        if "://" not in self.url and not (Path(self.url) / "index.json").is_file():
+            raise ValueError(
+                f"{self.url} holds no stream: python -m zoomsr.prepare stream PHOTOS {self.url} writes one"
+            )
+        try:
+            return dataset(
+                self.url, shuffle=False, max_cache_size=self.cache_bytes, storage_options=self.storage_options or {}
+            )
+        except (RuntimeError, OSError, ValueError) as error:
+            raise ValueError(f"{self.url} cannot be streamed: {str(error).splitlines()[0]}") from error
+
+
+class StreamedPatches:
+    """See ``zoomsr.data.patches.Patches``. The patches of ``RandomPatches`` on the same photographs, in an order that
+    keeps to ``WINDOW`` images at a time.
+
+    Raises:
+        ValueError: the patch is no multiple of the scale; a photograph is smaller than it (when it is met).
+    """
+
+    lr_patch = None
+
+    def __init__(self, dataset: Any, *, url: str | None, patch: int, scale: int, per_image: int, seed: int) -> None:
+        if patch % scale:
+            raise ValueError(f"data.patch {patch} must be a multiple of the scale {scale}")
+        self.patch = patch
+        self.source_hash = hashlib.sha256(f"{url} {len(dataset)}".encode()).hexdigest()
+        self._dataset = dataset
+        self._scale = scale
+        self._per_image = per_image
+        self._seed = seed
+        self._draws = Draws(seed, len(self))
+        self._lock = threading.Lock()  # litdata's reader is for one thread
+        self._recent: OrderedDict[int, tuple[Pixels, str]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._dataset) * self._per_image
+
+    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
+        """Windows of the rank's images in a fresh order for each epoch, and the patches of each window likewise."""
+        return _WindowSampler(len(self._dataset), self._per_image, seed=self._seed, rank=rank, world_size=world_size)
+
+    def place(self, key: PatchKey) -> Place:
+        """``top`` and ``left`` are draws: sizes are known when the image is there."""
+        for_top, for_left, for_turn, seed = self._draws.of(key)
+        image = key.number % len(self._dataset)
+        return Place(image, for_top, for_left, for_turn % 8, seed >> 2, f"image {image}", key.number)
+
+    def prefetch(self, place: Place) -> None:
+        """Litdata fetches chunks ahead by itself."""
+
+    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
+        """Cut the patch."""
+        with self._lock:
+            pixels, name = self._image(place.image)
+        height, width = pixels.shape[1:]
+        if min(height, width) < self.patch:
+            raise ValueError(
+                f"{name} is {width}x{height}, smaller than the training patch (data.patch) of {self.patch}"
+            )
+        top = place.top % ((height - self.patch) // self._scale + 1) * self._scale
+        left = place.left % ((width - self.patch) // self._scale + 1) * self._scale
+        np.copyto(hr, pixels[:, top : top + self.patch, left : left + self.patch])
+
+    def _image(self, number: int) -> tuple[Pixels, str]:
+        if number not in self._recent:
+            item = self._dataset[number]
+            self._recent[number] = item["pixels"], item["name"]
+            if len(self._recent) > WINDOW:
+                self._recent.popitem(last=False)
+        return self._recent[number]
+
+
+class _WindowSampler(PatchSampler):
+    """Every rank has a part of the images of its own, the same in each epoch, so that each machine caches its part."""
+
+    def __init__(self, n_images: int, per_image: int, *, seed: int, rank: int, world_size: int) -> None:
+        part = n_images // world_size
+        super().__init__(part * per_image, seed=seed, rank=rank)
+        self._n_images = n_images
+        self._per_image = per_image
+        self._images = range(rank * part, (rank + 1) * part)
+
+    def __iter__(self) -> Iterator[PatchKey]:
+        return islice(self._keys(), self.first, None)
+
+    def _keys(self) -> Iterator[PatchKey]:
+        draw = self.draw()
+        for window in draw.permutation(-(-len(self._images) // WINDOW)):
+            images = np.array(self._images[window * WINDOW : (window + 1) * WINDOW])
+            patches = images[:, None] + self._n_images * np.arange(self._per_image)
+            for number in draw.permutation(patches.flatten()):
+                yield PatchKey(self.epoch, int(number))
+
+
+def _litdata(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError("data=streaming needs an extra: pip install zoomsr[streaming]") from error

@@ -1,0 +1,1 @@
+"""Evaluation: nets on benchmark sets."""

@@ -1,0 +1,246 @@
+"""The recipe of one evaluation, from a config to tables, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from zoomsr.cli.config import instantiate, plain
+from zoomsr.cli.console import CONSOLE, band_table, progress_bar, say, score_table
+from zoomsr.engines.accelerated import Accelerated, accelerated
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.evaluator import Scores, evaluate
+from zoomsr.hardware.devices import device_named
+from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.degradations import Degradation
+from zoomsr.metrics.protocol import PROTOCOLS
+from zoomsr.metrics.quality import METRICS, mean_score
+from zoomsr.models import scale_of
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.pretrained.weights import Weights, in_the_box, weights_file
+from zoomsr.runs.files import sha256_of, short, write_json, write_text
+from zoomsr.runs.run import METRICS_JSON, versions
+
+IMAGES_CSV = "images.csv"
+
+
+def run(config: DictConfig) -> None:
+    """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV."""
+    if OmegaConf.is_missing(config, "data_dir"):
+        advice = "and model=NAME for a pretrained net, or ckpt=FILE"
+        raise ValueError(f"data_dir is not given: data_dir=FOLDER (HR/ with or without LRx2/, or images), {advice}")
+    if not isinstance(config.scale, int) or config.scale < 1:
+        raise ValueError(f"scale={config.scale} must be a whole number from 1")
+    device = device_named(config.device)
+    degradation: Degradation = instantiate(config.degradation)
+    if degradation.scale != config.scale:
+        raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
+    benchmarks = _benchmarks(config, degradation)
+    nets = {label: measured.run_by(config.engine, device) for label, measured in _nets(config).items()}
+    if config.self_ensemble:
+        nets = {label: measured.averaged() for label, measured in nets.items()}
+    scores: dict[str, Scores] = {}
+    with progress_bar() as progress:
+        task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
+        for name, benchmark in benchmarks.items():
+            scores[name] = evaluate(
+                {label: measured.net.to(device).eval() for label, measured in nets.items()},
+                benchmark,
+                degradation=degradation,
+                device=device,
+                advance=lambda: progress.advance(task),
+            )
+    run_dir = Path(config.run_dir)
+    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, scores, degradation))
+    _write_images(run_dir / IMAGES_CSV, scores)
+    for measured in nets.values():
+        for line in () if measured.engine is None else measured.engine.said():
+            say({"engine": line})
+    _print(scores, {label: measured.net for label, measured in nets.items()})
+    say({"results": short(run_dir / METRICS_JSON), "pictures": short(run_dir / IMAGES_CSV)})
+
+
+class Measured(NamedTuple):
+    """A net, how it was made, the file its weights came from, and what runs it where that is not torch alone."""
+
+    net: nn.Module
+    config: dict[str, Any]
+    weights: Weights | None
+    engine: Accelerated | None = None
+
+    def run_by(self, engine: str, device: torch.device) -> Measured:
+        """With another engine than torch, where one is asked for and can be had, from the first picture on."""
+        weights = None if self.weights is None else replace(self.weights, config=self.config)
+        net = accelerated(self.net, weights, engine=engine, device=device)
+        if not isinstance(net, Accelerated):
+            return self
+        net.start()
+        return self._replace(net=net, engine=net)
+
+    def averaged(self) -> Measured:
+        """Over the eight turns of the picture."""
+        return self._replace(net=SelfEnsemble(self.net))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``metrics.json``."""
+        parameters = sum(parameter.numel() for parameter in self.net.parameters())
+        path = None if self.weights is None else self.weights.path
+        file = None if path is None else {"path": str(path), "sha256": sha256_of(path)}
+        engine = "torch" if self.engine is None else self.engine.engine
+        return {"params": parameters, "config": self.config, "weights": file, "engine": engine}
+
+
+def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Benchmark]:
+    """Folders by name, those of the same name with their parent's."""
+    paths = [Path(folder) for folder in _as_list(config.data_dir)]
+    labels = [path.name for path in paths]
+    if len(set(labels)) < len(labels):
+        labels = ["/".join(path.resolve().parts[-2:]) for path in paths]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"data_dir holds folders that cannot be told apart: {', '.join(labels)}")
+    # Published lr is MATLAB's bicubic: another degradation makes its own.
+    published = repr(degradation) == repr(BicubicDown(config.scale))
+    found = (Benchmark.find(path, scale=config.scale, published_lr=published) for path in paths)
+    return dict(zip(labels, found, strict=True))
+
+
+def _nets(config: DictConfig) -> dict[str, Measured]:
+    """Bicubic, then the nets of ``ckpt``, or the net in the box that ``model`` names."""
+    nets = {"bicubic": Measured(Bicubic(config.scale), {}, None)}
+    name = _choice("model")
+    given = _as_list(config.ckpt)
+    if not given and name not in (None, "bicubic"):
+        nets[str(name)] = _opened(_from_the_box(str(name)), None, config.scale)
+    for one in given:
+        path = weights_file(one)
+        if path is None:
+            continue  # bicubic is there already
+        measured = _opened(path, config.get("model"), config.scale)
+        label = name or type(measured.net).__name__.lower()
+        if one in in_the_box():
+            label = one
+        elif len(given) > 1:
+            label = f"{label} {_of_run(path)}"
+        if label in nets:
+            raise ValueError(f"ckpt holds {label} twice: {', '.join(given)}")
+        nets[label] = measured
+    return nets
+
+
+def _from_the_box(name: str) -> Path:
+    """The weights of a net, for which nothing can be set: they are of the net that was trained."""
+    changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
+    if changed:
+        raise ValueError(f"{changed[0]} makes another net than the {name} in the box: add ckpt=FILE")
+    path = weights_file(name)
+    assert path is not None, "bicubic was left out before"
+    return path
+
+
+def _opened(path: Path, model: DictConfig | None, scale: int) -> Measured:
+    """Weights in the net that ``model`` describes, or in the one that the file names."""
+    weights = Weights.read(path)
+    if model is None:
+        net, made = weights.build(), weights.own_config()  # never by Hydra, which would run what a file names
+    else:
+        made = plain(model)
+        weights.require(made)
+        net = instantiate(model)
+    if scale_of(net) != scale:
+        raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={scale}")
+    if model is not None:
+        weights.load_into(net)
+    return Measured(net, made, weights)
+
+
+def _of_run(path: Path) -> str:
+    """runs/NAME/checkpoints/best.ckpt is NAME/best, any other file is its own name in its folder."""
+    folder = path.resolve().parent
+    return f"{(folder.parent if folder.name == 'checkpoints' else folder).name}/{path.stem}"
+
+
+def _choice(group: str) -> str | None:
+    choice: str | None = HydraConfig.get().runtime.choices.get(group)
+    return choice
+
+
+def _summary(
+    config: DictConfig,
+    nets: dict[str, Measured],
+    benchmarks: dict[str, Benchmark],
+    scores: dict[str, Scores],
+    degradation: Degradation,
+) -> dict[str, Any]:
+    """The shape that a run's metrics.json has, with one entry per folder, net and protocol."""
+    digests = {name: benchmark.digest() for name, benchmark in benchmarks.items()}
+    *_, (name, measured) = nets.items()
+    return {
+        "protocols": {protocol.name: asdict(protocol) for protocol in PROTOCOLS},
+        "data": {
+            "name": ", ".join(digests),
+            "hash": hashlib.sha256("".join(digests.values()).encode()).hexdigest(),
+            "n_train": 0,
+            "n_val": sum(len(benchmark.files) for benchmark in benchmarks.values()),
+            "lr_from_files": {name: benchmark.has_lr for name, benchmark in benchmarks.items()},
+        },
+        "net": {"name": name, **measured.as_dict()},
+        "nets": {label: one.as_dict() for label, one in nets.items()},
+        "degradation": repr(degradation),
+        "scale": config.scale,
+        "self_ensemble": config.self_ensemble,
+        "sets": {
+            folder: {
+                net: {
+                    protocol: {
+                        "mean": mean_score(list(images.values())).as_dict(),
+                        "images": {image: score.as_dict() for image, score in images.items()},
+                    }
+                    for protocol, images in by_protocol.items()
+                }
+                for net, by_protocol in by_net.items()
+            }
+            for folder, by_net in scores.items()
+        },
+        "versions": versions(),
+    }
+
+
+def _write_images(path: Path, scores: dict[str, Scores]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["set", "net", "protocol", "image", *METRICS])
+    for folder, by_net in scores.items():
+        for net, by_protocol in by_net.items():
+            for protocol, images in by_protocol.items():
+                for image, score in images.items():
+                    writer.writerow([folder, net, protocol, image, *score.as_dict().values()])
+    write_text(path, text.getvalue())
+
+
+def _print(scores: dict[str, Scores], nets: dict[str, nn.Module]) -> None:
+    for folder, by_net in scores.items():
+        for protocol in PROTOCOLS:
+            rows = {}
+            for net, by_protocol in by_net.items():
+                eight_bit = getattr(nets[net], "lr_8bit", False) and not protocol.lr_8bit
+                label = f"{net} (8-bit lr)" if eight_bit else net
+                rows[label] = mean_score(list(by_protocol[protocol.name].values())).as_dict()
+            CONSOLE.print(score_table(f"{folder}, protocol {protocol.name}", rows))
+        CONSOLE.print(band_table(f"{folder}, protocol {protocol.name}, error over truth (dB) by frequency", rows))
+
+
+def _as_list(value: Any) -> list[str]:
+    """One or several: FILE, [FILE,FILE], or nothing."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if OmegaConf.is_list(value) else [str(value)]

@@ -1,0 +1,1 @@
+"""What the processor or GPU can do."""

@@ -1,0 +1,1 @@
+"""Images: tensors (pixels, resize, degradations) and image files (decode, encode, metadata)."""

@@ -1,0 +1,215 @@
+"""What stands between the truth and the picture at hand: hr -> lr, and lr -> the hr grid.
+
+One object serves in three places: it makes the lr of a training pair, it is the bicubic baseline, and it is the data
+term of a plug-and-play prior. All of them take (..., C, H, W) on any device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoomsr.imaging.files import jpeg
+from zoomsr.imaging.pixels import quantize, to_float
+from zoomsr.imaging.resize import downscale, resize
+
+
+class Degradation(Protocol):
+    """The contract of a degradation.
+
+    ``down`` of a float image stays float, neither rounded nor clipped; ``down`` of a uint8 image is the uint8 image
+    that a file would hold. A stochastic one draws from ``generator`` alone. Packed lr is found by the ``repr``, which
+    names all that lr depends on.
+    """
+
+    scale: int
+    stochastic: bool
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(..., C, scale H, scale W) to (..., C, H, W)."""
+        ...
+
+    def up(self, lr: Tensor) -> Tensor:
+        """(..., C, H, W) to (..., C, scale H, scale W)."""
+        ...
+
+
+@dataclass
+class Bicubic:
+    """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
+
+    scale: int
+    stochastic = False
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
+        return downscale(hr, self.scale)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Bicubic enlargement."""
+        return _bicubic_up(lr, self.scale)
+
+
+@dataclass
+class Box:
+    """The mean of each scale x scale block, as a camera's pixel collects light: the seed study's degradation."""
+
+    scale: int
+    stochastic = False
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
+        height, width = hr.shape[-2:]
+        if height % self.scale or width % self.scale:
+            raise ValueError(f"{height}x{width} is not a multiple of {self.scale}: crop it first")
+        if hr.dtype == torch.uint8:
+            return F.avg_pool2d(hr.float(), self.scale).add(0.5).floor().to(torch.uint8)
+        return F.avg_pool2d(hr, self.scale)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Bicubic enlargement: block means sit on the same centres as bicubic samples."""
+        return _bicubic_up(lr, self.scale)
+
+
+@dataclass
+class BlurBicubic:
+    """A Gaussian blur, then bicubic to 1/scale; with the blur of IRCNN's second setting (Zhang et al., CVPR 2017).
+
+    The article's own code takes every scale-th pixel of the blurred picture, without a second filter.
+
+    Args:
+        scale: super-resolution factor.
+        kernel_size: of the Gaussian, odd.
+        sigma: of the Gaussian, in hr pixels.
+    """
+
+    scale: int
+    kernel_size: int = field(default=7, kw_only=True)
+    sigma: float = field(default=1.6, kw_only=True)
+    stochastic = False
+
+    def __post_init__(self) -> None:
+        if self.kernel_size % 2 == 0 or self.sigma <= 0:
+            given = f"{self.kernel_size} and {self.sigma}"
+            raise ValueError(f"a blur needs an odd kernel_size and a positive sigma, not {given}")
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
+        if hr.dtype == torch.uint8:
+            return quantize(self.down(to_float(hr)))
+        from kornia.filters import gaussian_blur2d  # two seconds to import: only those who blur wait
+
+        planes = hr.reshape(-1, 1, *hr.shape[-2:])
+        size, sigma = (self.kernel_size,) * 2, (self.sigma,) * 2
+        return downscale(gaussian_blur2d(planes, size, sigma, border_type="replicate").reshape(hr.shape), self.scale)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Bicubic enlargement."""
+        return _bicubic_up(lr, self.scale)
+
+
+@dataclass
+class GaussianNoise:
+    """White Gaussian noise on the same grid, neither clipped nor rounded: what denoisers are trained on.
+
+    Args:
+        sigma: standard deviation on [0, 1]; 25/255 = 0.098 is the usual "noise level 25".
+    """
+
+    sigma: float
+    scale = 1
+    stochastic = True
+
+    def __post_init__(self) -> None:
+        if self.sigma < 0:
+            raise ValueError(f"sigma {self.sigma} is negative")
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``. Raises ValueError without a generator."""
+        if generator is None:
+            raise ValueError("GaussianNoise draws from a generator, and was given none")
+        if hr.dtype == torch.uint8:
+            return quantize(self.down(to_float(hr), generator))
+        noise = torch.randn(hr.shape, generator=generator, device=generator.device, dtype=hr.dtype)
+        return hr + self.sigma * noise.to(hr.device)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """The grid is the same."""
+        return lr
+
+
+@dataclass
+class Jpeg:
+    """JPEG compression at a fixed quality: floats differentiable and on the device, uint8 by libjpeg as in a file.
+
+    The two differ where libjpeg halves the chroma grid in its own way. Shin & Song, "JPEG-resistant Adversarial
+    Images", NeurIPS workshop 2017, as implemented in kornia.
+
+    Args:
+        quality: 1 (coarse) to 100.
+    """
+
+    quality: float
+    scale = 1
+    stochastic = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"JPEG quality {self.quality} must lie between 1 and 100")
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``; a grey image is compressed as one."""
+        images = hr.reshape(-1, *hr.shape[-3:])
+        if hr.dtype == torch.uint8:
+            return torch.stack([jpeg(one, quality=round(self.quality)) for one in images]).reshape(hr.shape)
+        from kornia.enhance import jpeg_codec_differentiable  # two seconds to import
+
+        # On the host, where kornia reads it: from a GPU it would have to wait.
+        quality = torch.full((len(images),), float(self.quality), dtype=hr.dtype)
+        coded = jpeg_codec_differentiable(images.expand(-1, 3, -1, -1), quality)
+        return coded[:, : hr.shape[-3]].reshape(hr.shape)
+
+    def up(self, lr: Tensor) -> Tensor:
+        """The grid is the same."""
+        return lr
+
+
+class Chain:
+    """Several degradations, one after the other; 8-bit pictures stay 8-bit in between, as files do.
+
+    Args:
+        steps: in the order in which hr meets them.
+    """
+
+    def __init__(self, steps: Sequence[Degradation]) -> None:
+        if not steps:
+            raise ValueError("a chain needs at least one degradation")
+        self._steps = tuple(steps)
+        self.scale = math.prod(step.scale for step in steps)
+        self.stochastic = any(step.stochastic for step in steps)
+
+    def __repr__(self) -> str:
+        return f"Chain({', '.join(map(repr, self._steps))})"
+
+    def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See ``Degradation.down``."""
+        for step in self._steps:
+            hr = step.down(hr, generator)
+        return hr
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Each step's way up, in reverse."""
+        for step in reversed(self._steps):
+            lr = step.up(lr)
+        return lr
+
+
+def _bicubic_up(lr: Tensor, scale: int) -> Tensor:
+    height, width = lr.shape[-2:]
+    return resize(lr, (height * scale, width * scale))

@@ -1,0 +1,132 @@
+"""Files to tensors and back: the one place that knows about modes, EXIF, 16 bit, rounding, luma and borders.
+
+An image tensor is float32 RGB in [0, 1], (3, H, W). Its 8-bit form, uint8 (3, H, W), lives in this file, in the
+pixel store and on the wire to the device, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from zoomsr.imaging import decode
+from zoomsr.imaging.decode import MOST_PIXELS as MOST_PIXELS
+from zoomsr.imaging.decode import require_decodable, upright
+from zoomsr.imaging.encode import Pixels, eight_bit
+from zoomsr.imaging.metadata import exif_in, orientation_in, png_chunks
+from zoomsr.imaging.pillow import open_picture
+from zoomsr.imaging.pixels import quantize
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+_PLAIN_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "PPM")
+_PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(height, width) of the upright picture, read from the header: no pixel is decoded.
+
+    Raises:
+        ValueError: the file is no image.
+    """
+    with _plain(path) as picture:
+        if picture is not None:
+            height, width, orientation = picture.height, picture.width, _orientation(picture, path)
+        else:
+            found = decode.opened(path, access="random")
+            height, width, orientation = found.height, found.width, decode.orientation_of(found, path)
+    return (width, height) if orientation >= 5 else (height, width)  # EXIF orientations 5 to 8 swap the sides
+
+
+def is_grey(path: Path) -> bool:
+    """Whether the file has one channel of brightness (a grey picture may also be stored as RGB: that is not grey).
+
+    Raises:
+        ValueError: the file is no image.
+    """
+    with _plain(path) as picture:
+        if picture is not None:
+            return picture.mode in ("1", "L", "LA")
+    return decode.colours_of(decode.opened(path, access="random"), path) == 1
+
+
+def read(path: Path) -> Tensor:
+    """Read any picture as uint8 RGB (3, H, W), upright.
+
+    Grey and palette become RGB, alpha is dropped (colours stay as they are stored), 16 bit becomes 8 bit by rounding,
+    CMYK is converted, the EXIF orientation is applied. Plain 8-bit files are decoded by Pillow, which a process may do
+    that was forked; all others by ``zoomsr.imaging.decode``.
+
+    Raises:
+        ValueError: not an image, truncated, or of a pixel type without a fixed range; the message names the file.
+    """
+    pixels = None
+    with _plain(path) as picture:
+        if picture is not None:
+            require_decodable(picture.width, picture.height, path)
+            pixels = _decoded(picture, path)
+    if pixels is None:
+        pixels = eight_bit(decode.pixels_of(decode.opened(path), path))
+        pixels = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., :1].repeat(3, 2)
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # ten times as fast as torch's
+
+
+def write(path: Path, image: Tensor) -> None:
+    """Write a float (3, H, W) or (1, H, W) image in [0, 1] as 8 bit; the format follows the suffix.
+
+    The file appears whole or not at all: it is written under another name and then renamed.
+    """
+    pixels = quantize(image).permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        picture.save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def jpeg(pixels: Tensor, *, quality: int) -> Tensor:
+    """What a JPEG file keeps of uint8 (3, H, W) or (1, H, W), by libjpeg with its usual halved chroma."""
+    stacked = pixels.permute(1, 2, 0).cpu().numpy()
+    file = io.BytesIO()
+    Image.fromarray(stacked if stacked.shape[2] == 3 else stacked[:, :, 0]).save(file, "JPEG", quality=quality)
+    decoded = np.array(Image.open(file)).reshape(stacked.shape)
+    return torch.from_numpy(decoded).permute(2, 0, 1).contiguous().to(pixels.device)
+
+
+@contextlib.contextmanager
+def _plain(path: Path) -> Iterator[Image.Image | None]:
+    """A file that Pillow decodes as it is stored, and fast: 8 bit, and no TIFF. None for every other."""
+    try:
+        picture = open_picture(path)
+    except ValueError:
+        yield None  # odd metadata stops Pillow, but not libvips
+        return
+    with picture:
+        is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # type: ignore[attr-defined]
+        is_known = picture.format in _PLAIN_FORMATS and picture.mode in _PLAIN_MODES
+        yield picture if is_known and not is_deep else None
+
+
+def _decoded(picture: Image.Image, path: Path) -> Pixels | None:
+    """(H, W, 3), upright; None where Pillow fails, for libvips, which bears more, has the last word."""
+    with contextlib.suppress(Exception):
+        orientation = _orientation(picture, path)
+        if picture.mode == "P":  # through RGBA, because one with transparency loses its colours when converted directly
+            picture = picture.convert("RGBA")
+        return upright(np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB")), orientation)
+    return None
+
+
+def _orientation(picture: Image.Image, path: Path) -> int:
+    if picture.format == "PNG":  # which Pillow would decode to look behind its pixels
+        return orientation_in(exif_in(png_chunks(path).get(b"eXIf", b"")))
+    return orientation_in(exif_in(picture.info.get("exif", b"")))

@@ -1,0 +1,100 @@
+"""What Pillow reads: plain pictures for training, formats that libvips does not know, and pictures from memory."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from zoomsr.imaging.encode import Pixels
+from zoomsr.imaging.libvips import reading
+from zoomsr.imaging.metadata import quiet
+
+SAVE = "save it as 8 or 16 bit grey or RGB"
+
+_LIMIT = threading.Lock()
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs errors that it also raises
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a file by Pillow and read its header, however many pixels it promises; see
+    ``zoomsr.imaging.decode.require_decodable``.
+
+    Raises:
+        ValueError: not an image.
+    """
+    with _LIMIT, reading(path):  # a setting of the whole process
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            with quiet():
+                return Image.open(path)
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{path} is not an image that can be read") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def array_of(picture: Image.Image, name: str) -> Pixels:
+    """(H, W, C) uint8, or uint16 of a grey picture, of an image of Pillow's; of 16-bit colour the upper byte.
+
+    Args:
+        picture: of any mode.
+        name: what to call it in an error.
+
+    Raises:
+        ValueError: of a pixel type without a fixed white.
+    """
+    mode = picture.mode
+    if mode.startswith("I"):
+        grey = np.asarray(picture)
+        if grey.size and (grey.min() < 0 or grey.max() > 65535):
+            raise ValueError(f"{name} holds 32-bit integers, which have no fixed white: {SAVE}")
+        return grey.astype(np.uint16)[..., None]
+    if mode == "F":
+        raise ValueError(f"{name} holds floating-point pixels, which have no fixed white: {SAVE}")
+    if mode in ("LAB", "HSV"):
+        raise ValueError(f"{name} holds {mode} pixels: {SAVE}")
+    grey_modes, has_alpha = ("1", "L", "LA", "La"), mode in ("LA", "La", "PA", "RGBA", "RGBa")
+    target = "L" if mode in grey_modes else "RGB"
+    if has_alpha or "transparency" in picture.info:
+        target = "LA" if target == "L" else "RGBA"
+    pixels = np.asarray(picture if mode == target else picture.convert(target))
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def array_in(picture: Image.Image, path: Path) -> Pixels:
+    """(H, W, C) uint8 or uint16 of an opened file: all its bits, and alpha."""
+    array = _deep_pnm(path) if picture.format == "PPM" else None
+    alpha = _bmp_alpha(picture, path) if picture.format == "BMP" else None
+    if array is None:
+        array = array_of(picture, str(path))
+        array = array if alpha is None else np.concatenate([array, alpha], axis=2)
+    if picture.format == "TIFF" and array.dtype == np.uint16:  # 12 bits
+        array = ((array.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
+    return array
+
+
+def _deep_pnm(path: Path) -> Pixels | None:
+    """Of a binary PGM or PPM of more than 8 bits, of which Pillow would keep 8, all; on the full range of 16 bits."""
+    data = path.read_bytes()
+    head = re.match(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s", data)
+    if head is None or (white := int(head[4])) < 256:
+        return None
+    channels, width, height = 1 if head[1] == b"5" else 3, int(head[2]), int(head[3])
+    stored = np.frombuffer(data, ">u2", width * height * channels, head.end()).reshape(height, width, channels)
+    return ((stored.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
+
+
+def _bmp_alpha(picture: Image.Image, path: Path) -> Pixels | None:
+    """(H, W, 1) of the fourth byte of a BMP's pixels, if any is set: then it is alpha, whatever the header says."""
+    _, _, offset, arguments = picture.tile[0]  # type: ignore[attr-defined]
+    if arguments[0] != "BGRX":
+        return None
+    count = picture.width * picture.height
+    alpha = np.fromfile(path, np.uint8, 4 * count, offset=offset)[3::4].reshape(picture.height, picture.width, 1)
+    return (alpha[::-1] if arguments[2] < 0 else alpha) if alpha.any() else None

@@ -1,0 +1,153 @@
+"""The recipe of ``zoomsr.zoom``: which photographs, where to, one after the other, whatever becomes of each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoomsr.cli.console import pixel_bar, printable, say
+from zoomsr.cli.errors import DEBUG_VARIABLE
+from zoomsr.imaging import files
+from zoomsr.imaging.files import MOST_PIXELS
+from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.inference.targets import Task, plan
+from zoomsr.inference.upscaler import Zoomer
+from zoomsr.runs.files import short
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; see ``zoomsr.zoom``."""
+
+    box: Box | None
+    scale: int | None
+    out: str | None
+    quality: int
+    overwrite: bool
+    models: tuple[str, ...]
+    device: str
+    precision: str
+    tile: int | None
+    exact: bool
+    self_ensemble: bool
+    engine: str
+
+    def open(self, model: str) -> Zoomer:
+        """The net, run as the options say."""
+        return Zoomer.open(
+            model,
+            device=self.device,
+            precision=self.precision,
+            tile=self.tile,
+            exact=self.exact,
+            self_ensemble=self.self_ensemble,
+            engine=self.engine,
+        )
+
+
+def parse_box(text: str) -> Box:
+    """``X,Y,W,H`` in pixels.
+
+    Raises:
+        ValueError: not four whole numbers.
+    """
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        raise ValueError(f"--box {text} is not X,Y,W,H, four whole numbers of pixels") from None
+    return Box(left, top, width, height)
+
+
+def run(patterns: Sequence[str], options: Options) -> None:
+    """Enlarge all of them; whatever one of them fails of is one line, the others are done, and the exit code is then 1.
+
+    Raises:
+        ValueError: no such file, several nets, or two results that would be one file; nothing is done then.
+    """
+    if len(options.models) > 1:
+        raise ValueError(f"--model {' --model '.join(options.models)}: several nets go with --compare")
+    zoomer = options.open(options.models[0])
+    factor = zoomer.net.scale ** zoomer.passes(options.scale)
+    tasks = plan(patterns, options.out, ending=f"-x{factor}")
+    failures: list[str] = []
+    with pixel_bar() as progress:
+        bar = progress.add_task("", total=0)
+
+        def begin(label: str, pixels: int) -> Callable[[int], None]:
+            progress.update(bar, description=label, total=(progress.tasks[0].total or 0) + pixels)
+            return lambda done: progress.advance(bar, done)
+
+        for number, task in enumerate(tasks, start=1):
+            label = printable(task.source.name)
+            label = label if len(tasks) == 1 else f"{number} of {len(tasks)}  {label}"
+            try:
+                _enlarge(task, zoomer, options, lambda pixels, label=label: begin(label, pixels))  # type: ignore[misc]
+            except Exception as error:  # decoders and encoders raise whatever they stumble over
+                if os.environ.get(DEBUG_VARIABLE) == "1":
+                    traceback.print_exception(error)
+                failures.append(_line(error, task))
+    if len(tasks) > 1:
+        say({"done": f"{len(tasks) - len(failures)} of {len(tasks)} photographs"})
+    for line in failures:
+        print(f"error: {line}", file=sys.stderr)
+    if failures:
+        sys.exit(1)
+
+
+def _line(error: Exception, task: Task) -> str:
+    """What became of a photograph, in one line that names it."""
+    text = str(error) or type(error).__name__
+    if not isinstance(error, (ValueError, OSError)):
+        text = f"{type(error).__name__}: {error} ({DEBUG_VARIABLE}=1 shows where)"
+    is_named = str(task.source) in text or str(task.target) in text
+    return " ".join((text if is_named else f"{task.source}: {text}").split())
+
+
+def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
+    if task.target.exists() and not options.overwrite:
+        raise ValueError(f"{task.target} is there already: --overwrite replaces it")
+    height, width = files.size(task.source)
+    if height * width > MOST_PIXELS and options.box is None:
+        from zoomsr.inference.out_of_core import enlarge_file
+
+        if zoomer.passes(options.scale) > 1:
+            raise ValueError(f"{task.source} has more than {MOST_PIXELS:,} pixels: --scale 4 goes with --box")
+        area = height * width * zoomer.net.scale**2
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        enlarge_file(task.source, task.target, zoomer, overwrite=options.overwrite, advance=begin(area))
+        _say_engine(zoomer)
+        return
+    photograph = _area(task.source, options.box, is_huge=height * width > MOST_PIXELS)
+    for note in photograph.notes:
+        say({"note": f"{task.source}: {note}"})
+    height, width = photograph.size
+    passes = range(1, zoomer.passes(options.scale) + 1)
+    advance = begin(sum(height * width * zoomer.net.scale ** (2 * number) for number in passes))
+    # Under one name, so that the smaller one is let go before the larger one is written.
+    photograph = zoomer.enlarge(photograph, scale=options.scale, advance=advance)
+    task.target.parent.mkdir(parents=True, exist_ok=True)
+    for note in photograph.write(task.target, quality=options.quality, overwrite=options.overwrite):
+        say({"note": f"{task.source}: {note}"})
+    height, width = photograph.size
+    say({zoomer.name: f"{short(task.target)}  {width}x{height}"})
+    _say_engine(zoomer)
+
+
+def _say_engine(zoomer: Zoomer) -> None:
+    """Which engine was opened for a photograph, once."""
+    for line in () if zoomer.engine is None else zoomer.engine.said():
+        say({"engine": line})
+
+
+def _area(source: Path, box: Box | None, *, is_huge: bool) -> Photograph:
+    """The photograph, or an area of it; of a huge one no more than the area is decoded."""
+    if is_huge and box is not None:
+        from zoomsr.inference.out_of_core import read_area
+
+        return read_area(source, box)
+    photograph = Photograph.read(source)
+    return photograph if box is None else photograph.cropped(box)

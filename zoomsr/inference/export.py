@@ -1,0 +1,82 @@
+"""The recipe of ``zoomsr.export``: write a net, and hold what was written against it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from zoomsr.cli.console import say
+from zoomsr.engines import missing
+from zoomsr.engines.accelerated import MOST_DIFFERENCE
+from zoomsr.engines.graph import contract, example, exported, quiet
+from zoomsr.engines.onnx import OnnxRuntime
+from zoomsr.inference.release import Origin, ship
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.ircnn import IRCNN
+from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.runs.files import short
+
+ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
+"""Batch, height and width of the pictures on which an exported net must agree."""
+
+
+def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool) -> None:
+    """Write the net as the suffix says.
+
+    Raises:
+        ValueError: an unknown suffix, a file that is there, a net that cannot be exported, or gives other pixels then.
+    """
+    writers: dict[str, Callable[[nn.Module, Path], None]] = {".onnx": _write_onnx, ".pt2": _write_program}
+    if out.suffix not in (*writers, ".safetensors"):
+        raise ValueError(f"-o {out} must end in .onnx, .pt2 or .safetensors")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} is there already: --overwrite replaces it")
+    source = weights_file(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".safetensors":
+        if source is None:
+            raise ValueError("bicubic has no weights: there is nothing to write")
+        ship(Weights.read(source), out, origin=Origin.of(source), licence=licence, tests=tests)
+        return
+    net = Bicubic() if source is None else Weights.read(source).build()
+    if isinstance(net, IRCNN):
+        raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
+    partial = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        writers[out.suffix](net.requires_grad_(False).eval(), partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
+
+
+def _write_onnx(net: nn.Module, path: Path) -> None:
+    if missing(OnnxRuntime):
+        raise ValueError("ONNX needs an extra: pip install zoomsr[export]")
+    program = exported(net)
+    program.save(path, external_data=False)
+    _require_parity(net, OnnxRuntime.open(path.read_bytes(), threads=torch.get_num_threads(), bfloat16=False).run)
+    say({"onnx": f"opset {program.model.opset_imports['']}, batch x 3 x height x width, all of them free"})
+
+
+def _write_program(net: nn.Module, path: Path) -> None:
+    dims = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    with quiet():
+        program = torch.export.export(net, (example(),), dynamic_shapes=(dims,))
+        torch.export.save(program, path, extra_files={"zoomsr.json": json.dumps(contract(net))})
+    _require_parity(net, torch.export.load(path).module())
+
+
+@torch.no_grad()
+def _require_parity(net: nn.Module, exported: Callable[[Tensor], Tensor]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for batch, height, width in ODD_SIZES:
+        lr = torch.rand(batch, 3, height, width, generator=generator)
+        difference = float((exported(lr) - net(lr)).abs().max())
+        say({"parity": f"{batch} x {height}x{width}: {difference:.1e}"})
+        if not difference <= MOST_DIFFERENCE:
+            raise ValueError(f"the exported net differs by {difference:.1e} at {height}x{width}: it is not written")

@@ -1,0 +1,228 @@
+"""A trained net in a file for others: its weights, in 16 bit where that costs nothing, and a card that is measured."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from zoomsr.cli.console import progress_bar, say
+from zoomsr.data.sources.photographs import sample
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.evaluator import evaluate
+from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.photo import Photograph
+from zoomsr.imaging.pixels import crop_to_multiple, to_float
+from zoomsr.inference.tiling import Pixels, enlarge
+from zoomsr.metrics.protocol import MODERN, PROTOCOLS
+from zoomsr.metrics.quality import mean_score, measure
+from zoomsr.models import Net
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.ircnn import IRCNN
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.files import sha256_of, short
+from zoomsr.runs.run import Run, versions
+
+MOST_LOST = 0.005
+"""dB of PSNR on Y that 16-bit weights may cost on a photograph."""
+
+_AFFORDABLE = 192  # side of an area in lr pixels, for a net that runs thirty nets
+
+
+_HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
+_TILE = 96  # small, so that a small photograph has many seams
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from, for their card.
+
+    Attributes:
+        data: what they were trained on: name, hash, n_train, n_val.
+        degradation: what made lr.
+        protocols: of the scores.
+        sets: mean scores by set, net and protocol.
+        command: that trained them.
+        versions: of Python and the packages.
+    """
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    degradation: str = ""
+    protocols: Mapping[str, Any] = field(default_factory=dict)
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+    @staticmethod
+    def of(weights: Path) -> Origin:
+        """What the card says, or the run in whose ``checkpoints`` folder the weights lie; else nothing.
+
+        Raises:
+            ValueError: the card or the run is damaged.
+        """
+        card = Card.beside(weights)
+        if card is not None:
+            return Origin(card.data, card.degradation, card.protocols, card.sets, card.command, card.versions)
+        run = weights.parent.parent
+        return Origin.of_run(Run.read(run)) if (run / ".hydra").is_dir() else Origin()
+
+    @staticmethod
+    def of_run(run: Run) -> Origin:
+        """What a run knows."""
+        results = run.results or {}
+        return Origin(
+            data=results.get("data", {}),
+            degradation=results.get("degradation", ""),
+            protocols=results.get("protocols", {}),
+            sets=_means(results.get("sets", {})),
+            command=" ".join(["python -m zoomsr.train", *_portable(run.overrides)]),
+            versions=results.get("versions", versions()),
+        )
+
+
+def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Sequence[Path] = ()) -> None:
+    """Write ``out``, NAME.safetensors, and its card, NAME.json.
+
+    Args:
+        weights: of the net.
+        out: the file.
+        origin: for the card.
+        licence: of the weights.
+        tests: benchmark folders on which the net is measured, under both protocols, for the card.
+
+    Raises:
+        ValueError: the file does not say which net it is, or a folder holds no pictures.
+    """
+    net = cast(Net, weights.build().requires_grad_(False))
+    benchmarks = [Benchmark.find(folder, scale=net.scale) for folder in tests]
+    photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
+    if isinstance(net, IRCNN):
+        photographs = [_centre(one) for one in photographs]
+    stored = _rounded(weights, net, photographs)
+    say({"card": f"measuring the halo and bfloat16 on {len(photographs)} photographs"})
+    halo, bfloat16 = smallest_halo(net, photographs), survives_bfloat16(net, photographs)
+    sets = _scores(net, out.stem, benchmarks)
+    replace(stored, path=out).save(out)
+    Card(
+        net=weights.own_config(),
+        scale=net.scale,
+        channels=net.channels,
+        params=sum(parameter.numel() for parameter in cast(nn.Module, net).parameters()),
+        data=dict(origin.data),
+        degradation=origin.degradation,
+        protocols={**origin.protocols, **({one.name: asdict(one) for one in PROTOCOLS} if sets else {})},
+        sets={**origin.sets, **sets},
+        halo=halo,
+        bfloat16=bfloat16,
+        sha256=sha256_of(out),
+        licence=licence,
+        command=origin.command,
+        versions=dict(origin.versions),
+        stored=str(next(iter(stored.tensors.values())).dtype).removeprefix("torch."),
+    ).write(out)
+    say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB", "halo": f"{halo} of {net.halo} px"})
+    say({"bfloat16": "safe" if bfloat16 else "changes pixels, so it is not used"})
+
+
+def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weights:
+    """In 16 bit where that changes no PSNR by ``MOST_LOST``, else as they are; ``net`` has them when this returns."""
+    whole = _psnrs(net, photographs)
+    half = {name: one.half() if one.is_floating_point() else one for name, one in weights.tensors.items()}
+    rounded = replace(weights, tensors=half)
+    rounded.load_into(cast(nn.Module, net))
+    lost = max(abs(before - after) for before, after in zip(whole, _psnrs(net, photographs), strict=True))
+    say({"16 bit": f"changes PSNR by at most {lost:.4f} dB"})
+    if lost < MOST_LOST:
+        return rounded
+    weights.load_into(cast(nn.Module, net))
+    return weights
+
+
+@torch.inference_mode()
+def _psnrs(net: Net, photographs: Sequence[Pixels]) -> list[float]:
+    """On Y, of photographs that were shrunk before."""
+    found = []
+    for pixels in photographs:
+        hr = crop_to_multiple(torch.from_numpy(pixels.copy()).permute(2, 0, 1), net.scale)
+        lr = to_float(BicubicDown(net.scale).down(hr))
+        scores = measure(net(lr[None])[0], to_float(hr), protocol=MODERN, border=net.scale)
+        found.append(float(scores[2]))
+    return found
+
+
+def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, Any]:
+    """Means by set, net and protocol, bicubic first."""
+    nets = {"bicubic": Bicubic(net.scale), name: cast(nn.Module, net)}
+    sets: dict[str, Any] = {}
+    with progress_bar() as progress:
+        task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks))
+        for benchmark in benchmarks:
+            scores = evaluate(
+                nets,
+                benchmark,
+                degradation=BicubicDown(net.scale),
+                device=torch.device("cpu"),
+                advance=lambda: progress.advance(task),
+            )
+            sets[benchmark.name] = {
+                label: {protocol: mean_score(list(one.values())).as_dict() for protocol, one in by.items()}
+                for label, by in scores.items()
+            }
+    return sets
+
+
+def _centre(pixels: Pixels) -> Pixels:
+    top, left = (max(0, (side - _AFFORDABLE) // 2) for side in pixels.shape[:2])
+    return pixels[top : top + _AFFORDABLE, left : left + _AFFORDABLE].copy()
+
+
+def _portable(overrides: Sequence[str]) -> list[str]:
+    """Without the places of one machine. A resumed run is as a whole one; one that began with weights is not."""
+    resumed = () if "ckpt_mode=weights" in overrides else ("ckpt=",)
+    kept = [one for one in overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
+    places = ("data.root=", "data.val_root=", "ckpt=")
+    return [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
+
+
+def _means(sets: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
+        for name, nets in sets.items()
+    }
+
+
+def smallest_halo(net: Net, photographs: Sequence[Pixels]) -> int:
+    """The least margin around a tile with which no 8-bit pixel of the photographs differs from the whole picture's."""
+    wholes = [_enlarged(net, one) for one in photographs]
+
+    def has_no_seam(halo: int) -> bool:
+        return all(
+            np.array_equal(_enlarged(net, one, tile=_TILE, halo=halo), whole)
+            for one, whole in zip(photographs, wholes, strict=True)
+        )
+
+    halos = [*(one for one in _HALOS if one < net.halo), net.halo]
+    return halos[bisect_left(halos, True, hi=len(halos) - 1, key=has_no_seam)]  # the last has none in any case
+
+
+def survives_bfloat16(net: Net, photographs: Sequence[Pixels]) -> bool:
+    """Whether no 8-bit pixel of the photographs changes by more than one level when the layers run in bfloat16."""
+    return all(
+        np.abs(_enlarged(net, one, bfloat16=True).astype(int) - _enlarged(net, one)).max() <= 1 for one in photographs
+    )
+
+
+def _enlarged(
+    net: Net, pixels: Pixels, *, tile: int = 10_000, halo: int | None = None, bfloat16: bool = False
+) -> Pixels:
+    height, width, channels = pixels.shape
+    out = np.empty((net.scale * height, net.scale * width, channels), np.uint8)
+    enlarge(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)
+    return out

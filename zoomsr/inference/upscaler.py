@@ -1,0 +1,179 @@
+"""A net opened for use: photographs in, larger photographs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from zoomsr.engines import AUTO
+from zoomsr.engines.accelerated import Accelerated, accelerated
+from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
+from zoomsr.imaging.encode import Pixels
+from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.tiling import TILE, Sink, Source, enlarge, white
+from zoomsr.inference.transparency import Transparent
+from zoomsr.models import Net
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights, weights_file
+
+_LEAST_TILE = 64
+_TILE_PER_HALO = 6  # with less the halo is most of the work: 2.25 times the tile for a U-Net of 121 with 512
+_BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
+
+PRECISIONS = ("auto", "32", "bf16")
+
+
+@dataclass(frozen=True)
+class Zoomer:
+    """A net, and how it is run.
+
+    Attributes:
+        name: for people.
+        net: on its device, in eval mode.
+        device: where it runs.
+        halo: around tiles in lr pixels; None for the net's receptive radius, which is exact.
+        bfloat16: whether its layers run in bfloat16.
+        tile: side in lr pixels.
+        card: what is known of it, or None.
+        engine: the net in ``net`` that another engine than torch may run, or None.
+    """
+
+    name: str
+    net: Net
+    device: torch.device
+    halo: int | None = None
+    bfloat16: bool = False
+    tile: int = TILE
+    card: Card | None = None
+    engine: Accelerated | None = None
+
+    @staticmethod
+    def open(
+        model: str,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+        exact: bool = False,
+        self_ensemble: bool = False,
+        engine: str = AUTO,
+    ) -> Zoomer:
+        """Open a net by name, or from a file.
+
+        Args:
+            model: ``bicubic``, the name of a net in the box, or a run's directory, or a file.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+            precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
+                pixel changes by more than a level; ``32`` never, ``bf16`` always.
+            tile: side in lr pixels; None for the largest that suits the device.
+            exact: the full halo, also where the card knows a smaller one.
+            self_ensemble: the mean over the eight turns of the picture, in eight times the time.
+            engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
+
+        Raises:
+            ValueError: no such net, no weights, no such device or engine; what to do instead.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
+        where = device_named(device)
+        path = weights_file(model)
+        weights = None if path is None else Weights.read(path)
+        card = None if weights is None else weights.card
+        net = Bicubic() if weights is None else weights.build()
+        is_safe = card is not None and card.bfloat16
+        net = accelerated(net, weights, engine=engine, device=where)
+        runner = net if isinstance(net, Accelerated) else None
+        if self_ensemble:
+            net = SelfEnsemble(net)
+        net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+        return Zoomer(
+            name=_name(path),
+            net=cast(Net, net),
+            device=where,
+            halo=None if exact or card is None else card.halo,
+            bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
+            tile=tile or _suitable_tile(cast(Net, net).halo if exact or card is None else card.halo, where),
+            card=card,
+            engine=runner,
+        )
+
+    def enlarge(
+        self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
+    ) -> Photograph:
+        """The photograph ``scale`` times as large in each direction, with all that it knows.
+
+        Alpha is enlarged by bicubic, colours as they are seen: see ``zoomsr.inference.transparency``. 16-bit pixels are
+        run in float32.
+
+        Args:
+            photograph: of any size.
+            scale: the net's, or a power of it: then it runs several times. None for the net's.
+            advance: called with the number of output pixels that are done.
+
+        Raises:
+            ValueError: a scale that the net does not reach.
+        """
+        for _ in range(self.passes(scale)):
+            photograph = self._once(photograph, advance)
+        return photograph
+
+    def passes(self, scale: int | None) -> int:
+        """How often the net runs to enlarge by ``scale``."""
+        own = self.net.scale
+        count = 1 if scale is None or own < 2 else next((n for n in range(1, 9) if own**n >= scale), 8)
+        if scale is not None and own**count != scale:
+            raise ValueError(f"{self.name} enlarges by {own}, and so by {own}, {own**2}, ..., not by {scale}")
+        return count
+
+    def into(self, source: Source, out: Sink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
+        """Enlarge pixels from anywhere to anywhere, see ``tiling.enlarge``. Of 2 or 4 channels alpha is last."""
+        net, halo = self.net, self.halo
+        if source.shape[2] in (2, 4):
+            net = cast(Net, Transparent(net).to(self.device))
+            halo = None if halo is None else halo + Transparent.reach
+        if self.engine is not None:
+            self.engine.expect(source.shape[0] * source.shape[1])
+        half = self.bfloat16 and source.dtype == np.uint8
+        enlarge(net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, advance=advance)
+
+    def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
+        pixels, alpha = photograph.pixels, photograph.alpha
+        is_opaque = alpha is None or bool((alpha == white(alpha.dtype)).all())
+        source = pixels if is_opaque else photograph.interleaved
+        larger = _empty(source, self.net.scale)
+        self.into(source, larger, advance=advance)
+        if alpha is None:
+            return replace(photograph, pixels=larger)
+        if is_opaque:
+            return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white(alpha.dtype)))
+        return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
+
+
+def _name(path: Path | None) -> str:
+    """Of a net: its file's, or its run's, for every run has a best.ckpt."""
+    if path is None:
+        return "bicubic"
+    folder = path.resolve().parent
+    return folder.parent.name if folder.name == "checkpoints" else path.stem
+
+
+def _suitable_tile(halo: int, device: torch.device) -> int:
+    """``TILE``; more for a net with a large halo, which is run again at every cut; less where that would take more than
+    half of the memory that is free.
+    """
+    free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
+    while free is not None and side > _LEAST_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
+        side = TILE if side > TILE else side // 2
+    return side
+
+
+def _empty(pixels: Pixels, scale: int) -> Pixels:
+    height, width, channels = pixels.shape
+    return np.empty((height * scale, width * scale, channels), pixels.dtype)

@@ -1,0 +1,134 @@
+"""Jobs on this machine, each with devices of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import takewhile
+from types import FrameType
+
+from zoomsr.jobs.launchers import train_here
+from zoomsr.jobs.process import Process
+from zoomsr.runs.job import STOPPED, Job, stop_signals
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class Local:
+    """Processes of this machine.
+
+    Args:
+        devices: GPUs that a job uses; ``auto`` or -1 for all, a list for these.
+        num_nodes: of a job: 1, because this is one machine.
+        accelerator: ``cpu`` leaves GPUs out of account.
+        slots: jobs at once; None for as many as the GPUs make room for, and one on a CPU. More share the GPUs.
+        gpus: the GPUs to share out, as CUDA_VISIBLE_DEVICES names them; None for all of the machine.
+    """
+
+    def __init__(
+        self,
+        *,
+        devices: int | str | list[int],
+        num_nodes: int = 1,
+        accelerator: str = "auto",
+        slots: int | None = None,
+        gpus: list[str] | None = None,
+    ) -> None:
+        if num_nodes != 1:
+            advice = "start the command on every node with torchrun, or let SLURM do it with launcher=slurm"
+            raise ValueError(f"trainer.num_nodes={num_nodes}, and this is one machine: {advice}")
+        if slots is not None and slots < 1:
+            raise ValueError(f"launcher.slots {slots} must be at least 1")
+        found = _gpus() if gpus is None and accelerator != "cpu" else [str(gpu) for gpu in gpus or []]
+        self._shares = _shares(found, devices, slots)
+        self._has_ranks = devices not in (1, "1") and not (devices in ("auto", -1, "-1") and len(found) < 2)
+        self._stopping = threading.Event()
+        self._running: set[Process] = set()
+
+    @property
+    def room(self) -> int:
+        """See ``Launcher``."""
+        return len(self._shares)
+
+    def run(self, jobs: Sequence[Job]) -> list[int]:
+        """See ``Launcher``. A signal that stops is passed on, jobs save where they are, and no other is started."""
+        free: queue.Queue[dict[str, str]] = queue.Queue()
+        for share in self._shares:
+            free.put(share)
+
+        def carry_out(job: Job) -> int:
+            share = free.get()
+            try:
+                return self._run(job, share, label=f"[{job.path.name}] ")
+            finally:
+                free.put(share)
+
+        with _signals_to(self._stop), ThreadPoolExecutor(self.room) as pool:
+            return list(pool.map(carry_out, jobs))
+
+    def run_alone(self, job: Job) -> int:
+        """See ``Launcher``: in this very process where there is one device, and so no ranks to start."""
+        if self._has_ranks:
+            with _signals_to(self._stop):
+                return self._run(job, {}, label=None)
+        train_here(job, job.settings())
+        return 0
+
+    def _run(self, job: Job, share: dict[str, str], *, label: str | None) -> int:
+        if self._stopping.is_set():
+            return STOPPED[0]
+        process = Process(job, environment=share, label=label)
+        self._running.add(process)
+        try:
+            return process.wait()
+        finally:
+            self._running.discard(process)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        for process in list(self._running):
+            process.signal(number)
+
+
+def _shares(gpus: list[str], devices: int | str | list[int], slots: int | None) -> list[dict[str, str]]:
+    """What each slot adds to the environment: GPUs of its own, or a part of the cores."""
+    if isinstance(devices, list) or not gpus:
+        # Named devices are named among all; and without GPUs there is nothing to share out but cores.
+        n_slots = slots or 1
+        threads = max(1, (os.cpu_count() or 1) // n_slots)
+        return [{"OMP_NUM_THREADS": str(threads)} if n_slots > 1 else {}] * n_slots
+    each = len(gpus) if devices in ("auto", -1, "-1") else int(devices)
+    if each > len(gpus):
+        raise ValueError(f"trainer.devices={devices}, but there are {len(gpus)} GPUs: {','.join(gpus)}")
+    starts = range(0, len(gpus) - each + 1, each)
+    groups = [{_VISIBLE: ",".join(gpus[start : start + each])} for start in starts]
+    return [groups[number % len(groups)] for number in range(slots or len(groups))]
+
+
+def _gpus() -> list[str]:
+    visible = os.environ.get(_VISIBLE)
+    if visible is not None:
+        # CUDA takes the names up to the first that is none, and -1 is what hides all.
+        return list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(",")))
+    import torch  # late: only a sweep where there may be a GPU needs it
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+@contextmanager
+def _signals_to(handler: signal.Handlers | object) -> Iterator[None]:
+    """What stops a job goes to the handler for a while; elsewhere than in the main thread it cannot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in stop_signals()}  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,1 @@
+"""Metrics under a named protocol: MAE, PSNR, SSIM per image, and the error by spatial frequency."""

@@ -1,0 +1,1 @@
+"""Trained nets: opening, vetting and describing files of weights; the pretrained nets themselves."""

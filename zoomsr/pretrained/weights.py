@@ -1,0 +1,303 @@
+"""Trained nets on disk: find them, open them without running anything that is in them, and say what they are."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+import os
+import pickle
+import pkgutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from zoomsr.models import Net
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.vetting import TARGET, constructed, described, require_ours, require_plain
+from zoomsr.runs.files import atomic_write
+from zoomsr.runs.moved import with_new_names
+
+WEIGHTS_DIR = Path(__file__).parent
+"""The nets in the box: ``NAME.safetensors``, with its card ``NAME.json``."""
+
+_NET = "net."  # the LightningModule's name for the net
+_MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
+_SHA256 = "sha256"  # of the tensors and of how the net was made, in a safetensors file's header
+
+_FOLDER = 0x10  # of the attributes of a record
+
+_DTYPES = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
+}
+
+
+def in_the_box() -> list[str]:
+    """Names of the trained nets that come with the package."""
+    return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
+
+
+def weights_file(net: str) -> Path | None:
+    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
+
+    A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
+
+    Raises:
+        ValueError: no weights of that name; the nearest names, or how to make them.
+    """
+    if net == "bicubic":
+        return None
+    names = in_the_box()
+    if net in names:
+        return WEIGHTS_DIR / f"{net}.safetensors"
+    path = Path(net)
+    if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
+        return path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    if path.exists():
+        raise ValueError(f"no net is called {net}; the {'folder' if path.is_dir() else 'file'} here is ./{net}")
+    near = difflib.get_close_matches(net, names, n=3)
+    if near:
+        raise ValueError(f"no net is called {net}; the nearest: {', '.join(near)}")
+    raise ValueError(
+        f"there are no weights of {net} (there are: {', '.join(['bicubic', *names])}): "
+        f"python -m zoomsr.train model={net} makes a run, whose folder can be named instead"
+    )
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors of a net, and what is known of it.
+
+    Attributes:
+        path: the file.
+        tensors: name to tensor, on the CPU.
+        config: how the net was made (``_target_`` and arguments), or None where the file does not say.
+        card: that lies beside the file, or None.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    config: dict[str, Any] | None
+    card: Card | None = None
+
+    @staticmethod
+    def read(path: Path) -> Weights:
+        """Open a training checkpoint, a safetensors file, or a dictionary of tensors.
+
+        Raises:
+            ValueError: no such file, damaged, asks to run code, holds no net, or one with NaN or Inf.
+        """
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        data = open_plain(path)
+        if data and _all_tensors(data):
+            _require_sound(path, data)
+            return Weights(path, data, None)
+        state, hyper_parameters = data.get("state_dict"), data.get("hyper_parameters")
+        if not isinstance(state, dict) or not isinstance(hyper_parameters, dict) or not _all_tensors(state):
+            raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
+        tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
+        _require_sound(path, tensors)
+        return Weights(path, tensors, _vetted(path, hyper_parameters.get(_MODEL)))
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
+        model = None if self.config is None else json.dumps(self.config)
+        header = {_SHA256: self.digest, **({} if model is None else {_MODEL: model})}
+        write_tensors(path, self.tensors, header=header)
+
+    def own_config(self) -> dict[str, Any]:
+        """How to make the net, when the file says so.
+
+        Raises:
+            ValueError: it does not say, or names anything but a class of ours: a file must not choose what code runs.
+        """
+        if self.config is None:
+            raise ValueError(f"{self.path} does not say which net it holds: add model=NAME")
+        require_ours(self.path, self.config)
+        return self.config
+
+    def build(self) -> nn.Module:
+        """The net that the file holds, with its weights, in eval mode.
+
+        A file gets no more memory than its own tensors take in the largest type.
+
+        Raises:
+            ValueError: the file does not say which net it is, names one that is not ours, does not fit it, or its card
+                does not.
+        """
+        config = self.own_config()
+        net = constructed(self.path, config, n_bytes=8 * sum(tensor.numel() for tensor in self.tensors.values()))
+        if self.card is not None:
+            self.card.require(cast(Net, net), self.path)
+        self.load_into(net)
+        return net.eval()
+
+    def require(self, config: Mapping[str, Any]) -> None:
+        """Hold the net that is wanted against the one in the file, where the file says.
+
+        Raises:
+            ValueError: they differ; the first difference is named.
+        """
+        for key, (theirs, ours) in _side_by_side(config if self.config is None else self.config, config).items():
+            if not _same(theirs, ours):
+                raise ValueError(f"{self.path} holds {self.describe()}, and {key}={ours} was asked for")
+
+    def load_into(self, net: nn.Module) -> None:
+        """Copy the tensors into a net: by name, or in layer order where the file names its layers otherwise.
+
+        Raises:
+            ValueError: they do not fit; the file's net and the given one are named.
+        """
+        own = net.state_dict()
+        theirs = dict(self.tensors)
+        if theirs.keys() != own.keys() and self.config is None:
+            theirs = dict(zip(own, self.tensors.values(), strict=False)) if len(own) == len(theirs) else theirs
+        if {key: value.shape for key, value in theirs.items()} != {key: value.shape for key, value in own.items()}:
+            raise ValueError(f"{self.path} holds {self.describe()}, which does not fit the {_shape_of(own)} here")
+        net.load_state_dict(theirs)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the tensors and of how the net was made."""
+        return _digest(self.tensors, None if self.config is None else json.dumps(self.config))
+
+    def describe(self) -> str:
+        """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""
+        return f"a net of {_shape_of(self.tensors)}" if self.config is None else described(self.config)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, header: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_write(path) as file:
+        file.write(save(on_cpu, dict(header)))  # not save_file, whose files nobody else may read
+
+
+def _read_safetensors(path: Path) -> Weights:
+    card = Card.beside(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        config = json.loads(header[_MODEL]) if _MODEL in header else None
+    except Exception as error:  # a damaged header makes safetensors and json raise whatever they stumble over
+        raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+    _require_sound(path, tensors)
+    # A card has the check sum of the whole file.
+    if card is None and _SHA256 in header and header[_SHA256] != _digest(tensors, header.get(_MODEL)):
+        raise ValueError(f"{path} is damaged: the check sum of its tensors does not fit")
+    return Weights(path, tensors, None if _MODEL not in header else _vetted(path, config), card)
+
+
+def _digest(tensors: Mapping[str, Tensor], model: str | None) -> str:
+    """sha256 over how the net was made, and each tensor's name, type, shape and bytes."""
+    total = hashlib.sha256(repr(model).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Finite numbers of the usual types, which take no more memory than the file has bytes.
+
+    A torch file can hold views that repeat one number, or a sparse tensor of any size.
+    """
+    room = path.stat().st_size
+    for name, tensor in tensors.items():
+        is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+        if not is_plain or tensor.dtype not in _DTYPES:
+            raise ValueError(f"{path} holds {name!r} as a {tensor.dtype} of {tensor.layout}, which no net has")
+        room -= tensor.nbytes
+        if room < 0:
+            raise ValueError(f"{path} is damaged: its tensors are larger than the file")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{path} holds NaN or Inf in {name!r}: the training diverged, or the file is damaged")
+
+
+def is_intact(path: Path) -> bool:
+    """Whether every record of a torch file has its check sum, which torch itself does not look at.
+
+    Records are never compressed: a small file that unpacks to gigabytes is none of torch's. Nor are they folders, of
+    which torch reads nothing and zipfile what they hold.
+    """
+    try:
+        with zipfile.ZipFile(path) as records:
+            plain = all(
+                record.compress_type == zipfile.ZIP_STORED and not record.external_attr & _FOLDER
+                for record in records.infolist()
+            )
+            return plain and records.testzip() is None
+    except Exception:  # a damaged directory makes zipfile raise whatever it stumbles over
+        return False
+
+
+def open_plain(path: Path) -> dict[str, Any]:
+    """A torch file of tensors and plain data; nothing in it is run.
+
+    Raises:
+        ValueError: damaged, in torch's old format, asks to run code, or no dictionary.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\3\4":  # what torch itself looks at
+            code = "import sys, torch; torch.save(torch.load(sys.argv[1], weights_only=True), sys.argv[2])"
+            old = f'in PyTorch\'s old format, which has no check sums: python -c "{code}" OLD NEW writes it anew'
+            raise ValueError(f"{path} is damaged, or {old}")
+    if not is_intact(path):
+        raise ValueError(f"{path} is damaged: a check sum does not fit")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} holds more than tensors and plain data, and could run code: not opened") from error
+    except Exception as error:  # a damaged file makes torch and pickle raise whatever they stumble over
+        raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
+    return data
+
+
+def _all_tensors(data: Mapping[str, Any]) -> bool:
+    return all(isinstance(key, str) and isinstance(value, Tensor) for key, value in data.items())
+
+
+def _vetted(path: Path, config: Any) -> dict[str, Any]:
+    require_plain(path, config)
+    if not isinstance(config, dict) or not isinstance(config.get(TARGET), str):
+        raise ValueError(f"{path} is damaged: it does not say how its net was made")
+    named: dict[str, Any] = with_new_names(config)
+    return named
+
+
+def _side_by_side(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Both values of every argument, by name; its default where one side is of a version that had no such argument."""
+    defaults: dict[str, Any] = {}
+    if isinstance(wanted.get(TARGET), str) and held.get(TARGET) == wanted[TARGET]:
+        # Named by the user, not by the file alone.
+        parameters = inspect.signature(pkgutil.resolve_name(wanted[TARGET])).parameters
+        defaults = {key: one.default for key, one in parameters.items() if one.default is not one.empty}
+    keys = sorted({*held, *wanted})
+    return {key: (held.get(key, defaults.get(key)), wanted.get(key, defaults.get(key))) for key in keys}
+
+
+def _same(theirs: Any, ours: Any) -> bool:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return all(_same(*pair) for pair in _side_by_side(theirs, ours).values())
+    return [*theirs] == [*ours] if {type(theirs), type(ours)} == {list, tuple} else bool(theirs == ours)
+
+
+def _shape_of(tensors: Mapping[str, Tensor]) -> str:
+    first = next(iter(tensors.values()), torch.empty(0))
+    return f"{len(tensors)} tensors with the first {tuple(first.shape)}"

@@ -1,0 +1,1 @@
+"""A run's directory: its files, settings and status, readable without torch."""

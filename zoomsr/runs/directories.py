@@ -1,0 +1,194 @@
+"""A run's directory: made by one process, used by one process at a time, replaced only when that was asked for."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from zoomsr.runs.files import short
+from zoomsr.runs.trust import SIGNATURES
+
+_logger = logging.getLogger(__name__)
+
+LOCK = ".lock"
+_HOLDER = ".locked_by"  # not in the lock file itself, which some versions of filelock empty
+_REPLACED = ".replaced"
+# What a command writes before its work begins, beside files of its log.
+_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURES, LOCK, _HOLDER)
+_STUDY = "study.db"
+_SWEEP = "multirun.yaml"
+# What a directory has from a run or a search; .hydra is no sign, because every rank of torchrun writes it.
+_SIGNS = ("settings.yaml", "checkpoints", "metrics.json", "metrics.csv", _STUDY)
+_RESULTS = ("images.csv", "comparison.png", "pictures", "gallery", "gallery.png", "*_step[0-9]*", "*.log")
+
+_held: dict[Path, FileLock] = {}
+
+
+class _Claim(NamedTuple):
+    path: Path
+    before: frozenset[str] | None  # what was in it; None where it was made by this process
+
+
+_claim: _Claim | None = None
+
+
+def make(folder: Path) -> Path:
+    """A new directory of this name, or with ``_2``, ``_3``, ... where it is taken; locked."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path, number = folder, 1
+    while True:
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+            path = folder.with_name(f"{folder.name}_{number}")
+    _take(path, before=None)
+    return path
+
+
+def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advice: str) -> None:
+    """Lock the directory that the user names; it may hold other files.
+
+    Args:
+        folder: need not be there.
+        resumes: a run that it holds.
+        searches: resumes a search that it holds.
+        overwrite: replace a run that it holds; see ``drop_replaced``.
+        advice: what the user may do with a run that it holds.
+
+    Raises:
+        ValueError: it holds a run that is neither resumed nor replaced, or another process works in it.
+    """
+    global _claim
+    _claim = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        before = None
+    except FileExistsError:
+        before = frozenset(path.name for path in folder.iterdir())
+    lock(folder)
+    if (folder / _SWEEP).exists():
+        raise ValueError(f"{short(folder)} is a sweep: choose another hydra.run.dir")
+    found = [name for name in _SIGNS if (folder / name).exists() and not (searches and name == _STUDY)]
+    if found and overwrite:
+        _set_aside(folder)
+        before = frozenset(path.name for path in folder.iterdir())
+    elif found and not resumes:
+        raise ValueError(f"{short(folder)} is a run: {advice}")
+    if not found or overwrite:
+        _take(folder, before=before)
+
+
+def discard_unused() -> None:
+    """Take back what a command that failed at once has left: its notes, and the directory if it made that itself.
+
+    A run that it was to replace is put back.
+    """
+    if _claim is None or not _claim.path.is_dir():
+        return
+    try:
+        lock(_claim.path)
+    except ValueError:
+        return  # another process has resumed it
+    new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
+    if all(path.name in _NOTES or path.suffix == ".log" for path in new):
+        for path in new:
+            if path.name != LOCK:
+                _remove(path)
+        for path in (_claim.path / _REPLACED).glob("*"):
+            path.rename(_claim.path / path.name)
+        if _claim.before is None:
+            with suppress(OSError):  # another process is starting there, or Windows keeps the open file of the lock
+                _remove(_claim.path / LOCK)
+                _claim.path.rmdir()
+
+
+def drop_replaced() -> None:
+    """Remove the run that this command has replaced; it was kept until there was something in its place."""
+    if _claim is not None:
+        _remove(_claim.path / _REPLACED)
+
+
+def lock(folder: Path, *, patience: float = 0) -> None:
+    """Keep other processes out of a directory until ``unlock`` or the end of this one, which may hold it already.
+
+    The system gives the lock up with the process, however that ends. On NFS it counts for all machines. Where the file
+    system has no locks, that is said, and then nothing keeps a second process out.
+
+    Args:
+        folder: of a run or a sweep.
+        patience: seconds to wait for a process that is about to end.
+
+    Raises:
+        ValueError: another process holds it; which one, and on which host.
+    """
+    key = folder.resolve()
+    if key in _held:
+        return
+    file = FileLock(key / LOCK, thread_local=False)  # a launcher's thread may give it up
+    try:
+        file.acquire(timeout=patience, poll_interval=0.2)
+    except Timeout:
+        holder = key / _HOLDER
+        who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.is_file() else "another process"
+        raise ValueError(f"{short(folder)} is in use by {who}: wait for it, or stop it") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+            raise
+        _logger.warning("%s: %s; nothing keeps a second process out of it", folder, error.strerror)
+    (key / _HOLDER).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
+    _held[key] = file
+
+
+def unlock(folder: Path) -> None:
+    """Let another process in; nothing where it is not held."""
+    file = _held.pop(folder.resolve(), None)
+    if file is not None:
+        file.release()
+
+
+@contextmanager
+def locks_end() -> Iterator[None]:
+    """Locks that are taken within are given up at the end."""
+    before = set(_held)
+    try:
+        yield
+    finally:
+        for folder in set(_held) - before:
+            unlock(folder)
+
+
+def _take(path: Path, *, before: frozenset[str] | None) -> None:
+    global _claim
+    lock(path)
+    _claim = _Claim(path, before)
+
+
+def _set_aside(folder: Path) -> None:
+    """Move what a run or a search leaves, by name; other files stay."""
+    aside = folder / _REPLACED
+    _remove(aside)
+    aside.mkdir()
+    trials = [path for path in folder.glob("trial_*") if (path / "settings.yaml").is_file()]
+    known = {*_SIGNS, *_NOTES, *_RESULTS} - {LOCK, _HOLDER}
+    for path in [*(path for name in known for path in folder.glob(name)), *trials]:
+        path.rename(aside / path.name)
+
+
+def _remove(path: Path) -> None:
+    """A link is removed, and not what it points to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

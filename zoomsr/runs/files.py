@@ -1,0 +1,99 @@
+"""Files that are written atomically: JSON, CSV, text."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, empty where there is no file.
+
+    Raises:
+        ValueError: a cell that is no number.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        try:
+            return [{key: float(cell) for key, cell in row.items() if cell} for row in csv.DictReader(file)]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write rows with the columns of all of them, whole or not at all."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    # Epochs and steps are whole numbers, also when they come back from a file.
+    writer.writerows({**row, **{key: int(row[key]) for key in ("epoch", "step") if key in row}} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A file under another name, which takes its own once all of it is written.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; the one that was there stays as it was.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path} cannot be written: {reason}; what was there before is unchanged") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """``ZOOMSR_CACHE``, or ``zoomsr`` in the user's cache directory.
+
+    Raises:
+        ValueError: neither is known.
+    """
+    if named := os.environ.get("ZOOMSR_CACHE"):
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoomsr"
+    except RuntimeError:
+        raise ValueError(
+            "this user has no home directory: ZOOMSR_CACHE=FOLDER names a place for packed pixels"
+        ) from None
+
+
+def short(path: Path) -> str:
+    """The path relative to where the user stands, when it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

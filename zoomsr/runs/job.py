@@ -1,0 +1,145 @@
+"""A job: a run's directory with its settings frozen in it, and the process that carries them out.
+
+Everything that is not a plain run on one device goes through here: several ranks, sweeps, searches, clusters. All ranks
+of a job read the same file, so no rank can resolve a setting otherwise, and no command line with sweep syntax is ever
+run a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoomsr.runs.files import write_json, write_text
+from zoomsr.runs.moved import with_new_names
+from zoomsr.runs.run import METRICS_JSON
+from zoomsr.runs.trust import sign
+
+SETTINGS = "settings.yaml"
+STATUS = "status.json"
+OUTPUT = "output.log"
+
+PRUNED = 3
+"""Exit code of a job that a search has given up."""
+STOPPED = (130, 143, 129, -1, -2, -15)  # the signals by number: Windows has no SIGHUP
+"""Exit codes of a job that was told to stop, and has saved where it was."""
+
+_PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher")  # where and how a job runs, not what it computes
+
+# What an outer launcher says of its own ranks; a job of ours must not take it for its own.
+_RANKS = {
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "PL_GLOBAL_SEED"),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run's directory that holds ``settings.yaml``: every setting, resolved, as plain data.
+
+    Attributes:
+        path: the run's directory.
+    """
+
+    path: Path
+
+    @staticmethod
+    def freeze(settings: Mapping[str, Any]) -> Job:
+        """Write the settings into their own ``run_dir``, whole or not at all."""
+        job = Job(Path(settings["run_dir"]))
+        job.path.mkdir(parents=True, exist_ok=True)
+        write_text(job.path / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False))
+        (job.path / STATUS).unlink(missing_ok=True)
+        sign(job.path)
+        return job
+
+    def settings(self) -> dict[str, Any]:
+        """What was frozen.
+
+        Raises:
+            ValueError: there is none, or it is damaged.
+        """
+        try:
+            data = yaml.safe_load((self.path / SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ValueError(f"{self.path} is no job: {SETTINGS} cannot be read ({error})") from error
+        if not isinstance(data, dict):
+            raise ValueError(f"{self.path / SETTINGS} is damaged")
+        settings: dict[str, Any] = with_new_names(data)
+        return settings
+
+    @property
+    def exists(self) -> bool:
+        """Whether settings were frozen here."""
+        return (self.path / SETTINGS).is_file()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its final scores are there."""
+        return (self.path / METRICS_JSON).is_file()
+
+    def record(self, exit_code: int) -> None:
+        """Keep how it ended, for tables: ``status.json`` with state, exit_code and the error's line."""
+        state = "failed"
+        if exit_code == PRUNED:
+            state = "pruned"
+        elif exit_code in STOPPED:
+            state = "stopped"
+        elif exit_code == 0 and self.is_finished:
+            state = "finished"
+        error = self._error(exit_code) if state == "failed" else ""
+        write_json(self.path / STATUS, {"state": state, "exit_code": exit_code, "error": error})
+
+    def status(self) -> dict[str, Any]:
+        """What ``record`` kept; ``{"state": "finished"}`` or ``{"state": "unfinished"}`` where nothing was."""
+        path = self.path / STATUS
+        if path.is_file():
+            status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return status
+        return {"state": "finished" if self.is_finished else "unfinished"}
+
+    def _error(self, exit_code: int) -> str:
+        if exit_code < 0:  # it could not say so itself
+            name = signal.Signals(-exit_code).name
+            return f"{self.path} was killed by {name}, and with it its other ranks; by hand, or for lack of memory"
+        log = self.path / OUTPUT
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return (said or [line for line in lines if line.strip()] or ["it said nothing"])[-1]
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Those on which a job saves where it is and ends: SIGINT (Ctrl-C), SIGTERM, and SIGHUP where there is one.
+
+    SIGHUP is left out where it is ignored, as ``nohup`` wants it.
+    """
+    found = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        found.append(signal.SIGHUP)
+    return found
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Of what a job computes; where it runs and what it goes on from is left out."""
+    kept = {key: value for key, value in settings.items() if key not in _PLACE}
+    text = json.dumps(kept, sort_keys=True, default=str).replace(str(settings["run_dir"]), "RUN")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """``trainer.max_epochs: 10 -> 20`` for every setting that is not the same."""
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key), new.get(key)
+        if before == after or (not prefix and key in _PLACE):
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from differences(before, after, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {before} -> {after}"

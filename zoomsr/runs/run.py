@@ -1,0 +1,87 @@
+"""A run as data: what a training left in its directory, read back without torch."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import zoomsr
+from zoomsr.runs.files import read_rows
+
+_PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
+
+METRICS_CSV = "metrics.csv"
+METRICS_JSON = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory.
+
+    Attributes:
+        path: the directory.
+        overrides: what its command line set: ``model=vdsr``.
+        epochs: the rows of ``metrics.csv``, one for each epoch, and one for each validation within an epoch, with the
+            epoch's number and a ``step`` of its own; empty cells are left out.
+        results: ``metrics.json``, or None while the run is unfinished.
+    """
+
+    path: Path
+    overrides: list[str]
+    epochs: list[dict[str, float]]
+    results: dict[str, Any] | None
+
+    @staticmethod
+    def read(path: Path) -> Run:
+        """Read a run, finished or not.
+
+        Raises:
+            ValueError: not a run's directory, or a file in it is damaged.
+        """
+        if not (path / ".hydra").is_dir():
+            raise ValueError(f"{path} is not a run: it has no .hydra folder (python -m zoomsr.train makes runs)")
+        results = path / METRICS_JSON
+        try:
+            return Run(
+                path=path,
+                overrides=yaml.safe_load((path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or [],
+                epochs=read_rows(path / METRICS_CSV),
+                results=json.loads(results.read_text(encoding="utf-8")) if results.is_file() else None,
+            )
+        except (OSError, yaml.YAMLError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} is a damaged run: {error}") from error
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Net to its mean metrics on the held-out photographs, bicubic first; empty while the run is unfinished."""
+        if self.results is None:
+            return {}
+        (sets,) = self.results["sets"].values()
+        (protocol,) = self.results["protocols"]
+        return {net: scores[protocol]["mean"] for net, scores in sets.items()}
+
+
+def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -> list[str]:
+    """What tells runs apart: the overrides that not all of them share, ``vdsr`` or ``vdsr loss=mse``.
+
+    Args:
+        overrides: of each run; one of which none are known has an empty label, and counts for nothing.
+        without: keys that are left out: ``seed``.
+    """
+    known = [set(run) for run in overrides if run]
+    shared = set.intersection(*known) if known else set()
+    told = [[text for text in run if text not in shared and text.split("=")[0] not in without] for run in overrides]
+    ordered = [sorted(run, key=lambda text: not text.startswith("model=")) for run in told]  # the net first
+    return [" ".join(text.removeprefix("model=") for text in run) for run in ordered]
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that numbers depend on."""
+    own = {"python": platform.python_version(), "zoomsr": zoomsr.__version__}  # which need not be installed
+    return own | {name: version(name) for name in _PACKAGES}

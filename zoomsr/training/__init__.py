@@ -1,0 +1,1 @@
+"""Training: recipe, LightningModule, losses, schedules, checkpoints, callbacks."""

@@ -1,0 +1,129 @@
+"""What Lightning's checkpoints lack for a resume that gives the same bits: chance, half an epoch's scores, curves."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils._pytree import tree_map
+
+from zoomsr.cli.console import say
+from zoomsr.data.loader import Timed
+from zoomsr.training.callbacks.curves import tensorboard
+from zoomsr.training.checkpoint_io import find_places, forget_places
+from zoomsr.training.module import ZoomModule
+
+_KEY = "zoomsr"
+
+
+class ExactResume(Callback):
+    """Adds to every checkpoint each rank's random states and part of the epoch, and the length of the curves' files.
+
+    The position in the epoch is the loader's own (``Timed.state_dict``); Lightning would restore it too, but not where
+    a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept, although our
+    data draws from none of them: a net may.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """All ranks meet here; the first one's checkpoint is written."""
+        own = {"random": _random_states(trainer.strategy.root_device)}
+        if isinstance(pl_module, ZoomModule):
+            own["epoch"] = pl_module.epoch_so_far()
+        ranks: list[Any] = [own] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(ranks, tree_map(_to_cpu, own))
+        loader = trainer.train_dataloader
+        position = loader.state_dict() if isinstance(loader, Timed) else {}
+        checkpoint[_KEY] = {
+            "ranks": ranks,
+            "loader": position,
+            "events": _event_sizes(trainer),
+            "precision": trainer.precision,
+        }
+        forget_places(trainer, checkpoint)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut the curves back to where the checkpoint stands, before anything is added to them.
+
+        Raises:
+            ValueError: it has more epochs than are wanted.
+        """
+        done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        if 0 <= (trainer.max_epochs or 0) < done:
+            raise ValueError(
+                f"trainer.max_epochs={trainer.max_epochs}, but {trainer.ckpt_path} has {done} epochs already: "
+                "ask for at least as many, or leave out ckpt to start anew"
+            )
+        find_places(trainer, checkpoint)
+        self._loaded = checkpoint.get(_KEY)
+        if self._loaded is not None and trainer.training and trainer.is_global_zero:
+            _cut_back(trainer, self._loaded["events"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Just before the first step."""
+        if self._loaded is None:
+            return
+        ranks, position, self._loaded = self._loaded["ranks"], self._loaded["loader"], None
+        if position and isinstance(trainer.train_dataloader, Timed):
+            trainer.train_dataloader.load_state_dict(position)
+        if len(ranks) == trainer.world_size:
+            _set_random_states(ranks[trainer.global_rank]["random"], trainer.strategy.root_device)
+        elif trainer.is_global_zero:
+            say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it goes on, but not bit for bit"})
+        if isinstance(pl_module, ZoomModule):
+            pl_module.resume_epoch([state["epoch"] for state in ranks[trainer.global_rank :: trainer.world_size]])
+
+
+def precision_in(checkpoint: dict[str, Any]) -> str | None:
+    """The precision in which the run was trained; None in the checkpoints of older versions and of others."""
+    kept = checkpoint.get(_KEY)
+    return kept.get("precision") if isinstance(kept, dict) else None
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    states = {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    kind, keys, *rest = states["numpy"]
+    random.setstate(states["python"])
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states["torch"].cpu())
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+
+
+def _to_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, torch.Tensor) else value
+
+
+def _event_sizes(trainer: Trainer) -> dict[str, int]:
+    """TensorBoard's files and their lengths, all that was written being on the disk."""
+    writer = tensorboard(trainer)
+    if writer is None:
+        return {}
+    writer.flush()
+    return {path.name: path.stat().st_size for path in Path(writer.log_dir).glob("events.out.*")}
+
+
+def _cut_back(trainer: Trainer, sizes: dict[str, int]) -> None:
+    for logger in trainer.loggers:
+        for path in Path(logger.log_dir or "").glob("events.out.*") if logger.log_dir else ():
+            if path.name not in sizes:
+                path.unlink()
+            elif path.stat().st_size > sizes[path.name]:
+                os.truncate(path, sizes[path.name])

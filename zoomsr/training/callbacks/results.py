@@ -1,0 +1,187 @@
+"""The record of a run: metrics.csv, a row per epoch, and metrics.json, the final scores with what they rest on.
+
+A validation within an epoch has a row of its own, of that epoch and with the number of steps taken by then.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.hardware.devices import DeviceUse
+from zoomsr.metrics.quality import ImageScore, mean_score
+from zoomsr.models.complexity import costs_of
+from zoomsr.runs.files import read_rows, write_json, write_rows
+from zoomsr.runs.run import METRICS_CSV, METRICS_JSON, versions
+from zoomsr.training.module import ZoomModule, ends_epoch
+
+_SECONDS = "zoomsr_seconds"
+
+
+class Results(Callback):
+    """Writes ``metrics.csv`` after every epoch and validation, and ``metrics.json`` after the test.
+
+    Args:
+        run_dir: the run's directory.
+        net_name: the net's row in tables.
+        net_config: how the net was made; kept as data, never read.
+        settings_hash: of all settings, which every rank must share.
+    """
+
+    def __init__(self, run_dir: Path, *, net_name: str, net_config: dict[str, Any], settings_hash: str) -> None:
+        self._run_dir = run_dir
+        self._settings_hash = settings_hash
+        self._ranks: list[str] = []
+        self._net_name = net_name
+        self._net_config = net_config
+        self._row: dict[str, float] = {}
+        self._row_start = 0.0
+        self._seconds = 0.0
+        self._use: DeviceUse | None = None
+        self._device: dict[str, Any] = {}  # where nothing is trained
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hold the ranks' settings against each other.
+
+        Raises:
+            ValueError: ranks that were started with different settings.
+        """
+        self._ranks = [self._settings_hash] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(self._ranks, self._settings_hash)
+        if len(set(self._ranks)) > 1:
+            raise ValueError(f"the {trainer.world_size} ranks were started with different settings")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, also where a resume begins within an epoch."""
+        self._row_start = time.perf_counter()
+        self._use = DeviceUse(trainer.strategy.root_device)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """See how busy the device is."""
+        if self._use is not None:
+            self._use.sample()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Append a row where the epoch goes on."""
+        if not trainer.sanity_checking and not ends_epoch(trainer):
+            self._append(trainer, validation_metrics(trainer, pl_module))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Append the epoch's row."""
+        if isinstance(pl_module, ZoomModule):
+            pl_module.close_epoch()  # where a callback stopped it after a validation
+        self._append(trainer, epoch_metrics(trainer, pl_module))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What the training took, before the test takes more."""
+        if self._use is not None:
+            self._device = self._use.as_dict()
+
+    def _append(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        """Rows that a resume repeats are replaced."""
+        epoch, step, now = trainer.current_epoch + 1, trainer.global_step, time.perf_counter()
+        seconds, self._row_start = now - self._row_start, now
+        self._seconds += seconds
+        row = {"epoch": epoch, "step": step, **metrics, "seconds": round(seconds, 3)}
+        if (self._row.get("epoch"), self._row.get("step")) == (epoch, step):  # a callback stopped after a validation
+            row = {**self._row, **row, "seconds": round(self._row["seconds"] + seconds, 3)}
+        self._row = row
+        if trainer.is_global_zero:
+            path = self._run_dir / METRICS_CSV
+            # Older versions had no steps.
+            before = [old for old in read_rows(path) if (old["epoch"], old.get("step", math.inf)) < (epoch, step)]
+            write_rows(path, [*before, row])
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the scores of the net and of bicubic on every held-out photograph."""
+        if trainer.is_global_zero and isinstance(pl_module, ZoomModule):
+            write_json(self._run_dir / METRICS_JSON, self._summary(trainer, pl_module))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Time so far, so that a resumed run counts on."""
+        checkpoint[_SECONDS] = self._seconds + time.perf_counter() - self._row_start
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Not before the test, which loads the checkpoint of the best epoch."""
+        if trainer.training:
+            self._seconds = float(checkpoint.get(_SECONDS, 0))
+
+    def _summary(self, trainer: Trainer, module: ZoomModule) -> dict[str, Any]:
+        data: PairsDataModule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
+        protocol = module.protocol
+        rows = {"bicubic": module.test_scores["bicubic"], self._net_name: module.test_scores["net"]}
+        return {
+            "protocols": {protocol.name: asdict(protocol)},
+            "data": {
+                "name": data.source.name,
+                "hash": data.digest,
+                "n_train": data.source.n_train,
+                "n_val": len(data.names),
+            },
+            "net": {
+                "name": self._net_name,
+                **asdict(costs_of(module.net, scale=data.degradation.scale, device=module.device)),
+                "config": self._net_config,
+            },
+            "degradation": repr(data.degradation),
+            "scale": data.degradation.scale,
+            **_tested(trainer),
+            "epochs": trained_epochs(trainer),
+            "ranks": self._ranks,
+            "device": self._device,
+            "precision": trainer.precision,
+            "seconds": round(self._seconds, 1),
+            "sets": {
+                f"{data.source.name} held-out": {
+                    net: {protocol.name: _with_mean(scores, data.names)} for net, scores in rows.items()
+                }
+            },
+            "versions": versions(),
+        }
+
+
+def _tested(trainer: Trainer) -> dict[str, int]:
+    """Epoch, counted from 1, and step of the weights that were tested; 0 where nothing was trained."""
+    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if not path:  # no epoch was validated: the last weights
+        return {"best_epoch": trained_epochs(trainer), "best_step": trainer.global_step}
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return {"best_epoch": int(checkpoint["epoch"]) + 1, "best_step": int(checkpoint["global_step"])}
+
+
+def trained_epochs(trainer: Trainer) -> int:
+    """Of the whole run; ``current_epoch`` is one less where a resumed run finds that it has ended already."""
+    progress: Any = trainer.fit_loop.epoch_progress.current  # whose type leaves `processed` out
+    return int(progress.processed)
+
+
+def epoch_metrics(trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    """What was logged in this epoch, in a fixed order: train/, val/, optim/, data/."""
+    order = ("train", "val", "optim", "data")
+    # Of callback_metrics only what is new: Lightning keeps what earlier epochs measured.
+    fresh = module.logged if isinstance(module, ZoomModule) else set()
+    values = {name: float(value) for name, value in trainer.callback_metrics.items() if name in fresh}
+    known = [name for name in values if name.split("/")[0] in order]
+    return {name: values[name] for name in sorted(known, key=lambda name: order.index(name.split("/")[0]))}
+
+
+def validation_metrics(trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    """The same of a validation within the epoch, whose training is not summed up yet."""
+    return {name: value for name, value in epoch_metrics(trainer, module).items() if name.startswith("val/")}
+
+
+def _with_mean(scores: dict[int, ImageScore], names: list[str]) -> dict[str, Any]:
+    return {
+        "mean": mean_score(list(scores.values())).as_dict(),
+        "images": {names[index]: score.as_dict() for index, score in scores.items()},
+    }

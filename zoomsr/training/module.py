@@ -1,0 +1,279 @@
+"""The one LightningModule: any net, any loss, any optimizer."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from zoomsr.data.datamodule import Batch
+from zoomsr.hardware.devices import full_float32, fuse
+from zoomsr.metrics.collection import ByImage, ImageScores
+from zoomsr.metrics.protocol import MODERN, Protocol
+from zoomsr.metrics.quality import METRICS, ImageScore, mean_score, measure, scoring_device
+from zoomsr.models import scale_of
+from zoomsr.models.bicubic import Bicubic
+
+Split = Literal["train", "val", "test"]
+
+_PARTS_OF_TIME = 10_000
+"""Steps of a schedule that goes by time."""
+
+
+class ZoomModule(LightningModule):
+    """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
+
+    Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``, the losses, the
+    learning rate, and ``val/mae_gap``, the held-out MAE minus the training MAE, which grows when a net overfits.
+    ``logged`` holds the names that were logged since the last row of the record: Lightning's ``callback_metrics`` keep
+    the values of earlier epochs. After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
+
+    Args:
+        net: an ``nn.Module`` with the contract of ``zoomsr.models.Net``.
+        loss: (sr, hr) to a scalar.
+        optimizer: makes the optimizer from the parameters.
+        schedule: makes the scheduler from the optimizer and the total number of steps (see ``training.schedules``).
+        protocol: how val and test are measured; train is measured on its patches the same way.
+        max_steps: optimizer steps after which the training is stopped; None where the last epoch ends it.
+        clock: tells how much of the training's time is used up, on [0, 1], where the schedule goes by time; None where
+            it goes by steps.
+        train_metrics_batches: training metrics use all batches of an epoch that has no more than this, and about so
+            many of a longer one, because SSIM costs as much as a small net's step.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Callable[[Optimizer, int], LRScheduler],
+        protocol: Protocol = MODERN,
+        max_steps: int | None = None,
+        clock: Callable[[], float] | None = None,
+        train_metrics_batches: int = 32,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = loss
+        self.protocol = protocol
+        self.test_scores: dict[str, dict[int, ImageScore]] = {}
+        self.logged: set[str] = set()
+        self._is_closed = False
+        self._train_mae: float | None = None
+        self._losses: list[Tensor] = []  # of the epoch, each left on the device
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._max_steps = math.inf if max_steps is None else max_steps
+        self._clock = clock
+        self._train_metrics_batches = train_metrics_batches
+        scale = scale_of(net)
+        self._bicubic = Bicubic(scale)
+        self._val_loss, self._train_metric = ByImage(), ByImage()
+        self._val_metric, self._test_metric, self._bicubic_metric = (
+            ImageScores(protocol=protocol, border=scale) for _ in range(3)
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Past torch's search for parameters where Lightning notes the hook that it calls, 40 times in a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
+        if self.training:
+            sr: Tensor = self.net(lr)
+            return sr
+        # Held-out photographs come in many sizes, each of which would be compiled, and searched for by cuDNN, anew.
+        searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
+        finally:
+            torch.backends.cudnn.benchmark = searches
+
+    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        """Lightning's ``log``, which also notes the name in ``logged``."""
+        super().log(name, value, *args, **kwargs)
+        self.logged.add(name)
+
+    def on_fit_start(self) -> None:
+        """Ranks may hold out different numbers of photographs, so no forward pass may wait for another rank's."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.broadcast_buffers = wrapped.forward_sync_buffers = False
+
+    def on_validation_epoch_start(self) -> None:
+        """Measure with the first rank's buffers, which are saved: each rank has running statistics of its own."""
+        if self.trainer.world_size > 1:
+            for buffer in self.net.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+    def on_train_epoch_start(self) -> None:
+        """Nothing is known of this epoch yet."""
+        self._is_closed, self._train_mae, self._losses = False, None, []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        sr = self(batch["lr"])
+        loss: Tensor = self.loss(sr, batch["hr"])
+        self._losses.append(loss.detach())
+        if batch_idx % max(1, self._epoch_batches(batch_idx) // self._train_metrics_batches) == 0:
+            rows = measure(sr.detach(), batch["hr"], protocol=self.protocol, border=scale_of(self.net))
+            self._train_metric.update(batch["index"], rows)
+        return loss
+
+    # Lightning asks for it in every step; here it is worked out once.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        """Close the epoch's training metrics before validation, so that one row holds both."""
+        trainer = self.trainer
+        if not ends_epoch(trainer):
+            return
+        self.close_epoch()
+        # The last weights are validated too, so that the best checkpoint can be of them.
+        if trainer.should_stop:
+            trainer.check_val_every_n_epoch = 1  # stopped by steps or by time, in an epoch that may be left out
+        elif trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.val_check_batch = 1  # val_check_interval may not divide the epoch
+
+    def close_epoch(self) -> None:
+        """Log the training means of the epoch, once. What no patch or step of it was measured for is left out."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        scores = self._train_scores()
+        # The guard may leave out a batch whose loss is no number; the epoch's means do.
+        if scores := [one for one in scores if math.isfinite(one.mae)] or scores:
+            self._train_mae = self._log_means("train", scores).mae
+        losses = torch.stack(self._losses) if self._losses else torch.empty(0, device=self.device)
+        losses = losses[losses.isfinite()]
+        # Sums over ranks, because a rank may have no batch where a resume changed the number of ranks.
+        total = torch.stack([losses.sum(), losses.new_tensor(float(len(losses)))])
+        loss, count = self.trainer.strategy.reduce(total, reduce_op="sum").tolist()
+        if count:
+            self.log("train/loss", loss / count, logger=False, sync_dist=False)
+        self.log("optim/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], logger=False)
+        self._losses = []
+
+    def on_train_epoch_end(self) -> None:
+        """After the callbacks, which have recorded the epoch."""
+        self.logged.clear()
+
+    @full_float32()
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure held-out patches, on every device alike: TF32 would move PSNR by a hundredth of a dB."""
+        sr = self(batch["lr"])
+        losses = [self.loss(one[None], truth[None]) for one, truth in zip(sr, batch["hr"], strict=True)]
+        self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
+        _update(self._val_metric, sr, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over images."""
+        losses = [loss for (loss,) in self._val_loss.rows().values()]
+        self.log("val/loss", sum(losses) / len(losses), logger=False, sync_dist=False)
+        mean = self._log_means("val", list(self._val_metric.collect().values()))
+        if self._train_mae is not None and not self.trainer.sanity_checking:
+            self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
+
+    def on_validation_end(self) -> None:
+        """After the callbacks, which have recorded a validation within an epoch; at its end they do so later."""
+        if self.trainer.sanity_checking or not ends_epoch(self.trainer):
+            self.logged = {name for name in self.logged if not name.startswith("val/")}
+
+    @full_float32()
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Measure whole held-out photographs, enlarged by the net and by bicubic; sr, for callbacks."""
+        sr: Tensor = self(batch["lr"])
+        _update(self._test_metric, sr, batch)
+        _update(self._bicubic_metric, self._bicubic(batch["lr"]), batch)
+        return sr.detach()
+
+    def on_test_epoch_end(self) -> None:
+        """Keep the per-image scores and log their means."""
+        self.test_scores = {"bicubic": self._bicubic_metric.collect(), "net": self._test_metric.collect()}
+        self._log_means("test", list(self.test_scores["net"].values()))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
+        optimizer = self._optimizer(self.net.parameters())
+        fuse(optimizer)
+        if self._clock is not None:
+            steps: float = _PARTS_OF_TIME
+        else:
+            steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
+        if math.isinf(steps):
+            raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
+        schedule = self._schedule(optimizer, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """One step; by time as many as went by, so that any schedule will do."""
+        if self._clock is None:
+            scheduler.step()
+            return
+        while scheduler.last_epoch < int(self._clock() * _PARTS_OF_TIME):
+            scheduler.step()
+
+    def epoch_so_far(self) -> dict[str, Any]:
+        """This rank's losses and scores of an unfinished epoch, for a checkpoint."""
+        losses = torch.stack(self._losses) if self._losses else torch.empty(0)
+        return {"losses": losses, "scores": self._train_metric.state()}
+
+    def resume_epoch(self, states: list[dict[str, Any]]) -> None:
+        """Put back what ``epoch_so_far`` gave: to this rank, or to several where there are fewer ranks now."""
+        self._losses = [loss for state in states for loss in state["losses"].to(self.device)]
+        parts = [state["scores"] for state in states]
+        self._train_metric.resume(
+            {key: [value for part in parts for value in part[key]] for key in ("index", "values")}
+        )
+
+    def _epoch_batches(self, batch_idx: int) -> int:
+        """Batches of this epoch, which ``max_steps`` may cut short."""
+        accumulated = self.trainer.accumulate_grad_batches
+        until_limit = batch_idx - batch_idx % accumulated + (self._max_steps - self.trainer.global_step) * accumulated
+        return int(min(self.trainer.num_training_batches, until_limit))
+
+    def _train_scores(self) -> list[ImageScore]:
+        """Of the patches that were measured in this epoch, on all ranks."""
+        if self.trainer.world_size > 1:  # all of them gather, also one without a patch
+            device = scoring_device(self.device)
+            empty = torch.empty(0, len(METRICS), dtype=torch.float64, device=device)
+            self._train_metric.update(torch.empty(0, dtype=torch.int64, device=device), empty)
+        elif not self._train_metric.index:
+            return []
+        return [ImageScore(*row) for row in self._train_metric.rows().values()]
+
+    def _log_means(self, split: Split, scores: list[ImageScore]) -> ImageScore:
+        mean = mean_score(scores)
+        means = mean.as_dict()
+        if not all(map(math.isfinite, means.values())):
+            advice = "lower optimizer.lr, or set trainer.gradient_clip_val"
+            raise ValueError(f"the training diverged in epoch {self.current_epoch + 1}: {advice}")
+        # Not to the logger, which would take the global step: the Curves callback writes them at step = epoch. Not
+        # synchronised, because every rank holds the same means already.
+        self.log_dict({f"{split}/{name}": value for name, value in means.items()}, logger=False, sync_dist=False)
+        return mean
+
+
+def ends_epoch(trainer: Trainer) -> bool:
+    """Whether this batch is the epoch's last: of its data, or because the training is being stopped."""
+    met_epochs = trainer.current_epoch >= (trainer.min_epochs or 0)
+    is_stopping = trainer.should_stop and met_epochs and trainer.global_step >= (trainer.min_steps or 0)
+    return trainer.is_last_batch or is_stopping
+
+
+def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
+    metric.update(sr.detach(), batch["hr"], batch["index"])

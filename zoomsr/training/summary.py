@@ -1,0 +1,110 @@
+"""What a training says before it starts and when it is done."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import DictConfig
+
+from zoomsr.cli.config import plain
+from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
+from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.models import scale_of
+from zoomsr.runs.files import short
+from zoomsr.runs.run import METRICS_JSON, Run
+from zoomsr.training.callbacks.pictures import COMPARISON
+from zoomsr.training.callbacks.results import trained_epochs
+from zoomsr.training.module import ZoomModule
+from zoomsr.training.precision import slow_precision
+
+_GROUPS = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
+
+
+def say_start(
+    config: DictConfig, *, data: PairsDataModule, module: ZoomModule, trainer: Trainer, start: str | None, reason: str
+) -> None:
+    """Data, net, device, batch, and where the run goes; the reason is that of the precision, where it was chosen."""
+    hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
+    parameters = sum(parameter.numel() for parameter in module.net.parameters())
+    size = f"{parameters:,} parameters, x{scale_of(module.net)}"
+    precision = f"{trainer.precision} (auto: {reason})" if reason else trainer.precision
+    lines = {
+        "data": f"{data.source.name}: {data.source.describe()}{hint}",
+        "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
+        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {precision}, seed {config.seed}",
+    }
+    if parameters:
+        lines["batch"] = _batch(config, trainer)
+    if (budget := config.get("budget")) is not None:
+        lines["budget"] = f"{budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
+    if (advice := slow_precision(trainer.precision, trainer.strategy.root_device)) is not None:
+        lines["slow bf16"] = advice
+    if start is not None:
+        lines["from"] = short(Path(start))
+    say({**lines, "run": short(Path(config.run_dir))})
+
+
+def _batch(config: DictConfig, trainer: Trainer) -> str:
+    """The batch that the optimizer sees; the learning rate is used as it is set, whatever the number of ranks."""
+    per_rank, ranks, accumulated = config.data.batch_size, trainer.world_size, trainer.accumulate_grad_batches
+    effective, rate = per_rank * ranks * accumulated, config.optimizer.lr
+    text = f"{effective} patches a step: {per_rank} per rank x {ranks} rank(s) x {accumulated} accumulated"
+    if effective == per_rank:
+        return f"{text}; learning rate {rate:g}"
+    # Goyal et al., "Accurate, Large Minibatch SGD", 2017, arXiv:1706.02677; for Adam the square root is usual.
+    factor = effective / per_rank
+    return (
+        f"{text}; learning rate {rate:g} as set, not scaled "
+        f"(linear rule: optimizer.lr={rate * factor:g}, square root: optimizer.lr={rate * factor**0.5:g})"
+    )
+
+
+def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
+    """Every setting that a table could be sorted by, and the result; in TensorBoard's hyper-parameters tab one row."""
+    settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
+    settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
+    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trained_epochs(trainer)}
+    scalars = {
+        key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))
+    }
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(scalars, metrics)  # no other logger takes both
+        else:
+            logger.log_hyperparams(scalars)
+            logger.log_metrics(metrics, trained_epochs(trainer))
+        logger.finalize("success")  # the trainer has finalized it before these were written
+
+
+def say_result(run_dir: Path) -> None:
+    """The tables of a finished run, and where its files are."""
+    finished = Run.read(run_dir)
+    results = finished.results or {}
+    best = results.get("best_epoch", 0)
+    if finished.epochs:
+        CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
+    title = f"Held-out photographs, protocol modern, weights of epoch {best}"
+    CONSOLE.print(score_table(title, finished.means()))
+    places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
+    lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
+    if "curves" in lines:
+        lines["curves"] = f"tensorboard --logdir {lines['curves']}"
+    if results.get("scale", 1) > 1 and (run_dir / "checkpoints").is_dir():
+        path = short(run_dir)
+        net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
+        lines["zoom"] = f"python -m zoomsr.zoom PHOTO --compare -m {shlex.quote(net)}"
+    say(lines)
+
+
+def _device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.get_num_threads()} threads)"

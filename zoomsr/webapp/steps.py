@@ -1,0 +1,294 @@
+"""What the page in the browser does, without the page: open, choose an area, enlarge it, test it against the truth."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from zoomsr.figures import ERROR_RANGE
+from zoomsr.imaging import files
+from zoomsr.imaging.encode import Pixels, eight_bit
+from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.pixels import to_float
+from zoomsr.imaging.resize import downscale
+from zoomsr.inference.upscaler import Zoomer
+from zoomsr.metrics.protocol import MODERN
+from zoomsr.metrics.quality import METRICS, measure
+from zoomsr.pretrained.weights import in_the_box
+
+SIDE = 256
+"""Of the area that is enlarged, in pixels."""
+
+SCALE = 2
+
+MOST_BYTES = 100 * 2**20
+MOST_PIXELS = 40_000_000
+
+_PREVIEW = 1024  # pixels on the longer side: sharp enough to aim at, and small on the wire
+_CONTEXT = 8  # pixels around an area that its smaller picture depends on, and to spare
+_FRAME = (57, 211, 83)
+# From black by purple and orange to white: brighter is worse, also for those who see no colours.
+_RAMP = np.array([(0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191)], np.float64)
+RAMP_CSS = f"linear-gradient(to right, {', '.join(f'rgb({r:.0f} {g:.0f} {b:.0f})' for r, g, b in _RAMP)})"
+"""The colours of ``error_map``, from 0 to ``ERROR_RANGE``."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A photograph that was chosen. Its pixels stay in the file: 40 megapixels for each visitor would fill the memory.
+
+    Attributes:
+        path: of the file.
+        size: (height, width), upright.
+        preview: (h, w, 3) uint8, to aim at.
+        notes: what of the file is not used: ``frame 1 of 12``.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    preview: Pixels
+    notes: tuple[str, ...]
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether it is large enough to be made smaller first."""
+        return min(self.size) >= SCALE * SIDE
+
+    def read(self) -> Photograph:
+        """All of it.
+
+        Raises:
+            ValueError: the file is broken, or gone.
+        """
+        return _read(self.path)
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """What a net made of an area.
+
+    Attributes:
+        name: of the net.
+        photograph: the larger area.
+        seconds: that it took.
+        params: how many the net has.
+    """
+
+    name: str
+    photograph: Photograph
+    seconds: float
+    params: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How near to the truth, on Y, protocol ``modern``.
+
+    Attributes:
+        psnr_y: dB.
+        ssim_y: at most 1.
+    """
+
+    psnr_y: float
+    ssim_y: float
+
+
+class Nets:
+    """The nets on offer: bicubic, the weights that come with the package, and files. Each is opened once.
+
+    Args:
+        files: of weights; opened now, so that a mistake is seen before the page is.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+        engine: ``auto``, ``torch``, ``openvino``, ``onnx``.
+
+    Raises:
+        ValueError: no such file, no such device or engine, or a net that does not enlarge by 2.
+    """
+
+    def __init__(self, files: Sequence[str], *, device: str, engine: str = "auto") -> None:
+        names = ["bicubic", *in_the_box()]
+        # Every run has a best.ckpt: where names would be the same, the whole path tells them apart.
+        stems = Counter([*names, *(Path(file).stem for file in files)])
+        self._models = {name: name for name in names} | {
+            file if stems[Path(file).stem] > 1 else Path(file).stem: file for file in files
+        }
+        self._files = frozenset(files)
+        self._device, self._engine = device, engine
+        self._opened: dict[str, Zoomer] = {}
+        for name in ("bicubic", *self._models):
+            if self._models[name] in ("bicubic", *files):
+                self.open(name)
+
+    @property
+    def names(self) -> list[str]:
+        """Bicubic first."""
+        return list(self._models)
+
+    @property
+    def chosen(self) -> list[str]:
+        """Those that are run unless the visitor says otherwise: bicubic, what ``zoom`` takes by default, the files."""
+        return [name for name, model in self._models.items() if name in ("bicubic", "unet") or model in self._files]
+
+    def open(self, name: str) -> Zoomer:
+        """The net of that name.
+
+        Raises:
+            ValueError: there is none, its file is broken, or it does not enlarge by 2.
+        """
+        if name not in self._models:
+            raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
+        if name not in self._opened:
+            net = Zoomer.open(self._models[name], device=self._device, engine=self._engine)
+            net = replace(net, name=name)
+            net.passes(SCALE)
+            self._opened[name] = net
+        return self._opened[name]
+
+
+def opened(path: Path) -> Opened:
+    """Open a photograph. How many pixels it has is read before any of them is decoded.
+
+    Raises:
+        ValueError: no image, a broken one, or one of more than ``MOST_BYTES`` or ``MOST_PIXELS``.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path.name} has more than {MOST_BYTES >> 20} MB")
+    try:
+        height, width = files.size(path)
+    except (ValueError, OSError, SyntaxError) as error:
+        raise ValueError(_without_folder(error, path)) from None
+    if height * width > MOST_PIXELS:
+        millions = f"{height * width / 1e6:.0f} megapixels, and {MOST_PIXELS // 10**6} are the most here"
+        raise ValueError(f"{path.name} has {millions}: python -m zoomsr.zoom enlarges it")
+    photograph = _read(path)
+    small = Image.fromarray(_rgb(photograph))
+    small.thumbnail((_PREVIEW, _PREVIEW))
+    return Opened(path, photograph.size, np.asarray(small), photograph.notes)
+
+
+def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> Box:
+    """The square nearest to a corner that lies inside a picture and on a grid; smaller where the picture is.
+
+    Args:
+        left: of the corner, in pixels.
+        top: of the corner.
+        size: (height, width) of the picture.
+        side: of the square.
+        grid: its corner lies on multiples of this.
+    """
+    height, width = size
+    box_height, box_width = min(side, height), min(side, width)
+    x, y = (max(0, min(round(value), most)) for value, most in ((left, width - box_width), (top, height - box_height)))
+    return Box(x - x % grid, y - y % grid, box_width, box_height)
+
+
+def framed(photograph: Opened, box: Box) -> Pixels:
+    """The preview with the area drawn, and what is around it darker; (h, w, 3) uint8."""
+    height, width = photograph.preview.shape[:2]
+    across, down = width / photograph.size[1], height / photograph.size[0]
+    left, top = round(box.left * across), round(box.top * down)
+    right = max(left + 1, min(width, round((box.left + box.width) * across)))
+    bottom = max(top + 1, min(height, round((box.top + box.height) * down)))
+    pixels = (photograph.preview * 0.6).astype(np.uint8)
+    pixels[top:bottom, left:right] = photograph.preview[top:bottom, left:right]
+    picture = Image.fromarray(pixels)
+    line = max(2, max(height, width) // 300)
+    ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=_FRAME, width=line)
+    return np.asarray(picture)
+
+
+def at_click(photograph: Opened, x: float, y: float) -> tuple[float, float]:
+    """(x, y) in the preview's pixels as (x, y) in the photograph's."""
+    height, width = photograph.preview.shape[:2]
+    return (x + 0.5) * photograph.size[1] / width, (y + 0.5) * photograph.size[0] / height
+
+
+def enlarged(area: Photograph, nets: Sequence[Zoomer]) -> list[Enlarged]:
+    """The area by each net, and how long each took."""
+    results = []
+    for net in nets:
+        start = time.perf_counter()
+        larger = net.enlarge(area, scale=SCALE)
+        seconds = time.perf_counter() - start
+        params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
+        results.append(Enlarged(net.name, larger, seconds, params))
+    return results
+
+
+def nearest(area: Photograph) -> Photograph:
+    """Each pixel as a square: what is known, and no more."""
+    alpha = None if area.alpha is None else area.alpha.repeat(SCALE, 0).repeat(SCALE, 1)
+    return replace(area, pixels=area.pixels.repeat(SCALE, 0).repeat(SCALE, 1), alpha=alpha)
+
+
+def with_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Photograph]:
+    """An area at half its size, as MATLAB's ``imresize`` makes it of the whole photograph, and the area itself.
+
+    Args:
+        photograph: its transparency is left out.
+        box: with corners and sides that are multiples of 2.
+
+    Returns:
+        lr and hr, 8 bit.
+    """
+    hr = replace(photograph.cropped(box), alpha=None)
+    height, width = (side - side % SCALE for side in photograph.size)
+    left, top = max(0, box.left - _CONTEXT), max(0, box.top - _CONTEXT)
+    right = min(width, box.left + box.width + _CONTEXT)
+    bottom = min(height, box.top + box.height + _CONTEXT)
+    around = photograph.cropped(Box(left, top, right - left, bottom - top))
+    lr = downscale(_planes(around), SCALE).permute(1, 2, 0).numpy()
+    x, y = (box.left - left) // SCALE, (box.top - top) // SCALE
+    lr = np.ascontiguousarray(lr[y : y + box.height // SCALE, x : x + box.width // SCALE])
+    return replace(hr, pixels=lr), replace(hr, pixels=eight_bit(hr.pixels))
+
+
+def score(sr: Photograph, hr: Photograph) -> Score:
+    """Protocol ``modern``, of the 8-bit picture."""
+    values = measure(_tensor(sr), _tensor(hr), protocol=MODERN, border=SCALE).tolist()
+    return Score(psnr_y=values[METRICS.index("psnr_y")], ssim_y=values[METRICS.index("ssim_y")])
+
+
+def error_map(sr: Photograph, hr: Photograph) -> Pixels:
+    """|sr - hr|, the mean of R, G and B, in the colours of ``RAMP_CSS``; (H, W, 3) uint8."""
+    error = (_tensor(sr) - _tensor(hr)).abs().mean(0).numpy() / ERROR_RANGE
+    stops = np.linspace(0, 1, len(_RAMP))
+    return np.stack([np.interp(error, stops, channel) for channel in _RAMP.T], -1).round().astype(np.uint8)
+
+
+def _read(path: Path) -> Photograph:
+    try:
+        return Photograph.read(path)
+    except ValueError as error:
+        if not path.exists():
+            raise ValueError(f"{path.name} is not kept any more: drop it again") from None
+        raise ValueError(_without_folder(error, path)) from None
+
+
+def _without_folder(error: Exception, path: Path) -> str:
+    """Where the file lies is nothing that a visitor needs to know."""
+    return str(error).replace(str(path), path.name)
+
+
+def _rgb(photograph: Photograph) -> Pixels:
+    pixels = eight_bit(photograph.pixels)
+    return pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels
+
+
+def _tensor(photograph: Photograph) -> Tensor:
+    """(C, H, W) on [0, 1]."""
+    return to_float(_planes(photograph))
+
+
+def _planes(photograph: Photograph) -> Tensor:
+    """(C, H, W) uint8; a copy, for torch wants to be able to write."""
+    return torch.from_numpy(eight_bit(photograph.pixels).transpose(2, 0, 1).copy())
