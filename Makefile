@@ -35,7 +35,7 @@ test-streaming: $(READY) ## the streaming tests, with litdata and an S3 server o
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt boto3 obstore "moto[s3,server]"
 	# Without its torchvision: one that does not fit this torch breaks every import of torchmetrics.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps litdata
-	$(BIN)/python -m pytest -q tests/test_streaming.py
+	$(BIN)/python -m pytest -q tests/data/sources/test_streaming.py
 
 test-clusters: $(READY) ## the tests of SLURM and Ray, each on a cluster of this machine
 	# As root, where there is apt-get; elsewhere SLURM's tests skip, unless it is there already.
@@ -43,7 +43,7 @@ test-clusters: $(READY) ## the tests of SLURM and Ray, each on a cluster of this
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends slurm-wlm munge >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "submitit>=1.5" "ray>=2.9"
-	$(BIN)/python -m pytest -q -rs tests/test_slurm.py tests/test_ray.py
+	$(BIN)/python -m pytest -q -rs tests/jobs/launchers/test_slurm.py tests/jobs/launchers/test_ray.py
 
 test-page: $(READY) ## the tests of the pages, in a real Chromium
 	# As root, where there is apt-get; elsewhere the tests skip, unless chromium is there already.
@@ -51,7 +51,7 @@ test-page: $(READY) ## the tests of the pages, in a real Chromium
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "gradio>=6.20,<7" "playwright>=1.50"
-	$(BIN)/python -m pytest -q -rs tests/test_demo.py tests/test_page.py tests/test_page_gate.py tests/test_report_page.py
+	$(BIN)/python -m pytest -q -rs tests/webapp/test_demo.py tests/webapp/test_webapp.py tests/webapp/test_gate.py tests/report/test_report_page.py
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import conftest
 import pytest
+from _support import tiny
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,7 +16,7 @@ FILES = sorted(path.relative_to(CONF_DIR).with_suffix("") for path in CONF_DIR.g
 
 
 def composed(*overrides: str, run_dir: str = "runs/test") -> DictConfig:
-    return conftest.composed(f"run_dir={run_dir}", *overrides)
+    return tiny.composed(f"run_dir={run_dir}", *overrides)
 
 
 @pytest.fixture

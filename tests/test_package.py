@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import TINY
+from _support.tiny import TINY
 from packaging.specifiers import SpecifierSet
 
 from zoomsr.runs.run import Run

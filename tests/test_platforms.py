@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from conftest import TINY, TINY_NET, photograph
+from _support.tiny import TINY, TINY_NET, photograph
 from PIL import Image
 
 from zoomsr.data.packed.packing import HR_INDEX, Photo, pack_photos
 from zoomsr.data.packed.store import PixelStore
-from zoomsr.jobs import _ended_rank
+from zoomsr.jobs.__main__ import _ended_rank
 from zoomsr.jobs.launchers.local import _signals_to
 from zoomsr.pretrained.weights import weights_file
 from zoomsr.runs.job import stop_signals

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import composed, photograph
+from _support.tiny import composed, photograph
 from PIL import Image
 
 from zoomsr.pretrained.card import Card

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-GPU = "trainer.accelerator=gpu"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

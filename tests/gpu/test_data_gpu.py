@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from device_checks import batch_hashes
+from _support.device_checks import batch_hashes
 
 BATCHES = 200
 

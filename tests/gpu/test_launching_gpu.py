@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from device_checks import Train, scores_of_ranks, sweep_by_slots
-
-from gpu.conftest import GPU
+from _support.device_checks import GPU, Train, scores_of_ranks, sweep_by_slots
 
 
 def test_one_rank_trains_as_no_rank_does(train: Train, tmp_path: Path, photos: Path) -> None:

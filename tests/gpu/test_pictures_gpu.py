@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import photograph
-from device_checks import (
+from _support.device_checks import (
+    GPU,
     Train,
     astronaut,
     exported_differs,
@@ -20,8 +20,8 @@ from device_checks import (
     tiles_run,
     zoomed,
 )
+from _support.tiny import photograph
 
-from gpu.conftest import GPU
 from zoomsr.models.vdsr import VDSR
 
 

@@ -6,26 +6,24 @@ import signal
 from pathlib import Path
 
 import pytest
-import test_resume
-import test_stopping
-from device_checks import Train, little_memory
-from test_guard import black, fails, require_named  # noqa: F401 - a fixture
+from _support.device_checks import GPU, Train, little_memory
+from _support.guard import fails, require_named
+from _support.kills import Settings, require_no_trace
+from _support.signals import steps_of, stopped
 
-from gpu.conftest import GPU
-
-_handlers = test_stopping._handlers  # a fixture: pytest's own handlers come back
+pytestmark = pytest.mark.usefixtures("own_handlers")
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
-def test_a_kill_leaves_no_trace(settings: test_resume.Settings, precision: str) -> None:
+def test_a_kill_leaves_no_trace(settings: Settings, precision: str) -> None:
     exact = ("trainer.deterministic=true", f"trainer.precision={precision}")
-    test_resume.compare(settings, GPU, *exact, trials=1, ranks=1)
+    require_no_trace(settings, GPU, *exact, trials=1, ranks=1)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
 def test_a_signal_saves_before_the_run_stops(train: Train, tmp_path: Path, precision: str) -> None:
-    assert test_stopping.stopped(train, signal.SIGTERM, overrides=[GPU, f"trainer.precision={precision}"]) == 143
-    assert test_stopping.steps_of(tmp_path / "run0") == 7
+    assert stopped(train, signal.SIGTERM, overrides=[GPU, f"trainer.precision={precision}"]) == 143
+    assert steps_of(tmp_path / "run0") == 7
 
 
 @pytest.mark.usefixtures("black")

@@ -6,11 +6,10 @@ import importlib.util
 
 import pytest
 import torch
-from device_checks import Train, learnt, require_same_scores, scores_on
-from test_resume import Settings
-from watching import WATCH, Watched
+from _support.device_checks import GPU, Train, learnt, require_same_scores, scores_on
+from _support.kills import Settings
+from _support.watching import WATCH, Watched
 
-from gpu.conftest import GPU
 from zoomsr.training.recipe import train as train_settings
 
 MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")

@@ -1,0 +1,54 @@
+"""``zoomsr.zoom`` with a net of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import zoomsr.cli.console
+import zoomsr.pretrained.weights
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.pretrained.weights import Weights
+
+Zoom = Callable[..., str]
+
+
+SRCNN_CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights with one net, ``srcnn``, that does something to a picture."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    torch.manual_seed(0)
+    net = SRCNN(widths=[6, 5])
+    net.reconstruction.weight.data += 0.05 * torch.randn_like(net.reconstruction.weight)
+    Weights(folder / "srcnn.safetensors", net.state_dict(), SRCNN_CONFIG).save(folder / "srcnn.safetensors")
+    monkeypatch.setattr(zoomsr.pretrained.weights, "WEIGHTS_DIR", folder)
+    return folder
+
+
+@pytest.fixture
+def zoom(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoom:
+    """Runs the command in ``tmp_path``; returns what it printed, as one line."""
+    from zoomsr.zoom import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, code: int = 0) -> str:
+        capsys.readouterr()
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        text = " ".join((result.output + captured.out + captured.err).split())
+        assert result.exit_code == code, text
+        assert code == 0 or text.count("error:") <= 4
+        assert "Traceback" not in text
+        assert not [path for path in tmp_path.rglob("*") if path.name.endswith((".part", ".raw"))]
+        return text
+
+    return run

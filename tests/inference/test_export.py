@@ -1,0 +1,188 @@
+"""Exported nets give the net's own pixels, or are not written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from _support.tiny import photograph
+from PIL import Image
+from typer.testing import CliRunner
+
+from zoomsr.inference import export as exporting
+from zoomsr.inference import release
+from zoomsr.inference.release import _HALOS, Origin, _enlarged, smallest_halo
+from zoomsr.inference.upscaler import Zoomer
+from zoomsr.models.residual_unet import ResidualUNet
+from zoomsr.models.srcnn import SRCNN
+from zoomsr.models.unet import UNet
+from zoomsr.models.vdsr import VDSR
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.run import Run
+
+Export = Callable[..., str]
+NETS = {
+    "srcnn": (SRCNN, {"widths": [6, 5]}),
+    "vdsr": (VDSR, {"width": 4, "depth": 3, "channels": 1}),
+    "unet_plain": (UNet, {"width": 4, "depth": 3}),
+    "unet": (ResidualUNet, {"widths": [4, 5, 6, 7], "blocks": [2, 1, 1, 1]}),
+}
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Export:
+    """Runs the command; returns what it printed, as one line."""
+    from zoomsr.export import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, code: int = 0) -> str:
+        capsys.readouterr()
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        text = " ".join((result.output + captured.out + captured.err).split())
+        assert result.exit_code == code, text
+        assert not list(tmp_path.glob(".*"))
+        return text
+
+    return run
+
+
+def _weights(tmp_path: Path, name: str) -> tuple[Path, torch.nn.Module]:
+    kind, arguments = NETS[name]
+    net = kind(**arguments).eval()
+    for parameter in net.parameters():
+        parameter.data += 0.03 * torch.randn_like(parameter)
+    path = tmp_path / f"{name}.safetensors"
+    Weights(path, net.state_dict(), {"_target_": f"{kind.__module__}.{kind.__name__}", **arguments}).save(path)
+    return path, net
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_any_batch_height_and_width_gives_the_nets_own_pixels(
+    export: Export, tmp_path: Path, name: str, suffix: str
+) -> None:
+    pytest.importorskip("onnxruntime", reason="pip install zoomsr[export]")
+    path, net = _weights(tmp_path, name)
+    out = tmp_path / f"net{suffix}"
+    said = export("-m", path, "-o", out)
+    assert len(re.findall(r"parity \d x \d+x\d+: \d\.\de[-+]\d\d", said)) == 3
+    lr = torch.rand(3, 3, 41, 66)
+    contract = {"scale": "2", "multiple_of": str(net.multiple_of), "halo": str(net.halo), "channel_order": "RGB"}
+    if suffix == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(out)
+        found, facts = session.run(None, {"lr": lr.numpy()})[0], session.get_modelmeta().custom_metadata_map
+        assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+    else:
+        extra = {"zoomsr.json": ""}
+        found = torch.export.load(out, extra_files=extra).module()(lr).numpy()
+        facts = json.loads(extra["zoomsr.json"])
+    with torch.no_grad():
+        assert np.abs(found - net(lr).numpy()).max() < 1e-5
+    assert contract.items() <= facts.items()
+
+
+def test_a_net_that_comes_out_otherwise_is_not_written(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = _weights(tmp_path, "srcnn")
+    monkeypatch.setattr(exporting, "MOST_DIFFERENCE", -1.0)
+    assert "the exported net differs by" in export("-m", path, "-o", "net.pt2", code=1)
+    assert not (tmp_path / "net.pt2").exists()
+
+
+def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
+    path, _ = _weights(tmp_path, "srcnn")
+    for arguments, words in {
+        ("-m", path, "-o", "net.xyz"): "-o net.xyz must end in .onnx, .pt2 or .safetensors",
+        ("-m", path, "-o", path): "is there already: --overwrite replaces it",
+        ("-m", "vdsrr", "-o", "net.pt2"): "no net is called vdsrr; the nearest: vdsr",
+        ("-m", "bicubic", "-o", "net.safetensors"): "bicubic has no weights",
+    }.items():
+        assert words in export(*arguments, code=1)
+
+
+@pytest.mark.slow
+def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., Run], tmp_path: Path) -> None:
+    run = train()
+    export("-m", run.path, "-o", tmp_path / "own.safetensors", "--licence", "CC0-1.0")
+    card = Card.beside(tmp_path / "own.safetensors")
+    assert card is not None
+    own, sidecar = (tmp_path / f"own{suffix}" for suffix in (".safetensors", ".json"))
+    assert own.stat().st_mode == sidecar.stat().st_mode  # who may read the one may read the other
+    assert (card.scale, card.channels, card.licence) == (2, 3, "CC0-1.0")
+    assert card.net["_target_"] == "zoomsr.models.srcnn.SRCNN"
+    assert card.command.startswith("python -m zoomsr.train data=folder")
+    (sets,) = card.sets.values()
+    assert sets["srcnn"]["modern"]["psnr_y"] == run.means()["srcnn"]["psnr_y"]
+    zoomer = Zoomer.open(str(tmp_path / "own.safetensors"))
+    assert zoomer.halo == card.halo
+    assert Zoomer.open(str(tmp_path / "own.safetensors"), exact=True).halo is None
+    with (tmp_path / "own.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ValueError, match=r"own\.json is the card of other weights"):
+        Card.beside(tmp_path / "own.safetensors")
+
+
+def test_weights_are_16_bit_where_that_costs_nothing(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, net = _weights(tmp_path, "vdsr")
+    for most_lost, stored in ((0.1, torch.float16), (0.0, torch.float32)):  # a net of noise loses more than most
+        monkeypatch.setattr(release, "MOST_LOST", most_lost)
+        said = export("-m", path, "-o", "out.safetensors", "--overwrite")
+        assert 0 < float(re.search(r"changes PSNR by at most (\S+) dB", said)[1]) < 0.1
+        card = Card.beside(tmp_path / "out.safetensors")
+        assert f"torch.{card.stored}" == str(stored)
+        for name, tensor in Weights.read(tmp_path / "out.safetensors").tensors.items():
+            assert tensor.equal(net.state_dict()[name].to(stored)), name
+
+
+@pytest.mark.slow
+def test_a_card_has_the_scores_of_the_benchmarks(export: Export, tmp_path: Path) -> None:
+    path, _ = _weights(tmp_path, "srcnn")
+    (tmp_path / "Two").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(photograph(40, 44)).save(tmp_path / "Two" / f"{name}.png")
+    export("-m", path, "-o", "out.safetensors", "--test", "Two")
+    card = Card.beside(tmp_path / "out.safetensors")
+    assert (list(card.sets["Two"]), list(card.protocols)) == (["bicubic", "out"], ["modern", "classic"])
+    assert card.sets["Two"]["out"]["classic"]["psnr_y"] != card.sets["Two"]["bicubic"]["classic"]["psnr_y"]
+    # What is known of weights goes on with them.
+    export("-m", "out.safetensors", "-o", "again.safetensors")
+    assert Card.beside(tmp_path / "again.safetensors").sets == card.sets
+    assert "there is no folder none" in export("-m", path, "-o", "x.safetensors", "--test", "none", code=1)
+
+
+def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
+    net = VDSR(depth=8).eval()
+    torch.nn.init.normal_(net.residual.weight, std=0.02)
+    pixels = photograph(130, 150)
+    halo = smallest_halo(net, [pixels])
+    whole = _enlarged(net, pixels)
+    assert 0 < halo <= net.halo
+    assert np.array_equal(_enlarged(net, pixels, tile=96, halo=halo), whole)
+    smaller = max(one for one in (*_HALOS, net.halo) if one < halo)
+    assert not np.array_equal(_enlarged(net, pixels, tile=96, halo=smaller), whole)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["model=vdsr", "data.root=/photos", "hydra.run.dir=/a", "ckpt=/a/last.ckpt"], "model=vdsr data.root=FOLDER"),
+        (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
+    ],
+)
+def test_a_card_says_the_command_without_the_places_of_one_machine(overrides: list[str], said: str) -> None:
+    origin = Origin.of_run(Run(Path("runs/mine"), overrides, [], None))
+    assert origin.command == f"python -m zoomsr.train {said}"

@@ -1,0 +1,93 @@
+"""The trained nets in the box are what their cards say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from _support.tiny import composed
+
+from zoomsr.cli.config import plain
+from zoomsr.data.sources.photographs import sample
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.evaluation.evaluator import evaluate
+from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.pixels import to_float
+from zoomsr.metrics.protocol import MODERN
+from zoomsr.metrics.quality import measure
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
+
+GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "vdsr": 1.7}
+"""dB over bicubic on the astronaut's face, which no net has seen: less than each reaches."""
+
+SLOW = {"ircnn": pytest.mark.slow, "vdsr": pytest.mark.slow}
+"""Twice over every picture; the first with 30 passes of a denoiser."""
+
+
+def test_the_nets_of_the_study_are_in_the_box() -> None:
+    assert in_the_box() == sorted(GAINS)
+    assert sum(path.stat().st_size for path in WEIGHTS_DIR.iterdir()) < 16e6
+
+
+@pytest.mark.parametrize("name", GAINS)
+def test_each_has_a_card_that_says_where_it_comes_from(name: str) -> None:
+    path = weights_file(name)
+    assert path is not None
+    card = Card.beside(path)  # holds the check sum too
+    assert card is not None
+    weights = Weights.read(path)
+    assert (card.net, card.scale, card.licence) == (weights.own_config(), 2, "MIT")
+    assert (card.data["name"], card.data["n_val"]) == ("train291", 15)
+    assert f"experiment={name}_291" in card.command.split()
+    assert not any("/" in word for word in card.command.split()), "a path of one machine"
+    assert {one.dtype for one in weights.tensors.values()} == {getattr(torch, card.stored)}
+    assert card.params == sum(one.numel() for one in weights.build().parameters())
+    assert {"Set5", "Set14"} <= set(card.sets)
+
+
+@pytest.mark.parametrize("name", GAINS)
+def test_the_recipe_makes_the_net_in_the_box(name: str) -> None:
+    path = weights_file(name)
+    assert path is not None
+    bank = ["model=ircnn", "model.n_denoisers=12", "model.last_noise=0.5"]  # its recipe makes the denoisers
+    recipe = bank if name == "ircnn" else [f"experiment={name}_291"]
+    assert Weights.read(path).own_config() == plain(composed(*recipe).model)
+
+
+@pytest.mark.parametrize(("name", "gain"), GAINS.items())
+def test_each_is_better_than_bicubic_on_a_photograph_that_it_has_not_seen(name: str, gain: float) -> None:
+    hr = next(photo for photo in sample().val if photo.name == "astronaut").read()[:, 20:180, 150:310]
+    lr = to_float(BicubicDown(2).down(hr))[None]
+    path = weights_file(name)
+    assert path is not None
+    with torch.inference_mode():
+        own, bicubic = (
+            float(measure(net(lr)[0], to_float(hr), protocol=MODERN, border=2)[2])
+            for net in (Weights.read(path).build(), Bicubic(2))
+        )
+    assert own > bicubic + gain
+
+
+@pytest.mark.skipif(
+    "ZOOMSR_BENCHMARKS" not in os.environ, reason="set ZOOMSR_BENCHMARKS to a folder with Set5/ as published"
+)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in GAINS])
+def test_each_reaches_the_numbers_of_its_card(name: str) -> None:
+    path = weights_file(name)
+    assert path is not None
+    card = Card.beside(path)
+    assert card is not None
+    scores = evaluate(
+        {name: Weights.read(path).build()},
+        Benchmark.find(Path(os.environ["ZOOMSR_BENCHMARKS"]) / "Set5", scale=2),
+        degradation=BicubicDown(2),
+        device=torch.device("cpu"),
+        advance=lambda: None,
+    )
+    for protocol, images in scores[name].items():
+        found = sum(one.psnr_y for one in images.values()) / len(images)
+        assert found == pytest.approx(card.sets["Set5"][name][protocol]["psnr_y"], abs=0.01)

@@ -1,0 +1,239 @@
+"""What a report writes: tables as csv, Markdown and LaTeX, one page, and its folder."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from _support.results import evaluation, finished, gained, keep_pictures, run
+from matplotlib.text import Text
+
+from zoomsr.report.columns import p_text
+from zoomsr.report.entries import read_entries
+from zoomsr.report.folder import whole_folder
+from zoomsr.report.html import Picture, gallery
+from zoomsr.report.page import made_by_compare, page
+from zoomsr.report.pictures import pictures
+from zoomsr.report.rows import rows_of
+from zoomsr.report.scores import scores
+from zoomsr.report.standings import Table
+from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
+from zoomsr.report.tabulation import tables_of
+from zoomsr.report.trainings import settings, states
+from zoomsr.report.words import about_protocol, about_tests, headline
+
+# Six pictures that all gain: p = 2 / 64, times 3 pairs = 0.094; all but c gain over vdsr.
+UNET, VDSR = (3.0, 3.1, 3.2, 3.3, 3.4, 3.5), (1.0, 1.1, 4.0, 1.3, 1.4, 1.5)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> list[Table]:
+    """Two nets, one of them with two seeds."""
+    finished(tmp_path / "runs" / "u1", gained(*UNET), net="unet", seed=1)
+    finished(tmp_path / "runs" / "u2", gained(*(gain + 1 for gain in UNET)), net="unet", seed=2)
+    finished(tmp_path / "runs" / "v", gained(*VDSR), net="vdsr")
+    return tables_of(rows_of(read_entries([tmp_path / "runs"])))
+
+
+def test_results_csv_is_keyed_by_set_protocol_and_net(tables: list[Table], tmp_path: Path) -> None:
+    write_results(tmp_path / "results.csv", tables)
+    with (tmp_path / "results.csv").open() as file:
+        rows = {row["net"]: row for row in csv.DictReader(file)}
+    assert list(rows["unet"])[:3] == ["set", "protocol", "net"]
+    assert list(rows) == ["bicubic", "unet", "vdsr"]
+    unet, vdsr, bicubic = rows["unet"], rows["vdsr"], rows["bicubic"]
+    assert (unet["set"], unet["protocol"], unet["seeds"], unet["images"]) == ("folder held-out", "modern", "2", "6")
+    assert float(unet["gain"]) == pytest.approx(3.75)
+    assert float(unet["psnr_y"]) == pytest.approx(35.083333)
+    assert float(unet["psnr_y_sd"]) == pytest.approx(0.5**0.5)
+    assert 3.6 < float(unet["gain_low"]) < 3.75 < float(unet["gain_high"]) < 3.9
+    assert float(vdsr["gain"]) == pytest.approx(10.3 / 6)
+    # Over vdsr five pictures gain 2.5, and one loses 0.3: rank 1 of 6, or none, both ways: 4 of 64; then Holm by 1.
+    assert (vdsr["next_better"], float(vdsr["p_next_better"])) == ("unet", pytest.approx(0.09375))
+    assert (bicubic["gain"], bicubic["next_better"], bicubic["psnr_y_sd"], bicubic["seeds"]) == ("", "", "", "0")
+    assert (unet["params"], unet["macs"], unet["peak_mb"], unet["seconds"]) == ("1000", "2e+09", "3.5", "90")
+
+
+def test_p_values_are_corrected_for_all_pairs(tables: list[Table]) -> None:
+    # 2/64, 2/64 and 4/64 by Holm: 3 x 2/64; 2 x 2/64, not below the first; 4/64, not below the second.
+    assert dict(tables[0].p_values) == {
+        ("bicubic", "unet"): pytest.approx(6 / 64),
+        ("bicubic", "vdsr"): pytest.approx(6 / 64),
+        ("unet", "vdsr"): pytest.approx(6 / 64),
+    }
+
+
+def test_images_csv_has_every_picture_of_every_seed(tables: list[Table], tmp_path: Path) -> None:
+    write_images(tmp_path / "images.csv", tables)
+    with (tmp_path / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 * (1 + 2 + 1)
+    found = {(row["net"], row["run"], row["image"]): float(row["psnr_y"]) for row in rows}
+    assert found["bicubic", "", "b.png"] == 32.0
+    assert found["unet", "u2", "c.png"] == pytest.approx(32.2)
+    assert list(rows[0])[:5] == ["set", "protocol", "net", "run", "image"]
+
+
+def test_markdown_sets_the_best_in_bold(tables: list[Table], tmp_path: Path) -> None:
+    write_markdown(tmp_path / "results.md", tables)
+    lines = (tmp_path / "results.md").read_text().splitlines()
+    assert lines[0] == "## folder held-out, protocol modern"
+    unet = next(line for line in lines if line.startswith("| unet"))
+    assert re.match(r"\| unet \| 2 \| \*\*35\.08\*\* \(3\d\.\d\d to 3\d\.\d\d\) \| \+3\.75 \(", unet)
+    assert "| 1,000 | 2.0 | 12.5 | 3.5 | 2 | 1.5 |" in unet
+    assert "bootstrap (BCa, 9999 resamples)" in lines[-1]
+    assert "Of 6 pictures p cannot be below 0.031" in lines[-1]
+
+
+def test_names_cannot_break_a_table(tmp_path: Path) -> None:
+    name = "a_b|c<i>$x$ & 50%\\"
+    finished(tmp_path / "a", gained(1), overrides=["x=1"], more={"x": 1})
+    finished(tmp_path / "b", gained(2), overrides=[name], more={"x": 2})
+    tables = tables_of(rows_of(read_entries([tmp_path])))
+    write_markdown(tmp_path / "results.md", tables)
+    assert r"| a\_b\|c\<i\>$x$ & 50%\\ |" in (tmp_path / "results.md").read_text()
+    write_latex(tmp_path / "results.tex", tables)
+    assert r"a\_b|c$<$i$>$\$x\$ \& 50\%\textbackslash{} &" in (tmp_path / "results.tex").read_text()
+    assert "a_b|c&lt;i&gt;$x$ &amp; 50%\\" in scores(tables)
+    assert "<i>" not in scores(tables)
+
+
+def test_latex_is_balanced_and_every_row_has_all_columns(tables: list[Table], tmp_path: Path) -> None:
+    write_latex(tmp_path / "results.tex", tables)
+    text = (tmp_path / "results.tex").read_text()
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [
+        *(("begin", "table"), ("begin", "tabular"), ("end", "tabular"), ("end", "table"))
+    ]
+    assert text.count("{") == text.count("}")
+    assert [text.count(f"\\{rule}") for rule in ("toprule", "midrule", "bottomrule")] == [1, 2, 1]
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    (spec,) = re.findall(r"\\begin\{tabular\}\{(l[r]+)\}", text)
+    assert [line.count(" & ") + 1 for line in rows] == [len(spec)] * 4
+    assert r"\textbf{35.08}" in rows[2]
+
+
+def test_latex_has_a_minus_where_a_net_loses(tmp_path: Path) -> None:
+    finished(tmp_path / "a", gained(-1.5))
+    write_latex(tmp_path / "results.tex", tables_of(rows_of(read_entries([tmp_path / "a"]))))
+    assert r"& $-$1.50 {\scriptsize ($-$1.50 to $-$1.50)} &" in (tmp_path / "results.tex").read_text()
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0004, "<0.001"), (0.0312, "0.031"), (1.0, "1"), (0.997, "1"), (0.5, "0.5")])
+def test_p_is_shown_to_two_digits(p: float, text: str) -> None:
+    assert p_text(p) == text
+
+
+def test_two_pictures_have_neither_interval_nor_test(tmp_path: Path) -> None:
+    finished(tmp_path / "a", {"a.png": 31.0, "b.png": 34.0})
+    (table,) = tables_of(rows_of(read_entries([tmp_path])))
+    assert (table.intervals["srcnn"], table.p_values) == (None, {})
+    assert about_tests([table]) == "Sets of fewer than 3 pictures have neither intervals nor tests."
+    assert (
+        headline([table])
+        == "srcnn is the best net on folder held-out: 32.50 dB PSNR on Y, +1.50 dB over bicubic, protocol modern."
+    )
+
+
+def test_protocols_in_words(tmp_path: Path) -> None:
+    tables = tables_of(rows_of(read_entries([evaluation(tmp_path / "e", {"unet": gained(1)})])))
+    assert "given an 8-bit lr;" in about_protocol(tables, "modern")
+    assert "Y (BT.601) is not rounded" in about_protocol(tables, "modern")
+    assert "an lr of floats" in about_protocol(tables, "classic")
+    assert "Y (BT.601) is rounded to whole grey levels" in about_protocol(tables, "classic")
+
+
+def test_states_and_settings_on_the_page(tmp_path: Path) -> None:
+    finished(tmp_path / "a", gained(1), more={"lr": 0.1})
+    failed = {"state": "failed", "error": "<b>no number</b>"}
+    run(tmp_path / "b", net="vdsr", epochs=2, status=failed, more={"lr": 0.2})
+    rows = rows_of(read_entries([tmp_path]))
+    text = states(rows, ["epochs_x is missing: damaged"])
+    assert '<td class="state">failed</td><td>&lt;b&gt;no number&lt;/b&gt;</td><td>2</td>' in text
+    assert "epochs_x is missing" in text
+    assert '<th scope="row">lr</th><td>0.1</td><td>0.2</td>' in settings(rows)
+    assert "checkpoints" in settings(rows)
+    assert "seed" not in settings(rows)
+    assert str(tmp_path) not in settings(rows)
+    assert states(rows[:1], []) == ""
+
+
+def test_a_page_refers_to_nothing_outside(tables: list[Table]) -> None:
+    text = page("<nets>", tables=tables, sections=[], footer="made")
+    assert "default-src 'none'" in text
+    assert "&lt;nets&gt;" in text
+    assert re.findall(r"https?:|(?:src|href)=\"(?!data:|#)", text) == []
+
+
+def test_a_page_has_no_more_figures_than_room() -> None:
+    figures = [
+        Picture(name, f"About {name}.", name, b"x" * size, ".svg", (9, 9)) for name, size in (("a", 900), ("b", 90))
+    ]
+    text = gallery(figures, room=1000)
+    assert text.count("<img") == 1
+    assert "About a. It is too large for this page: see figures/a.png." in text
+
+
+def test_areas_that_all_runs_share_are_compared(tmp_path: Path) -> None:
+    for number, net in enumerate(("srcnn", "vdsr")):
+        keep_pictures(finished(tmp_path / net, gained(number), net=net), shade=0.5 + 0.1 * number)
+    keep_pictures(run(tmp_path / "unfinished", net="unet"))
+    found = {one.name: one for one in pictures(rows_of(read_entries([tmp_path])))}
+    assert set(found) == {"comparison", "gallery", "epochs_srcnn", "epochs_vdsr", "epochs_unet"}
+    assert found["comparison"].alt == "Areas of a.png: the truth, the input, bicubic, srcnn, vdsr."
+    drawn = {text.get_text() for text in found["comparison"].draw().findobj(Text)}
+    assert {"a.png", "bicubic", "srcnn", "vdsr"} <= drawn
+
+
+def test_nets_that_are_made_alike_are_drawn_once(tmp_path: Path) -> None:
+    unet = {"_target_": "zoomsr.models.unet.UNet"}
+    for number, more in enumerate(({"x": 1}, {"x": 2}, {"x": 3, "model": {**unet, "depth": 2}})):
+        place = finished(tmp_path / f"{number}", gained(number), net="unet", more={"model": unet, **more})
+        (place / "checkpoints").mkdir()
+        (place / "checkpoints" / "best.ckpt").touch()
+    drawn = [one.name for one in pictures(rows_of(read_entries([tmp_path])))]
+    assert drawn == ["architecture_unet_0", "architecture_unet_2"]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "report"
+
+    def write(text: str) -> None:
+        with whole_folder(out) as folder:
+            (folder / "index.html").write_text('<meta name="generator" content="zoomsr.compare">' + text)
+            if text == "broken":
+                raise OSError("the disk is full")
+
+    write("one")
+    assert made_by_compare(out / "index.html")
+    with pytest.raises(OSError, match="full"):
+        write("broken")
+    assert (out / "index.html").read_text().endswith("one")
+    write("two")
+    assert (out / "index.html").read_text().endswith("two")
+    assert [path.name for path in out.parent.iterdir()] == ["report"]
+    assert out.stat().st_mode & 0o055 == 0o055  # others may read it
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "figures/mine.xcf"])
+def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "report"
+    with whole_folder(out) as folder:
+        (folder / "index.html").write_text('<meta name="generator" content="zoomsr.compare">')
+    (out / name).write_text("mine")
+    with (
+        pytest.raises(ValueError, match=f"report holds {Path(name).name}, which no report has written"),
+        whole_folder(out),
+    ):
+        pass
+    assert (out / name).read_text() == "mine"
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "index.html").write_text("<html>")
+    for name, said in (("file", "is a file"), ("folder", "is no report of zoomsr.compare, and is not overwritten")):
+        with pytest.raises(ValueError, match=said), whole_folder(tmp_path / name):
+            pass

@@ -1,0 +1,123 @@
+"""The report's page in a real Chromium: it asks nobody for anything, sorts, and shows every picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _support.results import finished, gained, keep_pictures, run
+
+from zoomsr.report.comparing import compare
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+MISSING = [] if importlib.util.find_spec("playwright") else ["playwright"]
+MISSING += [] if CHROMIUM else ["a chromium executable"]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"the page's test lacks {', '.join(MISSING)}: make test-page brings it"),
+]
+
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three nets, one with two seeds, one failed; names that would break a careless page."""
+    root = tmp_path_factory.mktemp("report")
+    for seed in (1, 2):
+        keep_pictures(finished(root / f"u{seed}", gained(3 + seed), net="unet", seed=seed))
+    name = "x=</script><img src=http://example.org/a.png>"
+    keep_pictures(finished(root / "v", gained(1), net="vdsr", overrides=[name], more={"x": name}))
+    finished(root / "w", gained(2), net="srcnn")
+    run(root / "f", net="ircnn", epochs=2, status={"state": "failed", "error": "out of memory"})
+    compare([root], root / "out" / "report", mixed=False, command="python -m zoomsr.compare")
+    return root / "out" / "report" / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, index: Path) -> Iterator[Any]:
+    """The page, opened; in the end it has asked for itself alone, and has said nothing on the console."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked: list[str] = []
+    said: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("console", lambda message: said.append(message.text))
+    tab.goto(index.as_uri())
+    yield tab
+    tab.close()
+    assert [url for url in asked if not url.startswith("data:")] == [index.as_uri()]
+    assert said == []
+
+
+def _nets(page: Any) -> list[str]:
+    found: list[str] = page.locator("table.scores tbody th").all_inner_texts()
+    return [text.split()[0] for text in found]
+
+
+def test_every_picture_loads_and_has_words(page: Any) -> None:
+    found = page.evaluate("[...document.images].map((i) => [i.complete && i.naturalWidth > 0, i.alt.length > 10])")
+    assert len(found) == 8
+    assert all(loaded and described for loaded, described in found)
+
+
+def test_a_name_from_a_file_is_text(page: Any) -> None:
+    assert page.locator("img[src^=http]").count() == 0
+    assert "</script><img" in page.locator("table.scores").inner_text()
+
+
+def test_the_table_sorts_by_mouse(page: Any) -> None:
+    assert _nets(page) == ["bicubic", "unet", "srcnn", "vdsr"]
+    heading = page.get_by_role("columnheader", name="PSNR Y (dB)")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert _nets(page) == ["unet", "srcnn", "vdsr", "bicubic"]
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert _nets(page) == ["bicubic", "vdsr", "srcnn", "unet"]
+
+
+def test_the_table_sorts_by_keyboard_and_what_is_unknown_comes_last(page: Any) -> None:
+    page.get_by_role("button", name="gain (dB)").focus()
+    page.keyboard.press("Enter")
+    assert _nets(page) == ["unet", "srcnn", "vdsr", "bicubic"]
+    page.keyboard.press("Space")
+    assert _nets(page) == ["vdsr", "srcnn", "unet", "bicubic"]
+    page.get_by_role("button", name="net").first.focus()
+    page.keyboard.press("Enter")
+    assert _nets(page) == ["bicubic", "srcnn", "unet", "vdsr"]
+    assert page.locator("table.scores th[aria-sort]").count() == 1
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_but_tables_and_figures_is_wider_than_the_screen(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_it_is_dark_where_the_system_is(page: Any) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(colour) == "rgb(253, 253, 252)"
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(colour) == "rgb(22, 24, 27)"

@@ -1,0 +1,64 @@
+"""How a net and its device are set up for a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from _support.tiny import TINY_NET, composed
+
+from zoomsr.runs.run import Run
+from zoomsr.training.recipe import build_module
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """How the net of a training with these overrides would be compiled."""
+
+    def build(*overrides: str) -> list[dict[str, Any]]:
+        asked: list[dict[str, Any]] = []
+        monkeypatch.setattr(torch.nn.Module, "compile", lambda net, **options: asked.append(options))
+        build_module(composed("run_dir=run", *TINY_NET, *overrides))
+        return asked
+
+    return build
+
+
+@pytest.fixture
+def _flags() -> Iterator[None]:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before
+
+
+@pytest.mark.parametrize(
+    ("override", "options"),
+    [
+        ("compile=false", []),
+        ("compile=true", [{"dynamic": False, "mode": "default"}]),
+        ("compile=reduce-overhead", [{"dynamic": False, "mode": "reduce-overhead"}]),
+    ],
+)
+def test_the_net_is_compiled_as_it_was_asked_for(
+    compiled: Callable[..., list[dict[str, Any]]], override: str, options: list[dict[str, Any]]
+) -> None:
+    assert compiled(override) == options
+
+
+def test_a_way_to_compile_that_does_not_exist_or_overwrites_gradients_is_refused(
+    compiled: Callable[..., list[dict[str, Any]]],
+) -> None:
+    with pytest.raises(ValueError, match="compile=fast must be true, false or one of default, max-autotune"):
+        compiled("compile=fast")
+    accumulates = "trainer.accumulate_grad_batches=2"
+    assert compiled("compile=true", accumulates)
+    with pytest.raises(ValueError, match="compile=reduce-overhead cannot accumulate gradients: compile=true, or"):
+        compiled("compile=reduce-overhead", accumulates)
+
+
+@pytest.mark.usefixtures("_flags")
+def test_float32_on_cuda_and_cudnns_search_are_settings(train: Callable[..., Run]) -> None:
+    train("tf32=false", "trainer.benchmark=true", "trainer.max_epochs=1")
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == (False, True)

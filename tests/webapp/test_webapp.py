@@ -1,0 +1,264 @@
+"""The page in a real Chromium, and what its server refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from _support.page_server import function_number
+from _support.tiny import photograph
+from PIL import Image
+
+from zoomsr.data.sources.photographs import sample
+from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.webapp import steps as page_steps
+from zoomsr.webapp.steps import Nets
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+MISSING = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
+MISSING += [] if CHROMIUM else ["a chromium executable"]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"the page's test lacks {', '.join(MISSING)}: make test-page brings it"),
+]
+
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, page_address: str) -> Iterator[Any]:
+    """The page, opened; in the end it has asked this machine alone, and has met no error."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked: list[str] = []
+    errors: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(page_address)
+    tab.get_by_role("button", name="Enlarge").wait_for()
+    yield tab
+    tab.close()
+    assert asked
+    assert [url for url in asked if not url.startswith((f"{page_address}/", "data:", "blob:"))] == []
+    assert errors == []
+
+
+def _upload(page: Any, path: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files(path)
+
+
+def _enlarge(page: Any) -> None:
+    page.get_by_role("button", name="Enlarge").click()
+    page.locator(".compare").wait_for()
+
+
+def _area(page: Any) -> list[int]:
+    """Its corner, as the page shows it."""
+    return [int(page.get_by_label(f"number input for {name}").input_value()) for name in ("left", "top")]
+
+
+def _saved(path: Path, height: int, width: int) -> Path:
+    Image.fromarray(photograph(height, width)).save(path)
+    return path
+
+
+def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name="Thumbnail 3 of 3").click()
+    picture = page.locator("#area img")
+    picture.wait_for()
+    expect(page.get_by_text("coffee.png: 600x400 pixels")).to_be_visible()
+    assert _area(page) == [172, 72]
+    size = picture.bounding_box()
+    picture.click(position={"x": size["width"] * 450 / 600, "y": size["height"] * 150 / 400})
+    expect(page.get_by_label("number input for left")).not_to_have_value("172")
+    left, top = _area(page)
+    assert abs(left - (450 - 128)) <= 2
+    assert abs(top - (150 - 128)) <= 2
+
+    _enlarge(page)
+    assert page.locator(".numbers tbody tr").count() == 3
+    figures = page.locator(".panels figure")
+    shown = [figures.nth(i).locator("b").inner_text() for i in range(figures.count())]
+    assert shown == ["nearest", "bicubic", "unet", "mine"]  # of the box, what zoom takes by default
+    shown = figures.first.locator("img").bounding_box()
+    assert (shown["width"], shown["height"]) == (512, 512)  # 1:1
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name=re.compile("mine|KB")).nth(2).click()
+    download.value.save_as(tmp_path / "got.png")
+    assert download.value.suggested_filename == "mine-coffee-x2.png"
+    (example,) = (photo.path for photo in sample().val if photo.name == "coffee")
+    area = Photograph.read(example).cropped(Box(left, top, 256, 256))
+    (expected,) = page_steps.enlarged(area, [Nets([str(page_weights)], device="cpu").open("mine")])
+    got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
+    assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
+
+
+def test_work_is_shown_and_cancelled_and_the_next_is_scrolled_to(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name="Thumbnail 3 of 3").click()
+    expect(page.get_by_text("coffee.png: 600x400 pixels")).to_be_visible()
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_hidden()
+    page.get_by_label("ircnn").check()  # a minute on one core; nobody else is served meanwhile
+    page.get_by_role("button", name="Enlarge").click()
+    expect(page.get_by_role("progressbar", name="ircnn")).to_be_in_viewport(timeout=20_000)
+    expect(cancel).to_be_in_viewport()
+    cancel.click()
+    expect(cancel).to_be_hidden()
+    expect(page.locator(".compare")).to_have_count(0)
+
+    page.get_by_label("ircnn").uncheck()
+    page.get_by_role("button", name="Enlarge").click()
+    expect(page.locator(".compare img").first).to_be_in_viewport(timeout=20_000)
+    page.wait_for_timeout(1000)  # smoothly
+    assert abs(page.locator("#results").bounding_box()["y"]) < 50
+    expect(cancel).to_be_hidden()
+
+
+def test_a_message_vanishes_with_the_next_action(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    message = page.get_by_text("choose a photograph first")
+    page.get_by_role("button", name="Enlarge").click()
+    expect(message).to_be_visible()
+    page.locator(".thumbnail-item").first.click()
+    expect(message).to_be_hidden(timeout=3000)  # by itself after 20 s
+
+
+def test_before_and_after_by_keyboard_alone(page: Any) -> None:
+    page.locator(".thumbnail-item").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("#area img").wait_for()
+    before = _area(page)
+    page.get_by_label("range slider for left").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(500)
+    assert _area(page) == [before[0] + 1, before[1]]
+    page.get_by_role("button", name="Enlarge").focus()
+    page.keyboard.press("Enter")
+    slider = page.locator(".compare input")
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    edge, stack = (page.locator(f".compare .{name}").bounding_box() for name in ("edge", "stack"))
+    assert edge["x"] + 1 - stack["x"] == pytest.approx(0.7 * stack["width"], abs=1)
+    clip = page.locator(".compare .before").evaluate("image => getComputedStyle(image).clipPath")
+    assert clip == "inset(0px 30% 0px 0px)"
+
+
+def test_against_the_truth(page: Any, page_weights: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    path = _saved(tmp_path / "large.png", 601, 801)
+    _upload(page, path)
+    expect(page.get_by_text("large.png: 801x601 pixels")).to_be_visible()
+    page.get_by_label("test against truth").check()
+    page.wait_for_timeout(500)
+    left, top = _area(page)
+    _enlarge(page)
+    lr, hr = page_steps.with_truth(Photograph.read(path), Box(left, top, 512, 512))
+    nets = Nets([str(page_weights)], device="cpu")
+    rows = page.locator(".numbers tbody tr")
+    for row, result in zip(rows.all(), page_steps.enlarged(lr, [nets.open(name) for name in nets.chosen]), strict=True):
+        score = page_steps.score(result.photograph, hr)
+        cells = row.locator("td").all_inner_texts()
+        assert float(cells[2]) == pytest.approx(score.psnr_y, abs=0.011)
+        assert float(cells[3]) == pytest.approx(score.ssim_y, abs=0.00011)
+    assert page.get_by_alt_text("error of mine").count() == 1
+    assert page.get_by_text("absolute error, mean of R, G and B").is_visible()
+
+
+def test_a_photograph_without_room_for_a_truth(page: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    _upload(page, _saved(tmp_path / "small.png", 100, 90))
+    expect(page.get_by_text("small.png: 90x100 pixels")).to_be_visible()
+    assert page.get_by_label("test against truth").is_disabled()
+    _enlarge(page)
+    assert page.locator(".panels figure").first.inner_text().split() == ["nearest", "180x200"]
+
+
+def test_what_cannot_be_enlarged_is_one_clear_line(page: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("1", (10_000, 5_000)).save(tmp_path / "wide.png")
+    with (tmp_path / "heavy.png").open("wb") as file:
+        file.truncate(200 * 2**20)
+    page.get_by_role("button", name="Enlarge").click()
+    expect(page.get_by_text("choose a photograph first")).to_be_visible()
+    for name, words in {
+        "text.png": "text.png is not an image that can be read",
+        "wide.png": "wide.png has 50 megapixels, and 40 are the most here",
+        "heavy.png": "exceed the maximum allowed size of 100",
+    }.items():
+        _upload(page, tmp_path / name)
+        expect(page.get_by_text(words).first).to_be_visible(timeout=20_000)
+        page.reload()
+        page.get_by_role("button", name="Enlarge").wait_for()
+    _upload(page, _saved(tmp_path / "good.png", 300, 300))
+    expect(page.get_by_text("good.png: 300x300 pixels")).to_be_visible()
+
+
+def test_on_a_phone(browser: Any, page_address: str) -> None:
+    tab = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
+    tab.goto(page_address)
+    tab.locator(".thumbnail-item").first.tap()
+    tab.locator("#area img").tap()
+    _enlarge(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    assert tab.locator(".compare").bounding_box()["width"] < 390
+    assert tab.locator(".panels img").first.bounding_box()["width"] == 512  # in a row that scrolls
+    tab.close()
+
+
+def test_of_20_requests_at_once_some_are_turned_away_and_the_page_lives(
+    page_address: str, page: Any, tmp_path: Path
+) -> None:
+    Image.new("RGB", (6_300, 6_300)).save(tmp_path / "long.png", compress_level=1)
+    with (tmp_path / "long.png").open("rb") as file:
+        (sent,) = httpx.post(f"{page_address}/gradio_api/upload", files={"files": file}, timeout=60).json()
+    opening = function_number(page_address, "open")
+
+    def ask(number: int) -> int:
+        data = {"path": sent, "orig_name": "long.png", "meta": {"_type": "gradio.FileData"}}
+        body = {"data": [data], "fn_index": opening, "session_hash": f"visitor{number}"}
+        return httpx.post(f"{page_address}/gradio_api/queue/join", json=body, timeout=60).status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        codes = list(pool.map(ask, range(20)))
+    assert set(codes) == {200, 503}
+    assert codes.count(200) <= 12  # 8 wait, a few were done meanwhile
+    for _ in range(60):  # until the queue has room
+        page.locator(".thumbnail-item").first.click()
+        page.wait_for_timeout(1000)
+        if page.locator("#area img").count():
+            break
+    assert page.locator("#area img").is_visible()
