@@ -14,16 +14,16 @@ from experiments.collecting import BICUBIC, by_job
 from experiments.measuring import SCALE, Benchmarks, Measured, ready
 from experiments.trials import Trial
 from zoomsr.evaluation.benchmarks import Benchmark, Picture
-from zoomsr.evaluation.crops import comparison_row, enlarged, epochs_row, gallery_rows, hardest_area
+from zoomsr.evaluation.crops import comparison_row, crop_rows, epochs_row, hardest_crop, magnified
 from zoomsr.figures import (
     Cost,
     Enlargement,
     architecture,
+    best_worst,
     comparison,
     curves,
     dots,
     epochs,
-    gallery,
     matrix,
     spectrum,
     tradeoff,
@@ -35,7 +35,7 @@ from zoomsr.models.complexity import Costs
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.unet import UNet
 from zoomsr.report.anatomy import stages
-from zoomsr.runs.crops import PICTURES, Area, read_areas
+from zoomsr.runs.crops import PICTURES, Crop, read_crops
 from zoomsr.runs.run import Run
 
 _PROTOCOL = "modern"
@@ -121,24 +121,25 @@ def _strips(jobs: Mapping[str, list[Trial]], test: Path, degradation: Degradatio
     nets = {job: ready(seeds[0].net()) for job, seeds in jobs.items()}
     device = torch.device("cpu")
     return [
-        comparison_row(area, {job: enlarged(net, area, device=device) for job, net in nets.items()}) for area in hardest
+        comparison_row(area, {job: magnified(net, area, device=device) for job, net in nets.items()})
+        for area in hardest
     ]
 
 
-def _area(picture: Picture, degradation: Degradation) -> Area:
+def _area(picture: Picture, degradation: Degradation) -> Crop:
     lr = degradation.down(picture.hr)
-    return hardest_area(picture.name, lr=to_float(lr)[None], hr=to_float(picture.hr)[None], side=_SIDE)
+    return hardest_crop(picture.name, lr=to_float(lr)[None], hr=to_float(picture.hr)[None], side=_SIDE)
 
 
 def _kept(jobs: Mapping[str, list[Trial]]) -> dict[str, Figure]:
     """Of the first net's first seed: its epochs, its gallery, and the net itself."""
     trial = next(iter(jobs.values()))[0]
     figures = {}
-    if areas := read_areas(trial.folder / PICTURES):
+    if areas := read_crops(trial.folder / PICTURES):
         figures["epochs"] = epochs([epochs_row(area) for area in areas])
-    gains, errors = gallery_rows(trial.folder, net_name=trial.job)
+    gains, errors = crop_rows(trial.folder, net_name=trial.job)
     if errors:
-        figures["gallery"] = gallery(gains=gains, errors=errors)
+        figures["gallery"] = best_worst(gains=gains, errors=errors)
     if isinstance(net := trial.net(), (UNet, ResidualUNet)):
         figures["architecture"] = architecture(stages(net))
     return figures

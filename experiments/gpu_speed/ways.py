@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.timing import matrix_rate
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.run import versions
 from zoomsr.train import main as train
 
@@ -123,15 +123,15 @@ def zoomed(net: str, precision: str, sizes: Sizes) -> dict[str, Any]:
     """Seconds of the second time that a photograph is enlarged, and the most memory that the device gave."""
     torch.backends.cudnn.allow_tf32 = True  # torch's default, for what bf16 leaves in float32
     on_cuda = sizes.device == "cuda"
-    zoomer = Zoomer.open(net, device=sizes.device, precision=PRECISIONS[precision])
+    upscaler = Upscaler.open(net, device=sizes.device, precision=PRECISIONS[precision])
     pixels = np.random.default_rng(0).integers(0, 256, (sizes.height, sizes.width, 3), np.uint8)
-    out = np.empty((zoomer.net.scale * sizes.height, zoomer.net.scale * sizes.width, 3), np.uint8)
+    out = np.empty((upscaler.net.scale * sizes.height, upscaler.net.scale * sizes.width, 3), np.uint8)
     if on_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     for _ in range(2):
         start = time.perf_counter()
-        zoomer.into(pixels, out)
+        upscaler.into(pixels, out)
         seconds = time.perf_counter() - start
     return {"seconds": seconds, "peak": torch.cuda.max_memory_allocated() if on_cuda else None}
 

@@ -21,7 +21,7 @@ from torch import nn
 from zoomsr.engines.accelerated import accelerated
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.pixels import quantize
-from zoomsr.inference.tiling import Pixels, enlarge
+from zoomsr.inference.tiling import Pixels, upscale_tiled
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
@@ -73,7 +73,7 @@ def tiled(net: nn.Module, *, tile: int, bfloat16: bool) -> Run:
 
     def run(pixels: Pixels) -> Pixels:
         out = np.empty((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
-        enlarge(net, pixels, out, device=CPU, tile=tile, bfloat16=bfloat16)  # type: ignore[arg-type]
+        upscale_tiled(net, pixels, out, device=CPU, tile=tile, bfloat16=bfloat16)  # type: ignore[arg-type]
         return out
 
     return run

@@ -28,7 +28,7 @@ from zoomsr.data.sources.photographs import sample
 from zoomsr.engines import installed
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.tiling import TILE
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 
 HERE = Path(__file__).parent
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # OpenVINO hears the first
@@ -53,29 +53,31 @@ def measure(precision: str) -> list[dict[str, Value]]:
         picture = opened.convert("RGB").resize(PHOTOGRAPH[::-1], Image.Resampling.LANCZOS)
     photo = Photograph(np.asarray(picture))
     ways = {
-        name: Zoomer.open("unet", device="cpu", precision=precision, engine=name) for name in ("torch", *installed())
+        name: Upscaler.open("unet", device="cpu", precision=precision, engine=name) for name in ("torch", *installed())
     }
-    ways[f"torch, tiles of {TILE}"] = Zoomer.open("unet", device="cpu", precision=precision, engine="torch", tile=TILE)
+    ways[f"torch, tiles of {TILE}"] = Upscaler.open(
+        "unet", device="cpu", precision=precision, engine="torch", tile=TILE
+    )
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     pixels = {}
-    for zoomer in ways.values():
-        zoomer.enlarge(Photograph(photo.pixels[:64, :64]))  # opens its engine
+    for upscaler in ways.values():
+        upscaler.upscale(Photograph(photo.pixels[:64, :64]))  # opens its engine
     for number in range(ROUNDS):
-        for name, zoomer in ways.items():
+        for name, upscaler in ways.items():
             print(f"round {number + 1} of {ROUNDS}: {name}", file=sys.stderr, flush=True)
             start = time.process_time()
-            pixels[name] = zoomer.enlarge(photo).pixels.astype(int)
+            pixels[name] = upscaler.upscale(photo).pixels.astype(int)
             seconds[name].append(time.process_time() - start)
     first = min(seconds["torch"])
     return [
         {
             "engine": name,
-            "precision": "bfloat16" if zoomer.bfloat16 and name != "onnx" else "float32",
+            "precision": "bfloat16" if upscaler.bfloat16 and name != "onnx" else "float32",
             "cpu_s": min(seconds[name]),
             "times_torch": first / min(seconds[name]),
             "most_levels": int(np.abs(pixels[name] - pixels["torch"]).max()),
         }
-        for name, zoomer in ways.items()
+        for name, upscaler in ways.items()
     ]
 
 

@@ -18,14 +18,14 @@ from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.evaluation.benchmarks import Benchmark
-from zoomsr.evaluation.crops import area_at, comparison_row, enlarged
+from zoomsr.evaluation.crops import comparison_row, crop_at, magnified
 from zoomsr.figures import Cost, comparison, tradeoff
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.pixels import to_float
 from zoomsr.models.complexity import costs_of
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights, weights_file
-from zoomsr.runs.crops import Area
+from zoomsr.runs.crops import Crop
 
 HERE = Path(__file__).parent
 SCALE = 2
@@ -104,19 +104,20 @@ def _trainings(names: list[str]) -> dict[str, Value]:
     return {**pictures, **sizes, "all, MB": sum(sizes.values())}
 
 
-def _areas(folders: dict[str, Path]) -> Iterator[Area]:
+def _areas(folders: dict[str, Path]) -> Iterator[Crop]:
     for title, (name, picture, box) in AREAS.items():
         benchmark = Benchmark.find(folders[name], scale=SCALE)
         number = [hr.stem for hr, _ in benchmark.files].index(picture)
         found = benchmark.read(number)
         lr = BicubicDown(SCALE).down(found.hr)
-        yield area_at(title, box, lr=to_float(lr)[None], hr=to_float(found.hr)[None])
+        yield crop_at(title, box, lr=to_float(lr)[None], hr=to_float(found.hr)[None])
 
 
-def _zooms(areas: list[Area], nets: dict[str, nn.Module], path: Path) -> None:
+def _zooms(areas: list[Crop], nets: dict[str, nn.Module], path: Path) -> None:
     device = torch.device("cpu")
     rows = [
-        comparison_row(area, {name: enlarged(net, area, device=device) for name, net in nets.items()}) for area in areas
+        comparison_row(area, {name: magnified(net, area, device=device) for name, net in nets.items()})
+        for area in areas
     ]
     comparison(rows).savefig(path, dpi=110, pil_kwargs={"quality": 90})
 

@@ -39,7 +39,7 @@ PATCH, BATCH, EPOCHS = 64, 8, 5
 
 NETS: dict[str, Callable[[], nn.Module]] = {"srcnn": SRCNN, "vdsr": VDSR, "unet_plain": UNet}
 
-WAY_S, MOST_STEPS = 10, 1000
+WAY_S, MAX_STEPS = 10, 1000
 """Seconds that the steps of one way may take, raw loop and trainer together, and steps of an epoch."""
 UNTIL_S, STUCK_S = 200, 90
 """After so many seconds of the command no further way begins; one that takes so long by itself is given up."""
@@ -106,7 +106,7 @@ def steps_of(net: nn.Module, *, rate: float) -> int:
     with FlopCounterMode(display=False) as counter:
         net(torch.zeros(1, 3, PATCH // 2, PATCH // 2)).sum().backward()
     seconds = BATCH * counter.get_total_flops() / (rate * 1e12 / 2)
-    return max(2, min(MOST_STEPS, int(WAY_S / seconds / (2 * EPOCHS + 1))))  # the raw loop warms up for an epoch
+    return max(2, min(MAX_STEPS, int(WAY_S / seconds / (2 * EPOCHS + 1))))  # the raw loop warms up for an epoch
 
 
 def trained(folder: Path, overrides: list[str], *, limit_s: float | None = None) -> dict[str, Any]:

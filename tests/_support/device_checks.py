@@ -28,8 +28,8 @@ from zoomsr.data.datamodule import PairsDataModule, Residence
 from zoomsr.data.sources.photographs import folder
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.inference.export import write
-from zoomsr.inference.tiling import Pixels, enlarge
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.tiling import Pixels, upscale_tiled
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job
@@ -37,7 +37,7 @@ from zoomsr.runs.run import Run
 
 Train = Callable[..., Run]
 
-MOST_DB = 0.002
+MAX_DB = 0.002
 """Between the PSNR of the same weights on two devices."""
 
 GPU = "trainer.accelerator=gpu"
@@ -85,7 +85,7 @@ def require_same_scores(one: Mapping[str, float], other: Mapping[str, float]) ->
     """Hold the metrics of the same weights on two devices against each other."""
     assert one.keys() == other.keys()
     for name, value in one.items():
-        most = MOST_DB if "psnr" in name or "error_band" in name else 1e-4
+        most = MAX_DB if "psnr" in name or "error_band" in name else 1e-4
         assert abs(value - other[name]) <= most, (name, value, other[name])
 
 
@@ -113,10 +113,10 @@ def zoomed(
     model: str, pixels: Pixels, device: str, *, precision: str = "32", tile: int | None = None, exact: bool = True
 ) -> Pixels:
     """A photograph, (H, W, 3) of uint8, enlarged."""
-    zoomer = Zoomer.open(model, device=device, precision=precision, tile=tile, exact=exact, engine="torch")
-    assert zoomer.device.type == torch.device(device).type
+    upscaler = Upscaler.open(model, device=device, precision=precision, tile=tile, exact=exact, engine="torch")
+    assert upscaler.device.type == torch.device(device).type
     out = np.zeros((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
-    zoomer.into(pixels, out)
+    upscaler.into(pixels, out)
     return out
 
 
@@ -129,7 +129,7 @@ def tiles_run(net: torch.nn.Module, pixels: Pixels, device: torch.device, *, til
     """A photograph enlarged on the device, and how many output pixels each tile gave."""
     out = np.zeros((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
     done: list[int] = []
-    enlarge(net.to(device).eval(), pixels, out, device=device, tile=tile, advance=done.append)  # type: ignore[arg-type]
+    upscale_tiled(net.to(device).eval(), pixels, out, device=device, tile=tile, advance=done.append)  # type: ignore[arg-type]
     return out, done
 
 

@@ -13,11 +13,11 @@ from zoomsr.figures import (
     Panel,
     Stage,
     architecture,
+    best_worst,
     comparison,
     curves,
     dots,
     epochs,
-    gallery,
     matrix,
     spectrum,
     tradeoff,
@@ -86,11 +86,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         [sample_row(name, EIGHT_EPOCHS) for name in ("cat", "dog", "0801x2_of_a_long_name.png")]
     ),
     "an epoch without truth": lambda: epochs([sample_row("cat", ["epoch 1"], marked=False, truth=False)]),
-    "gallery": lambda: gallery(
+    "gallery": lambda: best_worst(
         gains=[sample_row(f"cat {n}", ["bicubic", NETS[5]], marked=False) for n in range(4)],
         errors=[sample_row(f"dog {n}", ["bicubic", NETS[5]], marked=False) for n in range(4)],
     ),
-    "gallery of one block": lambda: gallery(gains=[], errors=[sample_row()]),
+    "gallery of one block": lambda: best_worst(gains=[], errors=[sample_row()]),
     "curve of a run": lambda: curves({"unet": [sample_history(10)]}),
     "curve of an epoch": lambda: curves({"unet": [sample_history(1)]}, baseline={"mae": 0.02, "psnr_y": 29.0}),
     "curve of nothing": lambda: curves({"unet": [[]], "srcnn": []}, baseline={"mae": 0.02, "psnr_y": 29.0}),

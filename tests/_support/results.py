@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from zoomsr.runs.crops import PICTURES, Area
+from zoomsr.runs.crops import PICTURES, Crop
 from zoomsr.runs.files import write_rows
 
 BICUBIC = {"a.png": 30.0, "b.png": 32.0, "c.png": 28.0, "d.png": 34.0, "e.png": 31.0, "f.png": 33.0}
@@ -145,7 +145,7 @@ def keep_pictures(place: Path, *, shade: float = 0.5) -> None:
     lr = hr[::2, ::2].copy()
     enlarged = np.full_like(hr, shade)
     photograph = np.pad(hr, ((8, 8), (8, 8), (0, 0)))
-    area = Area(
+    area = Crop(
         "a.png", (8, 8, 32, 32), photograph, lr, hr, lr.repeat(2, 0).repeat(2, 1), {1: enlarged, 2: hr}, enlarged
     )
     area.save(place / PICTURES / "1_a")

@@ -19,8 +19,8 @@ from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.engines.graph import exported
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.tiling import enlarge
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.tiling import upscale_tiled
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
@@ -57,8 +57,8 @@ def test_tiles_of_every_shape_through_an_engine_equal_the_whole_picture_through_
             pixels = photograph(61, 83).astype(np.float32)[..., :channels] / 255
             found, expected = (np.zeros((122, 166, channels), np.float32) for _ in range(2))
             ways = (SelfEnsemble(fast), SelfEnsemble(net)) if turned else (fast, net)
-            enlarge(ways[0], pixels, found, device=CPU, tile=16)  # type: ignore[arg-type]
-            enlarge(ways[1], pixels, expected, device=CPU)  # type: ignore[arg-type]
+            upscale_tiled(ways[0], pixels, found, device=CPU, tile=16)  # type: ignore[arg-type]
+            upscale_tiled(ways[1], pixels, expected, device=CPU)  # type: ignore[arg-type]
             assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
     assert fast.engine == ENGINES[engine].label
 
@@ -103,12 +103,12 @@ def test_a_photograph_through_an_engine_is_at_most_one_level_apart(tmp_path: Pat
     weights = Weights(tmp_path / "net.safetensors", strong(SRCNN(widths=[6, 5])).state_dict(), SRCNN_CONFIG)
     weights.save(weights.path)
     photo = Photograph(photograph(40, 52))
-    torch_zoomer, other = (Zoomer.open(str(weights.path), device="cpu", engine=name) for name in ("torch", engine))
-    found, expected = (zoomer.enlarge(photo).pixels.astype(int) for zoomer in (other, torch_zoomer))
+    torch_upscaler, other = (Upscaler.open(str(weights.path), device="cpu", engine=name) for name in ("torch", engine))
+    found, expected = (upscaler.upscale(photo).pixels.astype(int) for upscaler in (other, torch_upscaler))
     assert other.engine is not None
     assert other.engine.engine == ENGINES[engine].label
     assert np.abs(found - expected).max() <= 1
     assert (found != expected).mean() < 1e-3
     deep = Photograph(photograph(40, 52).astype(np.uint16) * 257)
-    found, expected = (zoomer.enlarge(deep).pixels.astype(int) for zoomer in (other, torch_zoomer))
+    found, expected = (upscaler.upscale(deep).pixels.astype(int) for upscaler in (other, torch_upscaler))
     assert np.abs(found - expected).max() <= 4  # of 65535

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr.evaluation.crops import comparison_row, enlarged, epochs_row, hardest_area, panel
+from zoomsr.evaluation.crops import comparison_row, epochs_row, hardest_crop, magnified, panel
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.models.bicubic import Bicubic as BicubicUp
-from zoomsr.runs.crops import Area
+from zoomsr.runs.crops import Crop
 
 
 def _photograph() -> torch.Tensor:
@@ -15,9 +15,9 @@ def _photograph() -> torch.Tensor:
     return hr
 
 
-def _area() -> Area:
+def _area() -> Crop:
     hr = _photograph()
-    return hardest_area("board", lr=Bicubic(2).down(hr), hr=hr, side=16)
+    return hardest_crop("board", lr=Bicubic(2).down(hr), hr=hr, side=16)
 
 
 def test_the_hardest_area_is_where_bicubic_errs_most() -> None:
@@ -41,12 +41,12 @@ def test_rows_name_bicubic_first_and_then_nets_or_epochs() -> None:
     row = comparison_row(area, {"unet": area.hr})
     assert list(row.methods) == ["bicubic", "unet"]
     assert (row.methods["unet"].psnr_y, row.box) == (100, area.box)
-    strip = epochs_row(Area(**{**vars(area), "epochs": {1: area.bicubic, 10: area.hr}}))
+    strip = epochs_row(Crop(**{**vars(area), "epochs": {1: area.bicubic, 10: area.hr}}))
     assert list(strip.methods) == ["bicubic", "epoch 1", "epoch 10"]
     assert strip.photograph is None
 
 
 def test_an_area_is_enlarged_as_the_net_does() -> None:
     area = _area()
-    image = enlarged(BicubicUp(2), area, device=torch.device("cpu"))
+    image = magnified(BicubicUp(2), area, device=torch.device("cpu"))
     np.testing.assert_allclose(image, area.bicubic, atol=1e-6)

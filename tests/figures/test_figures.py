@@ -24,11 +24,11 @@ from zoomsr.figures import (
     Panel,
     Stage,
     architecture,
+    best_worst,
     comparison,
     curves,
     dots,
     epochs,
-    gallery,
     matrix,
     spectrum,
     tradeoff,
@@ -100,7 +100,7 @@ def test_seven_nets_stay_legible() -> None:
 
 
 def test_error_maps_share_a_labelled_bar_and_name_their_mean() -> None:
-    figure = gallery(gains=[sample_row()], errors=[sample_row(truth=False)])
+    figure = best_worst(gains=[sample_row()], errors=[sample_row(truth=False)])
     *pictures, bar = figure.axes
     errors = [ax for ax in pictures if ax.get_title() == "|error| of unet"]
     assert [ax.images[0].get_clim() for ax in errors] == [(0, ERROR_RANGE)]
@@ -116,7 +116,7 @@ def test_epochs_are_shown_in_order_between_input_and_truth() -> None:
 
 
 def test_a_gallery_says_its_titles_once_for_each_block() -> None:
-    figure = gallery(gains=[sample_row("a"), sample_row("b")], errors=[sample_row("c"), sample_row("d")])
+    figure = best_worst(gains=[sample_row("a"), sample_row("b")], errors=[sample_row("c"), sample_row("d")])
     assert [ax.get_title() for ax in figure.axes].count("truth") == 2
     said = [text.get_text() for text in drawn_texts(figure)]
     assert [said.index(name) for name in "abcd"] == sorted(said.index(name) for name in "abcd")
@@ -124,7 +124,7 @@ def test_a_gallery_says_its_titles_once_for_each_block() -> None:
     assert "Difficulties: the largest error" in said
 
 
-@pytest.mark.parametrize("draw", [comparison, epochs, lambda rows: gallery(gains=rows, errors=[])])
+@pytest.mark.parametrize("draw", [comparison, epochs, lambda rows: best_worst(gains=rows, errors=[])])
 def test_rows_of_different_methods_are_refused(draw: Callable[[list[Enlargement]], Figure]) -> None:
     with pytest.raises(ValueError, match="at least one row, and the same methods in each"):
         draw([sample_row(), sample_row(methods=["vdsr"])])

@@ -15,7 +15,7 @@ from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.hardware import devices
 from zoomsr.hardware.devices import DeviceUse, is_out_of_memory
 from zoomsr.imaging.degradations import Bicubic as Down
-from zoomsr.inference.tiling import enlarge
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.models.bicubic import Bicubic
 
 # As PyTorch 2.11 to 2.13 word them, on CPUs, NVIDIA and Apple GPUs.
@@ -74,7 +74,7 @@ def test_what_is_shown_and_measured_is_float32_proper(tmp_path: Path) -> None:
 
     assert torch.backends.cudnn.allow_tf32
     pixels = photograph(24, 24)
-    enlarge(Net(), pixels, np.zeros((48, 48, 3), np.uint8), device=torch.device("cpu"))
+    upscale_tiled(Net(), pixels, np.zeros((48, 48, 3), np.uint8), device=torch.device("cpu"))
     Image.fromarray(pixels).save(tmp_path / "a.png")
     benchmark = Benchmark.find(tmp_path, scale=2)
     evaluate({"net": Net()}, benchmark, degradation=Down(2), device=torch.device("cpu"), advance=lambda: None)

@@ -17,11 +17,11 @@ from PIL import Image
 
 from zoomsr.imaging import files
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 
 N_PICTURES = 2_000
-MOST_SECONDS = 20.0
-MOST_BYTES = 2 * 2**30
+MAX_SECONDS = 20.0
+MAX_BYTES = 2 * 2**30
 
 
 def _originals() -> dict[str, bytes]:
@@ -77,7 +77,7 @@ def _damaged(data: bytes, chance: random.Random) -> bytes:
 
 def _try_all(folder: Path, progress: multiprocessing.SimpleQueue[str]) -> None:
     """In a process of its own, which a decoder of another language might take down."""
-    chance, zoomer = random.Random(16), Zoomer.open("bicubic", device="cpu")
+    chance, upscaler = random.Random(16), Upscaler.open("bicubic", device="cpu")
     names = list(originals := _originals())
     for number in range(N_PICTURES):
         name = names[number % len(names)]
@@ -89,13 +89,13 @@ def _try_all(folder: Path, progress: multiprocessing.SimpleQueue[str]) -> None:
             try:
                 read = what(path)
                 if isinstance(read, Photograph) and max(read.size) < 200 and number % 5 == 0:
-                    zoomer.enlarge(read).write(folder / f"{number}-x2.png")
+                    upscaler.upscale(read).write(folder / f"{number}-x2.png")
             except ValueError as error:
                 if path.name not in str(error):
                     progress.put(f"wrong {path.name} is not named: {error}")
             except Exception as error:
                 progress.put(f"wrong {path.name}: {type(error).__name__}: {error}")
-        if (seconds := time.monotonic() - began) > MOST_SECONDS:
+        if (seconds := time.monotonic() - began) > MAX_SECONDS:
             progress.put(f"wrong {path.name} took {seconds:.0f} s")
         path.unlink()
         (folder / f"{number}-x2.png").unlink(missing_ok=True)
@@ -117,5 +117,5 @@ def test_a_damaged_picture_is_read_or_refused_in_one_line_that_names_it(tmp_path
     assert process.exitcode == 0, f"the process ended with {process.exitcode} at {heard[-1:]}"
     assert [line for line in heard if line.startswith("wrong")] == []
     assert len([line for line in heard if line.startswith("began")]) == N_PICTURES
-    assert int(heard[-1].removeprefix("peak ")) < MOST_BYTES
+    assert int(heard[-1].removeprefix("peak ")) < MAX_BYTES
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import tifffile
 from _support.tiny import photograph
 from PIL import ExifTags, Image, ImageOps
 
-from zoomsr.imaging.files import MOST_PIXELS
+from zoomsr.imaging.files import MAX_PIXELS
 from zoomsr.imaging.photo import Box, Photograph
 
 PIXELS = photograph(20, 30)
@@ -162,7 +162,7 @@ def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    side = int(MOST_PIXELS**0.5) + 10
+    side = int(MAX_PIXELS**0.5) + 10
     path = _saved(tmp_path, Image.new("1", (side, side)), "bomb.png")
     with pytest.raises(ValueError, match=r"bomb\.png has more than 178,956,970 pixels"):
         Photograph.read(path)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from zoomsr.inference import export as exporting
 from zoomsr.inference import release
 from zoomsr.inference.release import _HALOS, Origin, _enlarged, smallest_halo
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -96,7 +96,7 @@ def test_a_net_that_comes_out_otherwise_is_not_written(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = _weights(tmp_path, "srcnn")
-    monkeypatch.setattr(exporting, "MOST_DIFFERENCE", -1.0)
+    monkeypatch.setattr(exporting, "MAX_DIFFERENCE", -1.0)
     assert "the exported net differs by" in export("-m", path, "-o", "net.pt2", code=1)
     assert not (tmp_path / "net.pt2").exists()
 
@@ -125,9 +125,9 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
     assert card.command.startswith("python -m zoomsr.train data=folder")
     (sets,) = card.sets.values()
     assert sets["srcnn"]["modern"]["psnr_y"] == run.means()["srcnn"]["psnr_y"]
-    zoomer = Zoomer.open(str(tmp_path / "own.safetensors"))
-    assert zoomer.halo == card.halo
-    assert Zoomer.open(str(tmp_path / "own.safetensors"), exact=True).halo is None
+    upscaler = Upscaler.open(str(tmp_path / "own.safetensors"))
+    assert upscaler.halo == card.halo
+    assert Upscaler.open(str(tmp_path / "own.safetensors"), exact=True).halo is None
     with (tmp_path / "own.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ValueError, match=r"own\.json is the card of other weights"):
@@ -139,7 +139,7 @@ def test_weights_are_16_bit_where_that_costs_nothing(
 ) -> None:
     path, net = _weights(tmp_path, "vdsr")
     for most_lost, stored in ((0.1, torch.float16), (0.0, torch.float32)):  # a net of noise loses more than most
-        monkeypatch.setattr(release, "MOST_LOST", most_lost)
+        monkeypatch.setattr(release, "MAX_LOST", most_lost)
         said = export("-m", path, "-o", "out.safetensors", "--overwrite")
         assert 0 < float(re.search(r"changes PSNR by at most (\S+) dB", said)[1]) < 0.1
         card = Card.beside(tmp_path / "out.safetensors")

@@ -18,12 +18,12 @@ from PIL import ExifTags, Image, ImageCms
 from zoomsr.imaging import decode, files, tiff
 from zoomsr.imaging.photo import Box, Photograph
 from zoomsr.inference import batch
-from zoomsr.inference.out_of_core import read_area
+from zoomsr.inference.out_of_core import read_region
 
 
 @pytest.fixture(autouse=True)
 def _small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(batch, "MAX_PIXELS", 1000)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -39,7 +39,7 @@ def test_by_parts_as_in_one_piece(
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() if channels == 3 else None
     Photograph(pixels, icc=icc, dpi=(200.0, 200.0)).write(tmp_path / "a.tif")
     zoom("a.tif", "-m", "srcnn", "-o", "parts.tif", "--tile", "32")
-    monkeypatch.setattr(batch, "MOST_PIXELS", 10**6)
+    monkeypatch.setattr(batch, "MAX_PIXELS", 10**6)
     zoom("a.tif", "-m", "srcnn", "-o", "whole.tif", "--tile", "32")
     parts, whole = (Photograph.read(tmp_path / f"{name}.tif") for name in ("parts", "whole"))
     assert parts.pixels.dtype == dtype
@@ -75,7 +75,7 @@ def test_what_a_file_knows_survives(
     )
     zoom("a.tif", "-m", "bicubic", "-o", "parts.tif", "--tile", "16")
     zoom("a.tif", "-m", "bicubic", "--box", "8,4,20,12", "-o", "area parts.png")
-    monkeypatch.setattr(batch, "MOST_PIXELS", 10**6)
+    monkeypatch.setattr(batch, "MAX_PIXELS", 10**6)
     zoom("a.tif", "-m", "bicubic", "-o", "whole.tif", "--tile", "16")
     zoom("a.tif", "-m", "bicubic", "--box", "8,4,20,12", "-o", "area whole.png")
     for one, other in (("parts.tif", "whole.tif"), ("area parts.png", "area whole.png")):
@@ -145,13 +145,13 @@ def test_one_part_of_all_is_decoded_as_a_whole(
     tile: tuple[int, int] | None,
     is_large: bool,
 ) -> None:
-    monkeypatch.setattr(decode, "MOST_PIXELS", 1100)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 1100)
     tifffile.imwrite(tmp_path / "a.tif", photograph(70, 90), photometric="rgb", rowsperstrip=rows, tile=tile)
     if is_large:
         with pytest.raises(ValueError, match=r"a\.tif has more than 1,100 pixels"):
-            read_area(tmp_path / "a.tif", Box(3, 5, 9, 8))
+            read_region(tmp_path / "a.tif", Box(3, 5, 9, 8))
     else:
-        assert np.array_equal(read_area(tmp_path / "a.tif", Box(3, 5, 9, 8)).pixels, photograph(70, 90)[5:13, 3:12])
+        assert np.array_equal(read_region(tmp_path / "a.tif", Box(3, 5, 9, 8)).pixels, photograph(70, 90)[5:13, 3:12])
 
 
 def test_an_area_needs_no_more_than_the_area(zoom: Zoom, tmp_path: Path) -> None:

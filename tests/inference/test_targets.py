@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoomsr.imaging.encode import whole_or_not_at_all
+from zoomsr.imaging.encode import atomic_file
 from zoomsr.inference.targets import plan
 
 
@@ -112,6 +112,6 @@ def test_very_long_names_fit(trip: Path) -> None:
     Path("out").mkdir()
     for target in found:
         assert len(target.name.encode()) <= 255
-        with whole_or_not_at_all(target) as file:
+        with atomic_file(target) as file:
             file.write(b"x")
     assert len(list(Path("out").iterdir())) == 2

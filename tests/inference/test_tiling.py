@@ -16,8 +16,8 @@ from torch import nn
 
 from zoomsr.hardware.devices import free_memory
 from zoomsr.inference import tiling, upscaler
-from zoomsr.inference.tiling import enlarge
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.tiling import upscale_tiled
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def _tiled(net: nn.Module, pixels: np.ndarray, **options: object) -> np.ndarray:
     scale = int(net.scale)  # type: ignore[arg-type]
     out = np.zeros((scale * pixels.shape[0], scale * pixels.shape[1], pixels.shape[2]), pixels.dtype)
-    enlarge(net, pixels, out, device=CPU, **options)  # type: ignore[arg-type]
+    upscale_tiled(net, pixels, out, device=CPU, **options)  # type: ignore[arg-type]
     return out
 
 
@@ -126,7 +126,7 @@ def test_a_plan_of_tiles_takes_neither_time_nor_memory(side: int, margin: int, g
     tile, wide = grid, 2 * side + 3
     tracemalloc.start()
     begun = time.perf_counter()
-    parts = tiling.Area(0, 0, side, wide).cut(tile=tile, margin=margin, grid=grid)
+    parts = tiling.Region(0, 0, side, wide).cut(tile=tile, margin=margin, grid=grid)
     first = [next(parts) for _ in range(2)]
     seconds, peak = time.perf_counter() - begun, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -144,7 +144,7 @@ def test_tiles_cover_every_pixel_once_with_the_least_work(
     height: int, width: int, tile: int, margin: int, grid: int
 ) -> None:
     count = np.zeros((height, width), int)
-    parts = list(tiling.Area(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid))
+    parts = list(tiling.Region(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid))
     for top, left, bottom, right in parts:
         count[top:bottom, left:right] += 1
     assert (count == 1).all()
@@ -184,8 +184,8 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 def test_the_tile_suits_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     for free, side in ((None, 512), (10**11, 512), (6 * 10**8, 256), (10**6, 64)):
         monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
-        assert Zoomer.open("bicubic").tile == side, free
-    assert Zoomer.open("bicubic", tile=33).tile == 33
+        assert Upscaler.open("bicubic").tile == side, free
+    assert Upscaler.open("bicubic", tile=33).tile == 33
 
 
 def test_the_tile_is_larger_where_the_halo_is_and_memory_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from _support.nets import build, strong
 from _support.tiny import photograph
 from torch import nn
 
-from zoomsr import enlarge
+from zoomsr import upscale
 from zoomsr.imaging.resize import resize
-from zoomsr.inference.tiling import enlarge as enlarge_tiled
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.transparency import Transparent
 
 SIDE = 48
@@ -30,7 +30,7 @@ def _disc(colour: int, hidden: int, *, softness: float, channels: int = 3) -> np
 @pytest.mark.parametrize("softness", [0, 1.5, 6])
 @pytest.mark.parametrize(("colour", "hidden"), [(255, 0), (200, 0), (0, 255)])
 def test_one_colour_stays_one_colour_to_its_edge(model: str, softness: float, colour: int, hidden: int) -> None:
-    larger = enlarge(_disc(colour, hidden, softness=softness), model)
+    larger = upscale(_disc(colour, hidden, softness=softness), model)
     seen = larger[larger[..., 3] > 0][:, :3].astype(int)
     assert len(seen) > SIDE * SIDE
     assert np.abs(seen - colour).max() <= 1
@@ -39,7 +39,7 @@ def test_one_colour_stays_one_colour_to_its_edge(model: str, softness: float, co
 def test_a_grey_disc_and_a_deep_one() -> None:
     grey = _disc(255, 0, softness=1.5, channels=1)
     for disc in (grey, grey.astype(np.uint16) * 257):
-        larger = enlarge(disc, "unet")
+        larger = upscale(disc, "unet")
         assert larger.dtype == disc.dtype
         white = np.iinfo(disc.dtype).max
         assert (white - larger[larger[..., 1] > 0][:, 0]).max() <= white // 255
@@ -48,7 +48,7 @@ def test_a_grey_disc_and_a_deep_one() -> None:
 @pytest.mark.parametrize("backdrop", [0.0, 0.4, 1.0])
 def test_bicubic_is_the_same_before_and_after_it_is_laid_on_a_backdrop(backdrop: float) -> None:
     colour, alpha = torch.rand(3, 17, 24), 0.1 + 0.8 * resize(torch.rand(1, 5, 7), (17, 24)).clamp(0, 1)
-    larger = enlarge(torch.cat([colour, alpha]), "bicubic")
+    larger = upscale(torch.cat([colour, alpha]), "bicubic")
     laid = larger[:3] * larger[3:] + backdrop * (1 - larger[3:])
     expected = resize(colour * alpha + backdrop * (1 - alpha), (34, 48))
     torch.testing.assert_close(laid, expected, atol=1e-5, rtol=0)
@@ -58,23 +58,23 @@ def test_bicubic_is_the_same_before_and_after_it_is_laid_on_a_backdrop(backdrop:
 def test_an_opaque_picture_is_the_one_without_alpha(model: str) -> None:
     for pixels in (photograph(20, 30), photograph(20, 30).astype(np.uint16) * 257):
         opaque = np.full_like(pixels[..., :1], np.iinfo(pixels.dtype).max)
-        expected = np.dstack([enlarge(pixels, model), np.full((40, 60, 1), opaque.max())])
-        assert np.array_equal(enlarge(np.dstack([pixels, opaque]), model), expected)
+        expected = np.dstack([upscale(pixels, model), np.full((40, 60, 1), opaque.max())])
+        assert np.array_equal(upscale(np.dstack([pixels, opaque]), model), expected)
 
 
 def test_what_is_hidden_far_from_all_that_is_seen_is_enlarged_as_it_is() -> None:
     pixels = photograph(20, 60)
     alpha = np.zeros((20, 60, 1), np.uint8)
     alpha[:, :10] = 255
-    larger, plain = enlarge(np.dstack([pixels, alpha]), "unet").astype(int), enlarge(pixels, "unet")
+    larger, plain = upscale(np.dstack([pixels, alpha]), "unet").astype(int), upscale(pixels, "unet")
     assert np.abs(larger[:, 80:, :3] - plain[:, 80:]).max() <= 2
     assert np.abs(larger[:, :12, :3] - plain[:, :12]).max() <= 2  # and what is opaque, away from the edge
 
 
 def test_a_wholly_transparent_picture_keeps_what_it_hides() -> None:
     pixels = photograph(20, 30)
-    larger = enlarge(np.dstack([pixels, np.zeros((20, 30, 1), np.uint8)]), "srcnn")
-    assert np.array_equal(larger[..., :3], enlarge(pixels, "srcnn"))
+    larger = upscale(np.dstack([pixels, np.zeros((20, 30, 1), np.uint8)]), "srcnn")
+    assert np.array_equal(larger[..., :3], upscale(pixels, "srcnn"))
     assert not larger[..., 3].any()
 
 
@@ -88,7 +88,7 @@ def test_tiled_equals_whole(name: str, channels: int) -> None:
     wholes = []
     for tile in (500, 32, 16):
         out = np.zeros((122, 166, channels + 1), np.float32)
-        enlarge_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile)  # type: ignore[arg-type]
+        upscale_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile)  # type: ignore[arg-type]
         wholes.append(out)
     assert np.abs(wholes[0]).max() > 0.01
     for tiled in wholes[1:]:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from zoomsr.evaluation.recipe import _opened
 from zoomsr.inference.export import write
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights
@@ -95,7 +95,7 @@ CONFIGS["itself"].append(CONFIGS["itself"])  # type: ignore[union-attr]
 
 
 def _zoom(path: Path) -> None:
-    Zoomer.open(str(path))
+    Upscaler.open(str(path))
 
 
 def _export(path: Path) -> None:

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 
 from zoomsr.evaluation.recipe import _opened
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, in_the_box, weights_file
+from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, pretrained_nets, weights_file
 from zoomsr.runs.files import sha256_of
 
 CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "channels": 1, "widths": [4, 2], "kernels": [3, 1, 3]}
@@ -84,7 +84,7 @@ def test_a_flipped_byte_anywhere_in_our_own_file_is_noticed(net: SRCNN) -> None:
     assert all(place < n_header for place in unnoticed)
 
 
-@pytest.mark.parametrize("name", in_the_box())
+@pytest.mark.parametrize("name", pretrained_nets())
 def test_a_pretrained_net_without_its_card_notices_damage_too(name: str) -> None:
     shutil.copy(WEIGHTS_DIR / f"{name}.safetensors", "copy.safetensors")
     path = Path("copy.safetensors")
@@ -92,7 +92,7 @@ def test_a_pretrained_net_without_its_card_notices_damage_too(name: str) -> None
     data = bytearray(path.read_bytes())
     data[-1000] ^= 1
     path.write_bytes(data)
-    for opened in (Weights.read, lambda path: _opened(path, None, 2), lambda path: Zoomer.open(str(path))):
+    for opened in (Weights.read, lambda path: _opened(path, None, 2), lambda path: Upscaler.open(str(path))):
         with pytest.raises(
             ValueError, match=r"copy\.safetensors is damaged: the check sum of its tensors does not fit"
         ):
@@ -104,7 +104,7 @@ def test_a_file_without_a_check_sum_of_its_own_is_held_against_its_card() -> Non
     save_file(dict(good.tensors), path, {"model": json.dumps(good.config)})  # as older versions wrote them
     assert good.card is not None
     replace(good.card, sha256=sha256_of(path)).write(path)
-    doors = (Weights.read, lambda path: _opened(path, None, 2), lambda path: Zoomer.open(str(path)))
+    doors = (Weights.read, lambda path: _opened(path, None, 2), lambda path: Upscaler.open(str(path)))
     for opened in doors:
         opened(path)
     data = bytearray(path.read_bytes())
@@ -142,7 +142,7 @@ def test_a_number_that_is_none_is_refused(net: SRCNN, value: float, suffix: str)
         Weights.read(path)
 
 
-@pytest.mark.parametrize("name", in_the_box())
+@pytest.mark.parametrize("name", pretrained_nets())
 def test_a_pretrained_name_wins_over_a_folder_here(name: str) -> None:
     Path(name).mkdir()
     assert weights_file(name) == WEIGHTS_DIR / f"{name}.safetensors"

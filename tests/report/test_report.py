@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from _support.results import BICUBIC, CLASSIC, MODERN, evaluation, finished, gained, metrics, run
 
-from zoomsr.report.agreement import require_alike
+from zoomsr.report.comparability import require_alike
 from zoomsr.report.entries import read_entries
+from zoomsr.report.leaderboard import Table
 from zoomsr.report.rows import Row, rows_of
-from zoomsr.report.standings import Table
 from zoomsr.report.tabulation import tables_of
 
 

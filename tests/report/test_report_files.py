@@ -10,19 +10,19 @@ import pytest
 from _support.results import evaluation, finished, gained, keep_pictures, run
 from matplotlib.text import Text
 
+from zoomsr.report.captions import about_protocol, about_tests, headline
 from zoomsr.report.columns import p_text
 from zoomsr.report.entries import read_entries
-from zoomsr.report.folder import whole_folder
+from zoomsr.report.folder import atomic_folder
 from zoomsr.report.html import Picture, gallery
+from zoomsr.report.leaderboard import Table
 from zoomsr.report.page import made_by_compare, page
 from zoomsr.report.pictures import pictures
 from zoomsr.report.rows import rows_of
 from zoomsr.report.scores import scores
-from zoomsr.report.standings import Table
 from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
 from zoomsr.report.tabulation import tables_of
 from zoomsr.report.trainings import settings, states
-from zoomsr.report.words import about_protocol, about_tests, headline
 
 # Six pictures that all gain: p = 2 / 64, times 3 pairs = 0.094; all but c gain over vdsr.
 UNET, VDSR = (3.0, 3.1, 3.2, 3.3, 3.4, 3.5), (1.0, 1.1, 4.0, 1.3, 1.4, 1.5)
@@ -200,7 +200,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "report"
 
     def write(text: str) -> None:
-        with whole_folder(out) as folder:
+        with atomic_folder(out) as folder:
             (folder / "index.html").write_text('<meta name="generator" content="zoomsr.compare">' + text)
             if text == "broken":
                 raise OSError("the disk is full")
@@ -219,12 +219,12 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", "figures/mine.xcf"])
 def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, name: str) -> None:
     out = tmp_path / "report"
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         (folder / "index.html").write_text('<meta name="generator" content="zoomsr.compare">')
     (out / name).write_text("mine")
     with (
         pytest.raises(ValueError, match=f"report holds {Path(name).name}, which no report has written"),
-        whole_folder(out),
+        atomic_folder(out),
     ):
         pass
     assert (out / name).read_text() == "mine"
@@ -235,5 +235,5 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "index.html").write_text("<html>")
     for name, said in (("file", "is a file"), ("folder", "is no report of zoomsr.compare, and is not overwritten")):
-        with pytest.raises(ValueError, match=said), whole_folder(tmp_path / name):
+        with pytest.raises(ValueError, match=said), atomic_folder(tmp_path / name):
             pass

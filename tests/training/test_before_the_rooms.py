@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zoomsr import enlarge
+from zoomsr import upscale
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.vetting import constructed
@@ -42,8 +42,8 @@ def test_a_run_resumes(run: Path, command: Callable[..., Path]) -> None:
 
 def test_a_checkpoint_and_an_exported_net_with_its_card_zoom_alike(run: Path) -> None:
     lr = np.asarray(Image.effect_noise((20, 16), 80).convert("RGB"))
-    exported = enlarge(lr, model=str(OLD / "run_x2.safetensors"), device="cpu")
-    kept = enlarge(lr, model=str(run / "checkpoints" / "last.ckpt"), device="cpu")
+    exported = upscale(lr, model=str(OLD / "run_x2.safetensors"), device="cpu")
+    kept = upscale(lr, model=str(run / "checkpoints" / "last.ckpt"), device="cpu")
     assert exported.shape == (32, 40, 3)
     assert np.abs(exported.astype(int) - kept.astype(int)).max() <= 1  # exported nets have 16 bits
     card = Weights.read(OLD / "run_x2.safetensors").card
@@ -56,6 +56,7 @@ def test_a_net_that_names_a_degradation_is_built(tmp_path: Path) -> None:
     old["degradation"] = {"_target_": "zoomsr.degradations.Bicubic", "scale": 2}
     tensors = IRCNN(width=4, n_denoisers=2, iterations=1, scale=2, degradation=Bicubic(2)).state_dict()
     Weights(tmp_path / "old.safetensors", tensors, old).save(tmp_path / "old.safetensors")
-    net = constructed(Weights.read(tmp_path / "old.safetensors").own_config())
+    weights = Weights.read(tmp_path / "old.safetensors")
+    net = weights.build()
     assert isinstance(net, IRCNN)
     assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)

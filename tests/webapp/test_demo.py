@@ -25,7 +25,7 @@ from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.directories import LOCK, lock, locks_end
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.results import Panel, data_address, numbers, side_by_side, under_slider
-from zoomsr.webapp.steps import Enlarged, Nets, Score, at_click, enlarged, framed, opened, snapped
+from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_what_is_no_photograph_is_named_without_its_folder(tmp_path: Path) -> No
     (tmp_path / "half.png").write_bytes(_saved(tmp_path / "a.png", 100, 100).read_bytes()[:9000])
     Image.new("1", (10_000, 4_001)).save(tmp_path / "large.png")
     with (tmp_path / "heavy.png").open("wb") as file:
-        file.truncate(page_steps.MOST_BYTES + 1)
+        file.truncate(page_steps.MAX_BYTES + 1)
     for name, words in {
         "text.png": "text.png is not an image",
         "half.png": "half.png is damaged or truncated",
@@ -144,7 +144,7 @@ def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> 
 def test_every_net_enlarges_the_area(weights: Path) -> None:
     nets = Nets([], device="cpu")
     area = Photograph(photograph(20, 30))
-    results = enlarged(area, [nets.open(name) for name in nets.names])
+    results = upscaled(area, [nets.open(name) for name in nets.names])
     assert [one.name for one in results] == ["bicubic", "srcnn"]
     assert all(one.photograph.size == (40, 60) and one.seconds > 0 for one in results)
     assert results[0].params == 0
@@ -155,7 +155,7 @@ def test_every_net_enlarges_the_area(weights: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_lr_of_an_area_is_the_area_of_lr(box: Box, channels: int) -> None:
     pixels = photograph(57, 65)[..., :channels]
-    lr, hr = page_steps.with_truth(Photograph(pixels), box)
+    lr, hr = page_steps.with_ground_truth(Photograph(pixels), box)
     whole = downscale(torch.from_numpy(pixels[:56, :64].transpose(2, 0, 1).copy()), 2).permute(1, 2, 0).numpy()
     left, top = box.left // 2, box.top // 2
     assert np.array_equal(lr.pixels, whole[top : top + 16, left : left + 16])
@@ -185,7 +185,7 @@ def test_the_error_map_is_black_without_error_and_brightest_above_its_range() ->
 def test_names_cannot_write_html() -> None:
     area = Photograph(photograph(4, 4))
     evil = Panel("<script>x</script>", data_address(area.picture()), 4, 4, "<b>")
-    result = Enlarged("<i>", area, 0.1, 0)
+    result = Upscaled("<i>", area, 0.1, 0)
     for text in (under_slider(evil, evil), side_by_side([evil]), numbers([result], [])):
         assert not {"<script>", "<i>", "<b></"} & set(text.split("&"))
         assert "<script" not in text
@@ -193,7 +193,7 @@ def test_names_cannot_write_html() -> None:
 
 
 def test_numbers_have_their_protocol() -> None:
-    result = Enlarged("unet", Photograph(photograph(4, 4)), 0.126, 1_234_567)
+    result = Upscaled("unet", Photograph(photograph(4, 4)), 0.126, 1_234_567)
     text = numbers([result], [Score(31.416, 0.93757)])
     for cell in ("unet", "0.13", "1,234,567", "31.42", "0.9376", "Protocol modern"):
         assert cell in text

@@ -114,7 +114,7 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     assert download.value.suggested_filename == "mine-coffee-x2.png"
     (example,) = (photo.path for photo in sample().val if photo.name == "coffee")
     area = Photograph.read(example).cropped(Box(left, top, 256, 256))
-    (expected,) = page_steps.enlarged(area, [Nets([str(page_weights)], device="cpu").open("mine")])
+    (expected,) = page_steps.upscaled(area, [Nets([str(page_weights)], device="cpu").open("mine")])
     got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
     assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
 
@@ -183,10 +183,10 @@ def test_against_the_truth(page: Any, page_weights: Path, tmp_path: Path) -> Non
     page.wait_for_timeout(500)
     left, top = _area(page)
     _enlarge(page)
-    lr, hr = page_steps.with_truth(Photograph.read(path), Box(left, top, 512, 512))
+    lr, hr = page_steps.with_ground_truth(Photograph.read(path), Box(left, top, 512, 512))
     nets = Nets([str(page_weights)], device="cpu")
     rows = page.locator(".numbers tbody tr")
-    for row, result in zip(rows.all(), page_steps.enlarged(lr, [nets.open(name) for name in nets.chosen]), strict=True):
+    for row, result in zip(rows.all(), page_steps.upscaled(lr, [nets.open(name) for name in nets.chosen]), strict=True):
         score = page_steps.score(result.photograph, hr)
         cells = row.locator("td").all_inner_texts()
         assert float(cells[2]) == pytest.approx(score.psnr_y, abs=0.011)

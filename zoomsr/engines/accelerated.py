@@ -14,7 +14,7 @@ from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, mis
 from zoomsr.engines.graph import GraphFile, exported
 from zoomsr.pretrained.weights import Weights
 
-MOST_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 """On [0, 1], in float32: a fortieth of a grey level."""
 
 _CHECKED = (61, 83)  # height and width of the crops on which an engine must agree
@@ -186,7 +186,7 @@ def _require_parity(net: nn.Module, engine: Engine, *, channels: int, bfloat16: 
     """On two small crops, one of noise and one that is smooth, as most of a photograph is.
 
     Raises:
-        ValueError: in float32 a pixel differs by more than ``MOST_DIFFERENCE``, or in bfloat16 the pixels are further
+        ValueError: in float32 a pixel differs by more than ``MAX_DIFFERENCE``, or in bfloat16 the pixels are further
             from those in float32 than torch's are in bfloat16, of which the net's card tells how many levels they make.
     """
     generator = torch.Generator().manual_seed(0)
@@ -196,7 +196,7 @@ def _require_parity(net: nn.Module, engine: Engine, *, channels: int, bfloat16: 
         with torch.autocast("cpu", enabled=False):
             expected, found = net(crop), engine.run(crop)
         distance = (found - expected).abs()
-        if not distance.max() <= (0.1 if bfloat16 else MOST_DIFFERENCE):
+        if not distance.max() <= (0.1 if bfloat16 else MAX_DIFFERENCE):
             raise ValueError(f"its pixels differ from torch's by {float(distance.max()):.1e}")
         if bfloat16:
             with torch.autocast("cpu", torch.bfloat16):

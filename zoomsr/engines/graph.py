@@ -20,7 +20,7 @@ from zoomsr.runs.files import atomic_write
 from zoomsr.runs.trust import seal
 
 _FOLDER = "graphs"
-_MOST_KEPT = 16
+_MAX_KEPT = 16
 _SEAL_BYTES = 32
 
 
@@ -109,7 +109,7 @@ class GraphFile:
         with atomic_write(path) as file:
             file.write(self._seal(graph) + graph)
         graphs = sorted(path.parent.glob("*.onnx"), key=lambda one: one.stat().st_mtime, reverse=True)
-        for old in graphs[_MOST_KEPT:]:
+        for old in graphs[_MAX_KEPT:]:
             old.unlink(missing_ok=True)
 
     def exists(self) -> bool:

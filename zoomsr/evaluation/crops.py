@@ -13,7 +13,7 @@ from zoomsr.figures import Enlargement, Panel
 from zoomsr.imaging.pixels import luma
 from zoomsr.metrics.quality import SSIM_WINDOW, psnr, ssim
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import GALLERY, Area, Image, read_areas
+from zoomsr.runs.crops import GALLERY, Crop, Image, read_crops
 
 GAIN, ERROR = "gain", "error"
 """How the folders of a gallery begin."""
@@ -25,7 +25,7 @@ def pixels(picture: Tensor) -> Image:
     return image
 
 
-def hardest_area(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Area:
+def hardest_crop(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Crop:
     """The square of a photograph in which bicubic errs most on Y.
 
     Args:
@@ -38,10 +38,10 @@ def hardest_area(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Area:
     side = min(side, *hr.shape[-2:]) // scale * scale
     pooled = F.avg_pool2d((luma(Bicubic(scale)(lr)) - luma(hr)).square(), side, stride=scale)
     row, column = divmod(int(pooled.argmax()), pooled.shape[-1])
-    return area_at(name, (column * scale, row * scale, side, side), lr=lr, hr=hr)
+    return crop_at(name, (column * scale, row * scale, side, side), lr=lr, hr=hr)
 
 
-def area_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor) -> Area:
+def crop_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor) -> Crop:
     """An area of a photograph.
 
     Args:
@@ -54,7 +54,7 @@ def area_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor
     left, top, width, height = box
     column, row = left // scale, top // scale
     cut = lr[..., row : row + height // scale, column : column + width // scale]
-    return Area(
+    return Crop(
         name=name,
         box=box,
         photograph=pixels(hr),
@@ -65,7 +65,7 @@ def area_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor
 
 
 @torch.no_grad()
-def enlarged(net: Callable[[Tensor], Tensor], area: Area, *, device: torch.device) -> Image:
+def magnified(net: Callable[[Tensor], Tensor], area: Crop, *, device: torch.device) -> Image:
     """What a net makes of an area; the net is on ``device`` and in evaluation mode."""
     lr = torch.from_numpy(area.lr).permute(2, 0, 1)[None]
     return pixels(net(lr.to(device)))
@@ -78,7 +78,7 @@ def panel(image: Image, hr: Image) -> Panel:
     return Panel(image, float(psnr(sr_y, hr_y)), float(ssim(sr_y, hr_y)) if large_enough else None)
 
 
-def comparison_row(area: Area, tested: Mapping[str, Image]) -> Enlargement:
+def comparison_row(area: Crop, tested: Mapping[str, Image]) -> Enlargement:
     """The area on its photograph, the truth, the input, bicubic and each net.
 
     Args:
@@ -88,17 +88,17 @@ def comparison_row(area: Area, tested: Mapping[str, Image]) -> Enlargement:
     return _row(area, {"bicubic": area.bicubic, **tested}, marked=True)
 
 
-def epochs_row(area: Area) -> Enlargement:
+def epochs_row(area: Crop) -> Enlargement:
     """Bicubic, and what came out after each epoch that was kept."""
     return _row(area, {"bicubic": area.bicubic, **{f"epoch {number}": sr for number, sr in area.epochs.items()}})
 
 
-def gallery_rows(run: Path, *, net_name: str) -> tuple[list[Enlargement], list[Enlargement]]:
+def crop_rows(run: Path, *, net_name: str) -> tuple[list[Enlargement], list[Enlargement]]:
     """Where the net gains most over bicubic, and where it errs most; empty lists for a run without a gallery."""
     gains, errors = (
         [
             _row(area, {"bicubic": area.bicubic, net_name: area.tested})
-            for area in read_areas(run / GALLERY, kind)
+            for area in read_crops(run / GALLERY, kind)
             if area.tested is not None
         ]
         for kind in (GAIN, ERROR)
@@ -106,7 +106,7 @@ def gallery_rows(run: Path, *, net_name: str) -> tuple[list[Enlargement], list[E
     return gains, errors
 
 
-def _row(area: Area, methods: Mapping[str, Image], *, marked: bool = False) -> Enlargement:
+def _row(area: Crop, methods: Mapping[str, Image], *, marked: bool = False) -> Enlargement:
     return Enlargement(
         name=area.name,
         lr=area.lr,

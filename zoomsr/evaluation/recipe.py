@@ -27,7 +27,7 @@ from zoomsr.metrics.quality import METRICS, mean_score
 from zoomsr.models import scale_of
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.pretrained.weights import Weights, in_the_box, weights_file
+from zoomsr.pretrained.weights import Weights, pretrained_nets, weights_file
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
 from zoomsr.runs.run import METRICS_JSON, versions
 
@@ -127,7 +127,7 @@ def _nets(config: DictConfig) -> dict[str, Measured]:
             continue  # bicubic is there already
         measured = _opened(path, config.get("model"), config.scale)
         label = name or type(measured.net).__name__.lower()
-        if one in in_the_box():
+        if one in pretrained_nets():
             label = one
         elif len(given) > 1:
             label = f"{label} {_of_run(path)}"

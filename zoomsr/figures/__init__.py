@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from zoomsr.figures.architecture import architecture
 from zoomsr.figures.charts import dots, spectrum
+from zoomsr.figures.comparison import best_worst, comparison, epochs
 from zoomsr.figures.curves import curves
 from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, History, Image, Panel, Stage
 from zoomsr.figures.matrix import matrix
-from zoomsr.figures.strips import comparison, epochs, gallery
 from zoomsr.figures.tradeoff import tradeoff
 
 __all__ = [
@@ -23,11 +23,11 @@ __all__ = [
     "Panel",
     "Stage",
     "architecture",
+    "best_worst",
     "comparison",
     "curves",
     "dots",
     "epochs",
-    "gallery",
     "matrix",
     "spectrum",
     "tradeoff",

@@ -56,8 +56,8 @@ def given(row: Enlargement, inset: Box | None = None) -> Cell:
     return Cell("input (nearest)", row.input(), f"{width}x{height} pixels", box=inset, colour=INSET, squares=True)
 
 
-def truth(row: Enlargement, inset: Box | None = None) -> Cell:
-    """The truth, or an empty cell."""
+def ground_truth(row: Enlargement, inset: Box | None = None) -> Cell:
+    """The ground truth, or an empty cell."""
     if row.hr is None:
         return Cell("", None)
     height, width = row.hr.shape[:2]
@@ -82,7 +82,7 @@ def methods(row: Enlargement, inset: Box | None = None) -> list[Cell]:
 
 
 def error(row: Enlargement) -> Cell:
-    """Where the last method errs, or an empty cell where the truth is not known."""
+    """Where the last method errs, or an empty cell where the ground truth is not known."""
     if row.hr is None:
         return Cell("", None)
     label, panel = list(row.methods.items())[-1]
@@ -91,7 +91,7 @@ def error(row: Enlargement) -> Cell:
 
 
 def liveliest(row: Enlargement) -> Box:
-    """Where the methods (and the truth) differ most: a fixed rule, so that nobody picks the place.
+    """Where the methods (and the ground truth) differ most: a fixed rule, so that nobody picks the place.
 
     Half as high as wide, three eighths of the area's width; on the grid of the input, in the truth's pixels.
     """

@@ -25,10 +25,10 @@ from zoomsr.imaging.metadata import (
 )
 from zoomsr.imaging.pillow import SAVE, array_in, open_picture
 
-MOST_PIXELS = 178_956_970
+MAX_PIXELS = 178_956_970
 """Of a picture that is decoded as a whole; where Pillow, too, speaks of a bomb."""
 
-_MOST_WIDTH = 2**18  # of a picture that is decoded row by row: some dozens of rows stand in memory
+_MAX_WIDTH = 2**18  # of a picture that is decoded row by row: some dozens of rows stand in memory
 _SEGMENT = 65_000  # of a JPEG: bytes that one nearly fills
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF", "webpload": "WEBP", "gifload": "GIF"}
 _WIDTH, _BITS, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 256, 258, 278, 322, 323  # TIFF tags
@@ -177,8 +177,8 @@ def upright(array: Pixels, orientation: int) -> Pixels:
 
 def require_decodable(width: int, height: int, path: Path) -> None:
     """Raises ValueError where decoding as a whole would fill the memory."""
-    if width * height > MOST_PIXELS:
-        raise ValueError(f"{path} has more than {MOST_PIXELS:,} pixels: save it as a tiled TIFF")
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{path} has more than {MAX_PIXELS:,} pixels: save it as a tiled TIFF")
 
 
 def tiff_exif(path: Path) -> Image.Exif | None:
@@ -194,9 +194,9 @@ def _has_parts(found: Any, path: Path) -> bool:
         tags = tiff_exif(path) or Image.Exif()
         sides = (_TILE_WIDTH, _TILE_HEIGHT) if _TILE_WIDTH in tags else (_WIDTH, _ROWS_PER_STRIP)
         width, height = (tags.get(tag) for tag in sides)
-        return isinstance(width, int) and isinstance(height, int) and width * height <= MOST_PIXELS // 4
+        return isinstance(width, int) and isinstance(height, int) and width * height <= MAX_PIXELS // 4
     is_interlaced = found.get_typeof("interlaced") or (kind == "JPEG" and found.get("jpeg-multiscan"))
-    return kind in ("PNG", "JPEG") and not is_interlaced and found.width <= _MOST_WIDTH
+    return kind in ("PNG", "JPEG") and not is_interlaced and found.width <= _MAX_WIDTH
 
 
 def _by_pillow(path: Path, refusal: Exception) -> Any:

@@ -87,7 +87,7 @@ def eight_bit(pixels: Pixels) -> Pixels:
 
 
 @contextlib.contextmanager
-def whole_or_not_at_all(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file under another name, which takes its own when all is written.
 
     Raises:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoomsr.imaging import decode
-from zoomsr.imaging.decode import MOST_PIXELS as MOST_PIXELS
+from zoomsr.imaging.decode import MAX_PIXELS as MAX_PIXELS
 from zoomsr.imaging.decode import require_decodable, upright
 from zoomsr.imaging.encode import Pixels, eight_bit
 from zoomsr.imaging.metadata import exif_in, orientation_in, png_chunks

@@ -26,8 +26,8 @@ COLOUR_CHUNKS = (b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 
 _WARNINGS = threading.RLock()  # their filters are the whole process's
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MOST_BYTES = 2**24  # of a chunk that is read
-_MOST_DPI = 65535  # what JPEG can hold; the largest scanners have a tenth
+_MAX_BYTES = 2**24  # of a chunk that is read
+_MAX_DPI = 65535  # what JPEG can hold; the largest scanners have a tenth
 METERS_PER_INCH = 0.0254
 
 
@@ -57,7 +57,7 @@ def png_chunks(path: Path) -> dict[bytes, bytes]:
             return chunks
         while True:
             length, kind = struct.unpack(">I4s", file.read(8))
-            if kind in (*COLOUR_CHUNKS, b"pHYs", b"iCCP", b"eXIf", b"acTL") and length <= _MOST_BYTES:
+            if kind in (*COLOUR_CHUNKS, b"pHYs", b"iCCP", b"eXIf", b"acTL") and length <= _MAX_BYTES:
                 chunks[kind] = file.read(length)
                 file.seek(4, 1)
             else:
@@ -124,7 +124,7 @@ def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
 
 def is_resolution(dpi: tuple[float, float]) -> bool:
     """Whether a picture can have it."""
-    return all(0 < value <= _MOST_DPI for value in dpi)
+    return all(0 < value <= _MAX_DPI for value in dpi)
 
 
 def png_resolution(chunk: bytes) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from zoomsr.imaging.decode import describe, opened, pixels_of, upright
-from zoomsr.imaging.encode import Pixels, as_picture, eight_bit, encoder, whole_or_not_at_all
+from zoomsr.imaging.encode import Pixels, as_picture, atomic_file, eight_bit, encoder
 from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, is_resolution, kept_in, orientation_in, profile_fits
 from zoomsr.imaging.pillow import array_of
@@ -127,7 +127,7 @@ class Photograph:
         save, lost = encoder(path, self.interleaved, description, quality=quality)
         if path.exists() and not overwrite:
             raise ValueError(f"{path} is there already: --overwrite replaces it")
-        with whole_or_not_at_all(path) as file, writing(path):
+        with atomic_file(path) as file, writing(path):
             save(file)
         return lost
 

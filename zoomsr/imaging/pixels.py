@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoomsr.imaging.decode import MOST_PIXELS as MOST_PIXELS
+from zoomsr.imaging.decode import MAX_PIXELS as MAX_PIXELS
 
 # ITU-R BT.601 studio swing, as MATLAB's rgb2ycbcr: Y = 16 + 65.481 R + 128.553 G + 24.966 B with R, G, B in [0, 1].
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)

@@ -1,4 +1,4 @@
-"""``from zoomsr import enlarge``: what goes in comes out, larger."""
+"""``from zoomsr import upscale``: what goes in comes out, larger."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from zoomsr.imaging.photo import Box, Photograph
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.pretrained.weights import weights_file
 
 Picture = TypeVar("Picture", Image.Image, NDArray[Any], Tensor)
 
 
-def enlarge(
+def upscale(
     image: Picture,
     model: str | Path = "unet",
     *,
@@ -49,13 +49,13 @@ def enlarge(
     """
     path = weights_file(str(model))
     stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    zoomer = _opened(str(model), device, engine, stamp)
+    upscaler = _opened(str(model), device, engine, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
         if not photograph.pixels.size:
             raise ValueError(f"a picture of {photograph.size[1]}x{photograph.size[0]} pixels cannot be enlarged")
         area = photograph if box is None else photograph.cropped(_whole(box))
-        return zoomer.enlarge(area, scale=scale)
+        return upscaler.upscale(area, scale=scale)
 
     if isinstance(image, Image.Image):
         return larger(Photograph.of(image)).picture()
@@ -71,13 +71,13 @@ def enlarge(
         arrays = [larger(_of_array(one)).interleaved for one in stack.numpy()]
         result = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in arrays]).to(image)
         return result[0] if image.ndim == 3 else result
-    raise ValueError(f"cannot enlarge a {type(image).__name__}: give a PIL image, an array or a tensor")
+    raise ValueError(f"cannot upscale a {type(image).__name__}: give a PIL image, an array or a tensor")
 
 
 @lru_cache(maxsize=8)
-def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None) -> Zoomer:
+def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
     """Once for each state of its file: ``stamp`` differs when a net was trained anew."""
-    return Zoomer.open(model, device=device, engine=engine)
+    return Upscaler.open(model, device=device, engine=engine)
 
 
 def _whole(box: Sequence[float]) -> Box:

@@ -12,10 +12,10 @@ from pathlib import Path
 from zoomsr.cli.console import pixel_bar, printable, say
 from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.imaging import files
-from zoomsr.imaging.files import MOST_PIXELS
+from zoomsr.imaging.files import MAX_PIXELS
 from zoomsr.imaging.photo import Box, Photograph
 from zoomsr.inference.targets import Task, plan
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
 
 
@@ -36,9 +36,9 @@ class Options:
     self_ensemble: bool
     engine: str
 
-    def open(self, model: str) -> Zoomer:
+    def open(self, model: str) -> Upscaler:
         """The net, run as the options say."""
-        return Zoomer.open(
+        return Upscaler.open(
             model,
             device=self.device,
             precision=self.precision,
@@ -70,8 +70,8 @@ def run(patterns: Sequence[str], options: Options) -> None:
     """
     if len(options.models) > 1:
         raise ValueError(f"--model {' --model '.join(options.models)}: several nets go with --compare")
-    zoomer = options.open(options.models[0])
-    factor = zoomer.net.scale ** zoomer.passes(options.scale)
+    upscaler = options.open(options.models[0])
+    factor = upscaler.net.scale ** upscaler.passes(options.scale)
     tasks = plan(patterns, options.out, ending=f"-x{factor}")
     failures: list[str] = []
     with pixel_bar() as progress:
@@ -85,7 +85,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
             label = printable(task.source.name)
             label = label if len(tasks) == 1 else f"{number} of {len(tasks)}  {label}"
             try:
-                _enlarge(task, zoomer, options, lambda pixels, label=label: begin(label, pixels))  # type: ignore[misc]
+                _enlarge(task, upscaler, options, lambda pixels, label=label: begin(label, pixels))  # type: ignore[misc]
             except Exception as error:  # decoders and encoders raise whatever they stumble over
                 if os.environ.get(DEBUG_VARIABLE) == "1":
                     traceback.print_exception(error)
@@ -107,47 +107,47 @@ def _line(error: Exception, task: Task) -> str:
     return " ".join((text if is_named else f"{task.source}: {text}").split())
 
 
-def _enlarge(task: Task, zoomer: Zoomer, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
+def _enlarge(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
     if task.target.exists() and not options.overwrite:
         raise ValueError(f"{task.target} is there already: --overwrite replaces it")
     height, width = files.size(task.source)
-    if height * width > MOST_PIXELS and options.box is None:
-        from zoomsr.inference.out_of_core import enlarge_file
+    if height * width > MAX_PIXELS and options.box is None:
+        from zoomsr.inference.out_of_core import upscale_file
 
-        if zoomer.passes(options.scale) > 1:
-            raise ValueError(f"{task.source} has more than {MOST_PIXELS:,} pixels: --scale 4 goes with --box")
-        area = height * width * zoomer.net.scale**2
+        if upscaler.passes(options.scale) > 1:
+            raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --scale 4 goes with --box")
+        area = height * width * upscaler.net.scale**2
         task.target.parent.mkdir(parents=True, exist_ok=True)
-        enlarge_file(task.source, task.target, zoomer, overwrite=options.overwrite, advance=begin(area))
-        _say_engine(zoomer)
+        upscale_file(task.source, task.target, upscaler, overwrite=options.overwrite, advance=begin(area))
+        _say_engine(upscaler)
         return
-    photograph = _area(task.source, options.box, is_huge=height * width > MOST_PIXELS)
+    photograph = _area(task.source, options.box, is_huge=height * width > MAX_PIXELS)
     for note in photograph.notes:
         say({"note": f"{task.source}: {note}"})
     height, width = photograph.size
-    passes = range(1, zoomer.passes(options.scale) + 1)
-    advance = begin(sum(height * width * zoomer.net.scale ** (2 * number) for number in passes))
+    passes = range(1, upscaler.passes(options.scale) + 1)
+    advance = begin(sum(height * width * upscaler.net.scale ** (2 * number) for number in passes))
     # Under one name, so that the smaller one is let go before the larger one is written.
-    photograph = zoomer.enlarge(photograph, scale=options.scale, advance=advance)
+    photograph = upscaler.upscale(photograph, scale=options.scale, advance=advance)
     task.target.parent.mkdir(parents=True, exist_ok=True)
     for note in photograph.write(task.target, quality=options.quality, overwrite=options.overwrite):
         say({"note": f"{task.source}: {note}"})
     height, width = photograph.size
-    say({zoomer.name: f"{short(task.target)}  {width}x{height}"})
-    _say_engine(zoomer)
+    say({upscaler.name: f"{short(task.target)}  {width}x{height}"})
+    _say_engine(upscaler)
 
 
-def _say_engine(zoomer: Zoomer) -> None:
+def _say_engine(upscaler: Upscaler) -> None:
     """Which engine was opened for a photograph, once."""
-    for line in () if zoomer.engine is None else zoomer.engine.said():
+    for line in () if upscaler.engine is None else upscaler.engine.said():
         say({"engine": line})
 
 
 def _area(source: Path, box: Box | None, *, is_huge: bool) -> Photograph:
     """The photograph, or an area of it; of a huge one no more than the area is decoded."""
     if is_huge and box is not None:
-        from zoomsr.inference.out_of_core import read_area
+        from zoomsr.inference.out_of_core import read_region
 
-        return read_area(source, box)
+        return read_region(source, box)
     photograph = Photograph.read(source)
     return photograph if box is None else photograph.cropped(box)

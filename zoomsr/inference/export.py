@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoomsr.cli.console import say
 from zoomsr.engines import missing
-from zoomsr.engines.accelerated import MOST_DIFFERENCE
+from zoomsr.engines.accelerated import MAX_DIFFERENCE
 from zoomsr.engines.graph import contract, example, exported, quiet
 from zoomsr.engines.onnx import OnnxRuntime
 from zoomsr.inference.release import Origin, ship
@@ -78,5 +78,5 @@ def _require_parity(net: nn.Module, exported: Callable[[Tensor], Tensor]) -> Non
         lr = torch.rand(batch, 3, height, width, generator=generator)
         difference = float((exported(lr) - net(lr)).abs().max())
         say({"parity": f"{batch} x {height}x{width}: {difference:.1e}"})
-        if not difference <= MOST_DIFFERENCE:
+        if not difference <= MAX_DIFFERENCE:
             raise ValueError(f"the exported net differs by {difference:.1e} at {height}x{width}: it is not written")

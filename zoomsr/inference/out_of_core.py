@@ -11,20 +11,20 @@ import numpy as np
 
 from zoomsr.cli.console import say
 from zoomsr.imaging.decode import colours_of, describe, from_cmyk, opened, orientation_of
-from zoomsr.imaging.encode import Pixels, whole_or_not_at_all
-from zoomsr.imaging.files import MOST_PIXELS
+from zoomsr.imaging.encode import Pixels, atomic_file
+from zoomsr.imaging.files import MAX_PIXELS
 from zoomsr.imaging.libvips import as_kind, libvips, reading, writing
 from zoomsr.imaging.metadata import Description
 from zoomsr.imaging.photo import Box, Photograph
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _SUFFIXES = (".tif", ".tiff")
 
 
-def enlarge_file(
-    source: Path, target: Path, zoomer: Zoomer, *, overwrite: bool, advance: Callable[[int], None]
+def upscale_file(
+    source: Path, target: Path, upscaler: Upscaler, *, overwrite: bool, advance: Callable[[int], None]
 ) -> None:
     """Enlarge a picture of any size in constant memory, into a tiled TIFF.
 
@@ -35,27 +35,27 @@ def enlarge_file(
             is decoded as a whole.
     """
     if target.suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"{source} has more than {MOST_PIXELS:,} pixels: only a TIFF can hold its double, -o FILE.tif")
+        raise ValueError(f"{source} has more than {MAX_PIXELS:,} pixels: only a TIFF can hold its double, -o FILE.tif")
     if target.exists() and not overwrite:
         raise ValueError(f"{target} is there already: --overwrite replaces it")
     picture = _Picture(source)
-    scale = zoomer.net.scale
+    scale = upscaler.net.scale
     shape = (scale * picture.shape[0], scale * picture.shape[1], picture.shape[2])
     try:
         # Windows lets nobody open a file that is still open, nor remove one that libvips has not let go.
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", ignore_cleanup_errors=True) as folder:
             raw = Path(folder, "pixels.raw")
             with raw.open("wb") as file:
-                zoomer.into(picture, _RawFile(file, shape, picture.dtype), advance=advance)
+                upscaler.into(picture, _RawFile(file, shape, picture.dtype), advance=advance)
             notes = _write(raw, target, shape, picture)
     except OSError as error:
         raise ValueError(f"{target} cannot be written: {error.strerror or error}") from error
     for note in notes:
         say({"note": f"{source}: {note}"})
-    say({zoomer.name: f"{target}  {shape[1]}x{shape[0]}"})
+    say({upscaler.name: f"{target}  {shape[1]}x{shape[0]}"})
 
 
-def read_area(source: Path, box: Box) -> Photograph:
+def read_region(source: Path, box: Box) -> Photograph:
     """An area of a picture of any size.
 
     Raises:
@@ -108,7 +108,7 @@ def _write(raw: Path, target: Path, shape: tuple[int, ...], picture: _Picture) -
     is_deep, (height, width, channels) = picture.dtype == np.uint16, shape
     pixels = libvips().Image.rawload(str(raw), width, height, channels, format="ushort" if is_deep else "uchar")
     image = as_kind(pixels, description.dpi)
-    with whole_or_not_at_all(target) as file, writing(target):
+    with atomic_file(target) as file, writing(target):
         write_tiff(file, image, description, tiled=True)
     lost = [f"tif has no place for the {name.decode()} of a PNG" for name, _ in description.colour]
     return (*description.notes, *lost, *([NO_EXIF] if description.exif is not None and is_big(image) else []))

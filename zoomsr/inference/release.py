@@ -19,7 +19,7 @@ from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import crop_to_multiple, to_float
-from zoomsr.inference.tiling import Pixels, enlarge
+from zoomsr.inference.tiling import Pixels, upscale_tiled
 from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import mean_score, measure
 from zoomsr.models import Net
@@ -30,7 +30,7 @@ from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.run import Run, versions
 
-MOST_LOST = 0.005
+MAX_LOST = 0.005
 """dB of PSNR on Y that 16-bit weights may cost on a photograph."""
 
 _AFFORDABLE = 192  # side of an area in lr pixels, for a net that runs thirty nets
@@ -132,14 +132,14 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
 
 
 def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weights:
-    """In 16 bit where that changes no PSNR by ``MOST_LOST``, else as they are; ``net`` has them when this returns."""
+    """In 16 bit where that changes no PSNR by ``MAX_LOST``, else as they are; ``net`` has them when this returns."""
     whole = _psnrs(net, photographs)
     half = {name: one.half() if one.is_floating_point() else one for name, one in weights.tensors.items()}
     rounded = replace(weights, tensors=half)
     rounded.load_into(cast(nn.Module, net))
     lost = max(abs(before - after) for before, after in zip(whole, _psnrs(net, photographs), strict=True))
     say({"16 bit": f"changes PSNR by at most {lost:.4f} dB"})
-    if lost < MOST_LOST:
+    if lost < MAX_LOST:
         return rounded
     weights.load_into(cast(nn.Module, net))
     return weights
@@ -224,5 +224,5 @@ def _enlarged(
 ) -> Pixels:
     height, width, channels = pixels.shape
     out = np.empty((net.scale * height, net.scale * width, channels), np.uint8)
-    enlarge(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)
+    upscale_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)
     return out

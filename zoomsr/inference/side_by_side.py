@@ -10,7 +10,7 @@ import torch
 
 from zoomsr.cli.console import say
 from zoomsr.figures import Enlargement, Image, Panel, comparison
-from zoomsr.imaging.encode import Pixels, whole_or_not_at_all
+from zoomsr.imaging.encode import Pixels, atomic_file
 from zoomsr.imaging.photo import Box, Photograph
 from zoomsr.imaging.pixels import luma, shave
 from zoomsr.inference.batch import Options
@@ -38,12 +38,12 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     photograph = Photograph.read(source)
     box = options.box or _middle(photograph)
     area = photograph.cropped(box)
-    zoomers = [options.open(model) for model in dict.fromkeys(["bicubic", *options.models])]
-    if len({zoomer.name for zoomer in zoomers}) < len(zoomers):
-        raise ValueError(f"two nets are called the same: {', '.join(zoomer.name for zoomer in zoomers)}")
-    scale = zoomers[-1].net.scale ** zoomers[-1].passes(options.scale)
+    upscalers = [options.open(model) for model in dict.fromkeys(["bicubic", *options.models])]
+    if len({upscaler.name for upscaler in upscalers}) < len(upscalers):
+        raise ValueError(f"two nets are called the same: {', '.join(upscaler.name for upscaler in upscalers)}")
+    scale = upscalers[-1].net.scale ** upscalers[-1].passes(options.scale)
     hr = None if truth is None else _truth(truth, photograph, box, scale)
-    enlarged = {zoomer.name: zoomer.enlarge(area, scale=scale).pixels for zoomer in zoomers}
+    enlarged = {upscaler.name: upscaler.upscale(area, scale=scale).pixels for upscaler in upscalers}
     row = Enlargement(
         name=source.name,
         lr=_floats(area.pixels),
@@ -57,7 +57,7 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     )
     figure = comparison([row])
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_or_not_at_all(target) as file:
+    with atomic_file(target) as file:
         figure.savefig(file, dpi=220, format=target.suffix[1:])
     say({"compared": short(target)})
 

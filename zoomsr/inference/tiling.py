@@ -51,7 +51,7 @@ class Sink(Protocol):
         ...
 
 
-class Area(NamedTuple):
+class Region(NamedTuple):
     """A rectangle in lr pixels: rows top ... bottom - 1, columns left ... right - 1."""
 
     top: int
@@ -59,20 +59,20 @@ class Area(NamedTuple):
     bottom: int
     right: int
 
-    def grown(self, margin: int, height: int, width: int) -> Area:
+    def grown(self, margin: int, height: int, width: int) -> Region:
         """With a margin on every side, as far as the picture goes."""
         top, left = max(0, self.top - margin), max(0, self.left - margin)
-        return Area(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
+        return Region(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
 
-    def cut(self, *, tile: int, margin: int, grid: int) -> Iterator[Area]:
+    def cut(self, *, tile: int, margin: int, grid: int) -> Iterator[Region]:
         """Into parts, rows first; all begin on the net's grid."""
         height, width = _sides(self.bottom - self.top, self.right - self.left, tile=tile, margin=margin, grid=grid)
         for top in range(self.top, self.bottom, height):
             for left in range(self.left, self.right, width):
-                yield Area(top, left, min(top + height, self.bottom), min(left + width, self.right))
+                yield Region(top, left, min(top + height, self.bottom), min(left + width, self.right))
 
 
-def enlarge(
+def upscale_tiled(
     net: Net,
     source: Source,
     out: Sink,
@@ -106,7 +106,7 @@ def enlarge(
     grid = net.multiple_of
     tile = _up_to(tile, grid)
     margin = _up_to(net.halo if halo is None else halo, grid)
-    waiting = Area(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
+    waiting = Region(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
     while (area := next(waiting, None)) is not None:
         larger, reason = None, ""
         try:
@@ -128,13 +128,13 @@ def enlarge(
         _let_go(device)
 
 
-def _cut_again(areas: Iterator[Area], *, tile: int, margin: int, grid: int) -> Iterator[Area]:
+def _cut_again(areas: Iterator[Region], *, tile: int, margin: int, grid: int) -> Iterator[Region]:
     for area in areas:
         yield from area.cut(tile=tile, margin=margin, grid=grid)
 
 
 def _larger(
-    net: Net, source: Source, area: Area, margin: int, device: torch.device, *, bfloat16: bool
+    net: Net, source: Source, area: Region, margin: int, device: torch.device, *, bfloat16: bool
 ) -> tuple[tuple[slice, slice], Pixels]:
     """Where an area lies in the output, and its pixels there: run with its halo, which is cut off again."""
     outer, scale = area.grown(margin, source.shape[0], source.shape[1]), net.scale

@@ -15,7 +15,7 @@ from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
 from zoomsr.imaging.encode import Pixels
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.tiling import TILE, Sink, Source, enlarge, white
+from zoomsr.inference.tiling import TILE, Sink, Source, upscale_tiled, white
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
@@ -31,7 +31,7 @@ PRECISIONS = ("auto", "32", "bf16")
 
 
 @dataclass(frozen=True)
-class Zoomer:
+class Upscaler:
     """A net, and how it is run.
 
     Attributes:
@@ -64,7 +64,7 @@ class Zoomer:
         exact: bool = False,
         self_ensemble: bool = False,
         engine: str = AUTO,
-    ) -> Zoomer:
+    ) -> Upscaler:
         """Open a net by name, or from a file.
 
         Args:
@@ -93,7 +93,7 @@ class Zoomer:
         if self_ensemble:
             net = SelfEnsemble(net)
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-        return Zoomer(
+        return Upscaler(
             name=_name(path),
             net=cast(Net, net),
             device=where,
@@ -104,7 +104,7 @@ class Zoomer:
             engine=runner,
         )
 
-    def enlarge(
+    def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
     ) -> Photograph:
         """The photograph ``scale`` times as large in each direction, with all that it knows.
@@ -125,7 +125,7 @@ class Zoomer:
         return photograph
 
     def passes(self, scale: int | None) -> int:
-        """How often the net runs to enlarge by ``scale``."""
+        """How often the net runs to upscale_tiled by ``scale``."""
         own = self.net.scale
         count = 1 if scale is None or own < 2 else next((n for n in range(1, 9) if own**n >= scale), 8)
         if scale is not None and own**count != scale:
@@ -141,7 +141,7 @@ class Zoomer:
         if self.engine is not None:
             self.engine.expect(source.shape[0] * source.shape[1])
         half = self.bfloat16 and source.dtype == np.uint8
-        enlarge(net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, advance=advance)
+        upscale_tiled(net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, advance=advance)
 
     def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
         pixels, alpha = photograph.pixels, photograph.alpha

@@ -41,7 +41,7 @@ _DTYPES = {
 }
 
 
-def in_the_box() -> list[str]:
+def pretrained_nets() -> list[str]:
     """Names of the trained nets that come with the package."""
     return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
 
@@ -56,7 +56,7 @@ def weights_file(net: str) -> Path | None:
     """
     if net == "bicubic":
         return None
-    names = in_the_box()
+    names = pretrained_nets()
     if net in names:
         return WEIGHTS_DIR / f"{net}.safetensors"
     path = Path(net)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from zoomsr.report.leaderboard import Standing, Table
 from zoomsr.report.significance import Interval
-from zoomsr.report.standings import Standing, Table
 
 DASH = "-"
 

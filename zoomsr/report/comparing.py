@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoomsr.cli.console import CONSOLE, comparison_table, progress_bar, say
-from zoomsr.report.agreement import require_alike
 from zoomsr.report.columns import columns_of
+from zoomsr.report.comparability import require_alike
 from zoomsr.report.drawings import charts
 from zoomsr.report.entries import BICUBIC, read_entries
-from zoomsr.report.folder import FIGURES, IMAGES, INDEX, LATEX, MARKDOWN, RESULTS, require_free, whole_folder
+from zoomsr.report.folder import FIGURES, IMAGES, INDEX, LATEX, MARKDOWN, RESULTS, atomic_folder, require_free
 from zoomsr.report.html import gallery
+from zoomsr.report.leaderboard import Table
 from zoomsr.report.page import Section, page
 from zoomsr.report.pictures import COMPARISON, pictures
 from zoomsr.report.rendering import render
 from zoomsr.report.rows import Row, rows_of
 from zoomsr.report.scores import scores
-from zoomsr.report.standings import Table
 from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
 from zoomsr.report.tabulation import tables_of
 from zoomsr.report.trainings import environment, settings, states, unscored
@@ -48,7 +48,7 @@ def compare(paths: Sequence[Path], out: Path, *, mixed: bool, command: str) -> N
     rows = rows_of(entries)
     tables = tables_of(rows)
     rows = _ordered(rows, tables)
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         lacking = _write(folder, rows, tables, command=command)
     for table in tables:
         title = f"{table.title}, protocol {table.protocol}"

@@ -10,8 +10,8 @@ from functools import partial
 
 from zoomsr.figures import Cost, Figure, curves, dots, spectrum, tradeoff
 from zoomsr.report.entries import BICUBIC, Entry
+from zoomsr.report.leaderboard import Standing, Table
 from zoomsr.report.rows import Row
-from zoomsr.report.standings import Standing, Table
 
 _LINES = 8
 """Nets of which a spectrum can be read."""

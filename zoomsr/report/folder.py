@@ -36,7 +36,7 @@ def require_free(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def atomic_folder(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to write into, which takes its place when all is written, and goes when anything fails.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-MOST = 4_500_000
+MAX = 4_500_000
 """Bytes of all figures of a page: it goes by mail, and opens on a telephone."""
 
 _TYPES = {".svg": "image/svg+xml", ".webp": "image/webp"}
@@ -54,7 +54,7 @@ def folded(summary: str, text: str) -> str:
     return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
 
 
-def gallery(pictures: Sequence[Picture], *, room: int = MOST) -> str:
+def gallery(pictures: Sequence[Picture], *, room: int = MAX) -> str:
     """The figures, one below the other; those for which there is no room are only named."""
     body, left = "", room
     for picture in pictures:

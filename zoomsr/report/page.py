@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from zoomsr.report.standings import Table
-from zoomsr.report.words import headline
+from zoomsr.report.captions import headline
+from zoomsr.report.leaderboard import Table
 
 GENERATOR = "zoomsr.compare"
 

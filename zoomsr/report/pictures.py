@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zoomsr.evaluation.crops import comparison_row, epochs_row, gallery_rows
-from zoomsr.figures import Figure, architecture, comparison, epochs, gallery
+from zoomsr.evaluation.crops import comparison_row, crop_rows, epochs_row
+from zoomsr.figures import Figure, architecture, best_worst, comparison, epochs
 from zoomsr.pretrained.weights import Weights
 from zoomsr.report.anatomy import stages
 from zoomsr.report.drawings import Drawing, slug
 from zoomsr.report.entries import Entry
 from zoomsr.report.rows import Row
-from zoomsr.runs.crops import GALLERY, PICTURES, Area, read_areas
+from zoomsr.runs.crops import GALLERY, PICTURES, Crop, read_crops
 
 COMPARISON = "comparison"
 
@@ -56,7 +56,7 @@ def _comparison(rows: Sequence[Row]) -> Iterator[Drawing]:
         )
 
 
-def _compare(chosen: Mapping[str, Sequence[Area]]) -> Figure:
+def _compare(chosen: Mapping[str, Sequence[Crop]]) -> Figure:
     rows = []
     for areas in zip(*chosen.values(), strict=True):
         tested = {label: area.tested for label, area in zip(chosen, areas, strict=True) if area.tested is not None}
@@ -79,8 +79,8 @@ def _gallery(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _draw_gallery(run: Path, label: str) -> Figure:
-    gains, errors = gallery_rows(run, net_name=label)
-    return gallery(gains=gains, errors=errors)
+    gains, errors = crop_rows(run, net_name=label)
+    return best_worst(gains=gains, errors=errors)
 
 
 def _epochs(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -98,7 +98,7 @@ def _epochs(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _draw_epochs(run: Path, count: int) -> Figure:
-    rows = [epochs_row(area) for area in read_areas(run / PICTURES) if area.epochs]
+    rows = [epochs_row(area) for area in read_crops(run / PICTURES) if area.epochs]
     alike = [row for row in rows if row.methods.keys() == rows[0].methods.keys()]  # it may be training just now
     return epochs(alike[:count])
 
@@ -137,7 +137,7 @@ def _with_epochs(row: Row) -> Path | None:
     return None
 
 
-def _tested(row: Row) -> list[Area]:
+def _tested(row: Row) -> list[Crop]:
     """Of the first seed that has any."""
     for entry in row.entries:
         areas = [area for area in _areas(entry) if area.tested is not None]
@@ -146,15 +146,15 @@ def _tested(row: Row) -> list[Area]:
     return []
 
 
-def _areas(entry: Entry) -> list[Area]:
-    return read_areas(entry.place / PICTURES) if entry.is_run and entry.is_scored else []
+def _areas(entry: Entry) -> list[Crop]:
+    return read_crops(entry.place / PICTURES) if entry.is_run and entry.is_scored else []
 
 
-def _key(area: Area) -> tuple[str, tuple[int, int, int, int]]:
+def _key(area: Crop) -> tuple[str, tuple[int, int, int, int]]:
     return area.name, area.box
 
 
-def _same(area: Area, other: Area | None) -> bool:
+def _same(area: Crop, other: Crop | None) -> bool:
     """Also shrunk in the same way."""
     return other is not None and all(
         mine.shape == theirs.shape and bool(np.array_equal(mine, theirs))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from zoomsr.report.captions import about_protocol, about_test, about_tests
 from zoomsr.report.columns import Column, columns_of, p_text
 from zoomsr.report.html import mark, scroll
-from zoomsr.report.standings import Table
-from zoomsr.report.words import about_protocol, about_test, about_tests
+from zoomsr.report.leaderboard import Table
 
 
 def scores(tables: Sequence[Table]) -> str:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from zoomsr.report.captions import about_protocol, about_test, about_tests
 from zoomsr.report.columns import Column, columns_of
-from zoomsr.report.standings import COSTS, Table
-from zoomsr.report.words import about_protocol, about_test, about_tests
+from zoomsr.report.leaderboard import COSTS, Table
 from zoomsr.runs.files import write_text
 
 Cell = str | int | float | None

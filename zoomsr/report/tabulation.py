@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from zoomsr.report.agreement import Images, Test, tests_of
+from zoomsr.report.comparability import Images, Test, tests_of
 from zoomsr.report.entries import BICUBIC, Entry
+from zoomsr.report.leaderboard import COSTS, Standing, Table
 from zoomsr.report.rows import Row, name_of, names_of
 from zoomsr.report.significance import holm, interval, signed_rank
-from zoomsr.report.standings import COSTS, Standing, Table
 
 
 def tables_of(rows: Sequence[Row]) -> list[Table]:

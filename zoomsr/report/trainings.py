@@ -9,8 +9,8 @@ import yaml
 
 from zoomsr.report.entries import Entry
 from zoomsr.report.html import facts, folded, word_table
+from zoomsr.report.leaderboard import Table
 from zoomsr.report.rows import Row
-from zoomsr.report.standings import Table
 from zoomsr.runs.files import short
 from zoomsr.runs.job import differences
 

@@ -25,7 +25,7 @@ _PAIR = ("input.png", "truth.png", "bicubic.png")
 
 
 @dataclass(frozen=True)
-class Area:
+class Crop:
     """An area of a photograph; every picture is kept with 8 bits.
 
     Attributes:
@@ -64,7 +64,7 @@ class Area:
         write_json(folder / "area.json", {"name": self.name, "box": list(box)})
 
     @staticmethod
-    def read(folder: Path) -> Area:
+    def read(folder: Path) -> Crop:
         """Read an area.
 
         Raises:
@@ -77,7 +77,7 @@ class Area:
             photograph, tested = (
                 _read(folder / name) if (folder / name).is_file() else None for name in (_PHOTOGRAPH, _TESTED)
             )
-            return Area(
+            return Crop(
                 name=str(about["name"]),
                 box=(left, top, width, height),
                 photograph=photograph,
@@ -91,9 +91,9 @@ class Area:
             raise ValueError(f"{folder} is a damaged area of a photograph: {error}") from error
 
 
-def read_areas(folder: Path, kind: str = "") -> list[Area]:
+def read_crops(folder: Path, kind: str = "") -> list[Crop]:
     """The areas in those sub-folders whose names begin with ``kind``, by name; none where there is no folder."""
-    return [Area.read(path.parent) for path in sorted(folder.glob(f"{kind}*/area.json"))]
+    return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/area.json"))]
 
 
 def keep_epoch(folder: Path, epoch: int, image: Image) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 _MOVED = (
     (r"zoomsr\.degradations(?=\.\w+$)", "zoomsr.imaging.degradations"),
+    (r"zoomsr\.callbacks\.gallery\.Gallery$", "zoomsr.training.callbacks.best_worst.BestWorstCrops"),
     (r"zoomsr\.(losses|schedules|callbacks)(?=\.)", r"zoomsr.training.\1"),
     (r"zoomsr\.(launchers|search)(?=\.)", r"zoomsr.jobs.\1"),
     (r"zoomsr\.data\.sources(?=\.\w+$)", "zoomsr.data.sources.photographs"),

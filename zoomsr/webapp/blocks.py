@@ -19,9 +19,9 @@ from zoomsr.cli.console import say
 from zoomsr.webapp.events import Page
 from zoomsr.webapp.gate import Gate
 from zoomsr.webapp.scripts import DISMISS, MOVE_EDGE, SHOW_RESULTS
-from zoomsr.webapp.steps import MOST_BYTES, MOST_PIXELS, SCALE, SIDE, Nets
+from zoomsr.webapp.steps import MAX_BYTES, MAX_PIXELS, SCALE, SIDE, Nets
 
-MOST_WAITING = 8
+MAX_WAITING = 8
 """Requests in the queue; more are turned away. One is worked on at a time."""
 
 _KEPT_SECONDS = 3600
@@ -91,7 +91,7 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         OSError: the port is taken.
     """
     blocks = build(nets, folder=folder)
-    blocks.queue(max_size=MOST_WAITING)
+    blocks.queue(max_size=MAX_WAITING)
     actions = {number: len(one.inputs) for number, one in blocks.fns.items() if one.fn is not None}
     gate = Middleware(Gate, folder=str(folder), host=host, actions=actions)
     _, address, _ = blocks.launch(
@@ -107,7 +107,7 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         pwa=False,
         mcp_server=False,
         enable_monitoring=False,
-        max_file_size=MOST_BYTES,
+        max_file_size=MAX_BYTES,
         max_threads=4,
         state_session_capacity=_VISITORS,
         theme=_theme(),
@@ -126,7 +126,7 @@ def _source(page: Page) -> _Source:
         gr.Markdown("## 1. Choose a photograph", elem_classes="step")
         upload = gr.File(label="photograph", show_label=False, file_types=["image"], height=130)
         upload.async_move_resource_to_block_cache = _files_only(upload.async_move_resource_to_block_cache)
-        gr.Markdown(f"At most {MOST_BYTES >> 20} MB and {MOST_PIXELS // 10**6} megapixels. Or an example:")
+        gr.Markdown(f"At most {MAX_BYTES >> 20} MB and {MAX_PIXELS // 10**6} megapixels. Or an example:")
         examples = gr.Gallery(
             [(_thumbnail(path), path.stem) for path in page.examples],
             label="examples",

@@ -16,11 +16,11 @@ from torch import nn
 
 from zoomsr.data.sources.photographs import sample
 from zoomsr.imaging.photo import Box, Photograph
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.webapp import results as html_of
 from zoomsr.webapp import steps
 from zoomsr.webapp.results import Panel, data_address
-from zoomsr.webapp.steps import SCALE, SIDE, Enlarged, Nets, Opened
+from zoomsr.webapp.steps import SCALE, SIDE, Nets, Opened, Upscaled
 from zoomsr.webapp.work import cancellable, in_thread
 
 _BASELINES = ("nearest", "bicubic")
@@ -85,17 +85,17 @@ class Page:
         photograph: Opened,
         box: Box,
         test: bool,
-        nets: list[Zoomer],
+        nets: list[Upscaler],
         progress: gr.Progress,
         cancelled: threading.Event,
     ) -> list[Any]:
         whole = photograph.read()
-        area, truth = steps.with_truth(whole, box) if test else (whole.cropped(box), None)
-        results: list[Enlarged] = []
+        area, truth = steps.with_ground_truth(whole, box) if test else (whole.cropped(box), None)
+        results: list[Upscaled] = []
         for number, net in enumerate(nets):
             progress((number, len(nets)), desc=net.name, unit="nets")
             with cancellable(cast(nn.Module, net.net), cancelled):
-                results += steps.enlarged(area, [net])
+                results += steps.upscaled(area, [net])
         files = [self._kept(photograph.path.stem, one) for one in results]
         scores = [] if truth is None else [steps.score(one.photograph, truth) for one in results]
         captions = [f"{value.psnr_y:.2f} dB" for value in scores] or [""] * len(results)
@@ -146,7 +146,7 @@ class Page:
         ]
         return [steps.framed(photograph, box), *corner]
 
-    def _kept(self, stem: str, result: Enlarged) -> str:
+    def _kept(self, stem: str, result: Upscaled) -> str:
         name = re.sub(r"[^\w.-]+", "-", f"{result.name}-{stem}-x{SCALE}.png")
         path = Path(tempfile.mkdtemp(dir=self.folder)) / name
         result.photograph.write(path)

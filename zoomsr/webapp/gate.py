@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-MOST_STORED = 2**30
+MAX_STORED = 2**30
 """Bytes of all visitors' photographs and results together; uploads beyond are refused until older ones are removed."""
 
 _PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"})
@@ -19,7 +19,7 @@ _FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/queue/", "/gradio_a
 _UPLOAD = "/gradio_api/upload"
 _JOIN = "/gradio_api/queue/join"
 _CALLS = frozenset(f"/gradio_api/{name}" for name in ("upload_progress", "cancel", "reset", "startup-events"))
-_MOST_ASKED = 2**16  # bytes of a request that is no upload
+_MAX_ASKED = 2**16  # bytes of a request that is no upload
 _EVERYWHERE = ("0.0.0.0", "::")
 
 # Gradio starts by a script in its page and compiles the small functions that events run in the browser.
@@ -62,7 +62,7 @@ class Gate:
         folder: str,
         host: str,
         actions: Mapping[int, int],
-        most_stored: int = MOST_STORED,
+        most_stored: int = MAX_STORED,
     ) -> None:
         self._app = app
         self._folder = Path(folder)
@@ -99,7 +99,7 @@ class Gate:
                 await send({"type": "http.response.body", "body": b""})
 
     async def _ask(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        body = await _read(receive, _MOST_ASKED)
+        body = await _read(receive, _MAX_ASKED)
         if body is None:
             await _refuse(send, 413, "the request is too long")
         elif scope["path"] == _JOIN and not self._has_function(body):

@@ -15,7 +15,7 @@ from html import escape
 from PIL import Image
 
 from zoomsr.figures import ERROR_RANGE
-from zoomsr.webapp.steps import RAMP_CSS, Enlarged, Score
+from zoomsr.webapp.steps import RAMP_CSS, Score, Upscaled
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def side_by_side(panels: Sequence[Panel]) -> str:
     return f'<div class="panels" tabindex="0" role="group" aria-label="all nets side by side">{figures}</div>{bar}'
 
 
-def numbers(results: Sequence[Enlarged], scores: Sequence[Score]) -> str:
+def numbers(results: Sequence[Upscaled], scores: Sequence[Score]) -> str:
     """A row for each net; with scores where the truth is known.
 
     Args:

@@ -20,18 +20,18 @@ from zoomsr.imaging.encode import Pixels, eight_bit
 from zoomsr.imaging.photo import Box, Photograph
 from zoomsr.imaging.pixels import to_float
 from zoomsr.imaging.resize import downscale
-from zoomsr.inference.upscaler import Zoomer
+from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
-from zoomsr.pretrained.weights import in_the_box
+from zoomsr.pretrained.weights import pretrained_nets
 
 SIDE = 256
-"""Of the area that is enlarged, in pixels."""
+"""Of the area that is upscaled, in pixels."""
 
 SCALE = 2
 
-MOST_BYTES = 100 * 2**20
-MOST_PIXELS = 40_000_000
+MAX_BYTES = 100 * 2**20
+MAX_PIXELS = 40_000_000
 
 _PREVIEW = 1024  # pixels on the longer side: sharp enough to aim at, and small on the wire
 _CONTEXT = 8  # pixels around an area that its smaller picture depends on, and to spare
@@ -73,7 +73,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Enlarged:
+class Upscaled:
     """What a net made of an area.
 
     Attributes:
@@ -115,7 +115,7 @@ class Nets:
     """
 
     def __init__(self, files: Sequence[str], *, device: str, engine: str = "auto") -> None:
-        names = ["bicubic", *in_the_box()]
+        names = ["bicubic", *pretrained_nets()]
         # Every run has a best.ckpt: where names would be the same, the whole path tells them apart.
         stems = Counter([*names, *(Path(file).stem for file in files)])
         self._models = {name: name for name in names} | {
@@ -123,7 +123,7 @@ class Nets:
         }
         self._files = frozenset(files)
         self._device, self._engine = device, engine
-        self._opened: dict[str, Zoomer] = {}
+        self._opened: dict[str, Upscaler] = {}
         for name in ("bicubic", *self._models):
             if self._models[name] in ("bicubic", *files):
                 self.open(name)
@@ -138,7 +138,7 @@ class Nets:
         """Those that are run unless the visitor says otherwise: bicubic, what ``zoom`` takes by default, the files."""
         return [name for name, model in self._models.items() if name in ("bicubic", "unet") or model in self._files]
 
-    def open(self, name: str) -> Zoomer:
+    def open(self, name: str) -> Upscaler:
         """The net of that name.
 
         Raises:
@@ -147,7 +147,7 @@ class Nets:
         if name not in self._models:
             raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
         if name not in self._opened:
-            net = Zoomer.open(self._models[name], device=self._device, engine=self._engine)
+            net = Upscaler.open(self._models[name], device=self._device, engine=self._engine)
             net = replace(net, name=name)
             net.passes(SCALE)
             self._opened[name] = net
@@ -158,16 +158,16 @@ def opened(path: Path) -> Opened:
     """Open a photograph. How many pixels it has is read before any of them is decoded.
 
     Raises:
-        ValueError: no image, a broken one, or one of more than ``MOST_BYTES`` or ``MOST_PIXELS``.
+        ValueError: no image, a broken one, or one of more than ``MAX_BYTES`` or ``MAX_PIXELS``.
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path.name} has more than {MOST_BYTES >> 20} MB")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_BYTES >> 20} MB")
     try:
         height, width = files.size(path)
     except (ValueError, OSError, SyntaxError) as error:
         raise ValueError(_without_folder(error, path)) from None
-    if height * width > MOST_PIXELS:
-        millions = f"{height * width / 1e6:.0f} megapixels, and {MOST_PIXELS // 10**6} are the most here"
+    if height * width > MAX_PIXELS:
+        millions = f"{height * width / 1e6:.0f} megapixels, and {MAX_PIXELS // 10**6} are the most here"
         raise ValueError(f"{path.name} has {millions}: python -m zoomsr.zoom enlarges it")
     photograph = _read(path)
     small = Image.fromarray(_rgb(photograph))
@@ -212,15 +212,15 @@ def at_click(photograph: Opened, x: float, y: float) -> tuple[float, float]:
     return (x + 0.5) * photograph.size[1] / width, (y + 0.5) * photograph.size[0] / height
 
 
-def enlarged(area: Photograph, nets: Sequence[Zoomer]) -> list[Enlarged]:
+def upscaled(area: Photograph, nets: Sequence[Upscaler]) -> list[Upscaled]:
     """The area by each net, and how long each took."""
     results = []
     for net in nets:
         start = time.perf_counter()
-        larger = net.enlarge(area, scale=SCALE)
+        larger = net.upscale(area, scale=SCALE)
         seconds = time.perf_counter() - start
         params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
-        results.append(Enlarged(net.name, larger, seconds, params))
+        results.append(Upscaled(net.name, larger, seconds, params))
     return results
 
 
@@ -230,7 +230,7 @@ def nearest(area: Photograph) -> Photograph:
     return replace(area, pixels=area.pixels.repeat(SCALE, 0).repeat(SCALE, 1), alpha=alpha)
 
 
-def with_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Photograph]:
+def with_ground_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Photograph]:
     """An area at half its size, as MATLAB's ``imresize`` makes it of the whole photograph, and the area itself.
 
     Args:

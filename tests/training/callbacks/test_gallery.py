@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.evaluation.crops import gallery_rows
+from zoomsr.evaluation.crops import crop_rows
 from zoomsr.imaging.degradations import Bicubic
-from zoomsr.runs.crops import read_areas
+from zoomsr.runs.crops import read_crops
 from zoomsr.runs.run import Run
-from zoomsr.training.callbacks.gallery import Gallery
+from zoomsr.training.callbacks.best_worst import BestWorstCrops
 
 
 def _batch(name: str) -> Batch:
@@ -25,7 +25,7 @@ def _tested(folder: Path, damage: Callable[[str, torch.Tensor], None], names: li
     trainer: Any = SimpleNamespace(
         datamodule=SimpleNamespace(names=names), world_size=1, is_global_zero=True, loggers=[], current_epoch=3
     )
-    callback, module = Gallery(str(folder), net_name="net", count=2, side=16), torch.nn.Identity()
+    callback, module = BestWorstCrops(str(folder), net_name="net", count=2, side=16), torch.nn.Identity()
     callback.on_test_start(trainer, module)  # type: ignore[arg-type]
     for number, name in enumerate(names):
         batch = _batch(name)
@@ -44,7 +44,7 @@ def _damage(name: str, sr: torch.Tensor) -> None:
 
 def test_the_largest_errors_come_first_one_of_each_photograph(tmp_path: Path) -> None:
     _tested(tmp_path, _damage, ["cat", "owl's"])
-    errors = read_areas(tmp_path / "gallery", "error")
+    errors = read_crops(tmp_path / "gallery", "error")
     assert [(area.name, area.box) for area in errors] == [("cat", (32, 16, 16, 16)), ("owl's", (16, 0, 16, 16))]
     batch = _batch("cat")
     np.testing.assert_allclose(errors[0].hr, batch["hr"][0, :, 16:, 32:].permute(1, 2, 0), atol=0.5 / 255 + 1e-6)
@@ -53,23 +53,23 @@ def test_the_largest_errors_come_first_one_of_each_photograph(tmp_path: Path) ->
 
 def test_the_largest_gains_are_where_bicubic_was_wrong_and_the_net_is_not(tmp_path: Path) -> None:
     _tested(tmp_path, lambda name, sr: None, ["cat"])
-    gains, _errors = gallery_rows(tmp_path, net_name="net")
+    gains, _errors = crop_rows(tmp_path, net_name="net")
     assert len(gains) == 2
     for row in gains:
         assert row.methods["net"].psnr_y == 100
         assert row.methods["bicubic"].psnr_y is not None
         assert row.methods["bicubic"].psnr_y < 20
-    boxes = [area.box[:2] for area in read_areas(tmp_path / "gallery", "gain")]
+    boxes = [area.box[:2] for area in read_crops(tmp_path / "gallery", "gain")]
     assert (0, 0) not in boxes
     assert len(set(boxes)) == 2
 
 
 def test_a_run_leaves_its_gallery_and_its_pictures(train: Callable[..., Run]) -> None:
     run = train("callbacks.gallery.side=16", "callbacks.gallery.count=3", "trainer.max_epochs=4")
-    assert len(read_areas(run.path / "gallery", "gain")) == len(read_areas(run.path / "gallery", "error")) == 3
+    assert len(read_crops(run.path / "gallery", "gain")) == len(read_crops(run.path / "gallery", "error")) == 3
     with Image.open(run.path / "gallery.png") as picture:
         assert picture.height > 300
-    (area,) = read_areas(run.path / "pictures")
+    (area,) = read_crops(run.path / "pictures")
     assert list(area.epochs) == [1, 2, 3, 4]  # 4 is the last one
     assert area.tested is not None
     assert area.tested.shape == area.hr.shape == (32, 32, 3)

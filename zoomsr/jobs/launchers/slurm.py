@@ -22,7 +22,7 @@ from zoomsr.runs.job import OUTPUT, STATUS, Job
 
 _TIME_IS_NEAR = "USR2"
 """The signal that SLURM sends before the time limit; not USR1, on which Lightning would put the job back as well."""
-_MOST_SECONDS_BETWEEN_QUESTIONS = 15
+_MAX_SECONDS_BETWEEN_QUESTIONS = 15
 
 
 class Slurm:
@@ -169,7 +169,7 @@ def _wait(ids: Sequence[str], outputs: Sequence[Output]) -> None:
     is_queued = True
     while is_queued:
         time.sleep(pause)
-        pause = min(1.2 * pause, _MOST_SECONDS_BETWEEN_QUESTIONS)
+        pause = min(1.2 * pause, _MAX_SECONDS_BETWEEN_QUESTIONS)
         is_queued = _is_any_queued(ids)
         for output in outputs:
             output.show()

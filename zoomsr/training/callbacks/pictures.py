@@ -8,10 +8,10 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.evaluation.crops import comparison_row, enlarged, hardest_area, panel
+from zoomsr.evaluation.crops import comparison_row, hardest_crop, magnified, panel
 from zoomsr.figures import Enlargement, comparison, epochs
-from zoomsr.imaging.encode import whole_or_not_at_all
-from zoomsr.runs.crops import PICTURES, Area, Image, is_milestone, keep_epoch, keep_tested
+from zoomsr.imaging.encode import atomic_file
+from zoomsr.runs.crops import PICTURES, Crop, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.training.callbacks.curves import tensorboard
 
 COMPARISON = "comparison.png"
@@ -35,7 +35,7 @@ class Pictures(Callback):
         self._net_name = net_name
         self._count = count
         self._side = side
-        self._watched: dict[Path, Area] = {}
+        self._watched: dict[Path, Crop] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the areas once."""
@@ -65,7 +65,7 @@ class Pictures(Callback):
             image = _enlarged(pl_module, area)
             keep_tested(folder, image)
             rows.append(comparison_row(area, {self._net_name: image}))
-        with whole_or_not_at_all(self._run_dir / COMPARISON) as file:
+        with atomic_file(self._run_dir / COMPARISON) as file:
             comparison(rows).savefig(file, dpi=110, format="png")
 
     def _choose(self, trainer: Trainer) -> None:
@@ -74,14 +74,14 @@ class Pictures(Callback):
             return
         for number in range(min(self._count, len(data.names))):
             whole = data.held_out(number)
-            area = hardest_area(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
+            area = hardest_crop(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
             folder = self._run_dir / PICTURES / f"{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', area.name)}"
             area.save(folder)
             self._watched[folder] = area
 
 
-def _enlarged(module: LightningModule, area: Area) -> Image:
+def _enlarged(module: LightningModule, area: Crop) -> Image:
     training = module.training
-    image = enlarged(module.eval(), area, device=module.device)
+    image = magnified(module.eval(), area, device=module.device)
     module.train(training)
     return image

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoomsr.report.agreement import Images, Test
+from zoomsr.report.comparability import Images, Test
 from zoomsr.report.entries import BICUBIC
 from zoomsr.report.significance import Interval
 

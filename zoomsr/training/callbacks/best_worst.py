@@ -15,12 +15,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from zoomsr.data.datamodule import Batch
-from zoomsr.evaluation.crops import ERROR, GAIN, gallery_rows, pixels
-from zoomsr.figures import gallery
-from zoomsr.imaging.encode import whole_or_not_at_all
+from zoomsr.evaluation.crops import ERROR, GAIN, crop_rows, pixels
+from zoomsr.figures import best_worst
+from zoomsr.imaging.encode import atomic_file
 from zoomsr.imaging.pixels import luma
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import GALLERY, Area, Image
+from zoomsr.runs.crops import GALLERY, Crop, Image
 from zoomsr.training.callbacks.curves import tensorboard
 
 GALLERY_PICTURE = "gallery.png"
@@ -32,10 +32,10 @@ class _Patch:
 
     gain: float
     error: float
-    area: Area
+    area: Crop
 
 
-class Gallery(Callback):
+class BestWorstCrops(Callback):
     """``gallery/`` and ``gallery.png`` in the run's directory after the test, and the same in TensorBoard.
 
     Patches do not overlap, and no photograph has more than its share of them.
@@ -91,9 +91,9 @@ class Gallery(Callback):
         self._draw(trainer)
 
     def _draw(self, trainer: Trainer) -> None:
-        gains, errors = gallery_rows(self._run_dir, net_name=self._net_name)
-        figure = gallery(gains=gains, errors=errors)
-        with whole_or_not_at_all(self._run_dir / GALLERY_PICTURE) as file:
+        gains, errors = crop_rows(self._run_dir, net_name=self._net_name)
+        figure = best_worst(gains=gains, errors=errors)
+        with atomic_file(self._run_dir / GALLERY_PICTURE) as file:
             figure.savefig(file, dpi=110, format="png")
         if (writer := tensorboard(trainer)) is not None:
             writer.add_figure("gallery/good results and difficulties", figure, trainer.current_epoch)
@@ -118,9 +118,9 @@ def _patches(batch: Batch, sr: Tensor, side: int) -> Iterator[_Patch]:
         yield _Patch(float(before[row, column] - errors[row, column]), float(errors[row, column]), area)
 
 
-def _cut(whole: dict[str, Image], name: str, box: tuple[int, int, int, int], scale: int) -> Area:
+def _cut(whole: dict[str, Image], name: str, box: tuple[int, int, int, int], scale: int) -> Crop:
     places = {key: [value // scale if key == "lr" else value for value in box] for key in whole}
     cuts = {}
     for key, (left, top, width, height) in places.items():
         cuts[key] = whole[key][top : top + height, left : left + width].copy()  # the photograph itself is let go
-    return Area(name, box, None, cuts["lr"], cuts["hr"], cuts["bicubic"], tested=cuts["tested"])
+    return Crop(name, box, None, cuts["lr"], cuts["hr"], cuts["bicubic"], tested=cuts["tested"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoomsr.report.columns import between
+from zoomsr.report.leaderboard import Table
 from zoomsr.report.significance import FEWEST, RESAMPLES
-from zoomsr.report.standings import Table
 
 _ENOUGH = 8
 """Pictures, of which p can be below 0.01."""

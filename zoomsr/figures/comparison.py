@@ -28,7 +28,7 @@ def comparison(rows: Sequence[Enlargement]) -> Figure:
     for row in rows:
         inset = cells.liveliest(row)
         first = [cells.photograph(row, row.name, wide=wide)] if photographs else []
-        second = [cells.truth(row, inset)] if truths else []
+        second = [cells.ground_truth(row, inset)] if truths else []
         line = [*first, *second, cells.given(row, inset), *cells.methods(row, inset)]
         drawn.append(Row(line, name="" if photographs else row.name))
     return draw([Block("", drawn)], most=6, bar=False)
@@ -47,7 +47,7 @@ def epochs(rows: Sequence[Enlargement]) -> Figure:
     return draw([Block("", _with_errors(rows, rows))], most=8, bar=_any_truth(rows))
 
 
-def gallery(*, gains: Sequence[Enlargement], errors: Sequence[Enlargement]) -> Figure:
+def best_worst(*, gains: Sequence[Enlargement], errors: Sequence[Enlargement]) -> Figure:
     """Two blocks of rows like those of ``epochs``: where the net gains most over bicubic, and where it errs most.
 
     Raises:
@@ -69,7 +69,7 @@ def _with_errors(rows: Sequence[Enlargement], of_figure: Sequence[Enlargement]) 
     for row in rows:
         line: list[Cell] = [cells.photograph(row, "area marked")] if photographs else []
         line += [cells.given(row), *cells.methods(row)]
-        line += [cells.truth(row), cells.error(row)] if truths else []
+        line += [cells.ground_truth(row), cells.error(row)] if truths else []
         drawn.append(Row(line, row.name))
     return drawn
 
