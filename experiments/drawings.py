@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from experiments.collecting import BICUBIC, by_job
 from experiments.measuring import SCALE, Benchmarks, Measured, ready
 from experiments.trials import Trial
-from zoomsr.evaluation.benchmarks import Benchmark, Picture
+from zoomsr.evaluation.benchmarks import Benchmark, BenchmarkImage
 from zoomsr.evaluation.crops import comparison_row, crop_rows, epochs_row, hardest_crop, magnified
 from zoomsr.figures import (
     Cost,
@@ -127,7 +127,7 @@ def _strips(jobs: Mapping[str, list[Trial]], test: Path, degradation: Degradatio
     ]
 
 
-def _area(picture: Picture, degradation: Degradation) -> Crop:
+def _area(picture: BenchmarkImage, degradation: Degradation) -> Crop:
     lr = degradation.down(picture.hr)
     return hardest_crop(picture.name, lr=to_float(lr)[None], hr=to_float(picture.hr)[None], side=_SIDE)
 

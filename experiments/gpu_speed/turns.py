@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from experiments.training_speed.rivals import Raw, wait_for
 from zoomsr.data.datamodule import Batch
-from zoomsr.data.loader import Timed
+from zoomsr.data.loader import PatchLoader
 
 WARM_UP, TURNS, PROFILED = 5, 3, 10
 """Steps before anything is timed, turns of each of the two, and steps in which kernels are recorded."""
@@ -46,7 +46,7 @@ class Turns(Callback):
     def _take_turns(self, trainer: Trainer, module: LightningModule, batch: Batch) -> Iterator[int]:
         """Gives the number of steps that the trainer takes next."""
         device, loader = module.device, trainer.train_dataloader
-        assert isinstance(loader, Timed)
+        assert isinstance(loader, PatchLoader)
         on_cuda = device.type == "cuda"
         found: dict[str, Any] = {"patches": len(batch["hr"]), "raw": [], "trainer": [], "waiting": []}
         if on_cuda:

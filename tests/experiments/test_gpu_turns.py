@@ -15,10 +15,10 @@ from torch.autograd import DeviceType
 
 from experiments.gpu_speed import turns
 from experiments.gpu_speed.turns import PROFILED, TURNS, WARM_UP, Turns, kernels, share_without
-from zoomsr.data.loader import Timed
+from zoomsr.data.loader import PatchLoader
 
 
-class _Loader(Timed):
+class _Loader(PatchLoader):
     def __init__(self) -> None:
         self.waited = 0.0
 

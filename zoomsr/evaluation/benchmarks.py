@@ -15,7 +15,7 @@ from zoomsr.imaging.pixels import crop_to_multiple
 
 
 @dataclass(frozen=True)
-class Picture:
+class BenchmarkImage:
     """A benchmark picture, decoded.
 
     Attributes:
@@ -78,7 +78,7 @@ class Benchmark:
         """Whether lr comes from files."""
         return self.files[0][1] is not None
 
-    def read(self, number: int) -> Picture:
+    def read(self, number: int) -> BenchmarkImage:
         """Decode one picture.
 
         Raises:
@@ -90,7 +90,7 @@ class Benchmark:
         if lr is not None and [side * self.scale for side in lr.shape[1:]] != list(hr.shape[1:]):
             sizes = f"{lr.shape[2]}x{lr.shape[1]}", f"{hr.shape[2]}x{hr.shape[1]}"
             raise ValueError(f"{lr_path} is {sizes[0]}, which is not 1/{self.scale} of {hr_path} at {sizes[1]}")
-        return Picture(hr_path.stem, hr, lr, files.is_grey(hr_path))
+        return BenchmarkImage(hr_path.stem, hr, lr, files.is_grey(hr_path))
 
     def digest(self) -> str:
         """sha256 over the names and bytes of all files."""

@@ -13,16 +13,16 @@ from zoomsr.figures import Enlargement, Panel
 from zoomsr.imaging.pixels import luma
 from zoomsr.metrics.quality import SSIM_WINDOW, psnr, ssim
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import Crop, Image, read_crops
+from zoomsr.runs.crops import Crop, FloatImage, read_crops
 from zoomsr.runs.layout import GALLERY
 
 GAIN, ERROR = "gain", "error"
 """How the folders of a gallery begin."""
 
 
-def pixels(picture: Tensor) -> Image:
+def pixels(picture: Tensor) -> FloatImage:
     """(1, 3, H, W) or (3, H, W) on any device to (H, W, 3) on the CPU, clipped to [0, 1]."""
-    image: Image = picture.reshape(picture.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
+    image: FloatImage = picture.reshape(picture.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
     return image
 
 
@@ -66,20 +66,20 @@ def crop_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor
 
 
 @torch.no_grad()
-def magnified(net: Callable[[Tensor], Tensor], area: Crop, *, device: torch.device) -> Image:
+def magnified(net: Callable[[Tensor], Tensor], area: Crop, *, device: torch.device) -> FloatImage:
     """What a net makes of an area; the net is on ``device`` and in evaluation mode."""
     lr = torch.from_numpy(area.lr).permute(2, 0, 1)[None]
     return pixels(net(lr.to(device)))
 
 
-def panel(image: Image, hr: Image) -> Panel:
+def panel(image: FloatImage, hr: FloatImage) -> Panel:
     """A picture with its PSNR and SSIM on Y, not rounded, no pixel shaved off: of a small area every pixel counts."""
     sr_y, hr_y = _luma(image), _luma(hr)
     large_enough = min(hr.shape[:2]) >= SSIM_WINDOW
     return Panel(image, float(psnr(sr_y, hr_y)), float(ssim(sr_y, hr_y)) if large_enough else None)
 
 
-def comparison_row(area: Crop, tested: Mapping[str, Image]) -> Enlargement:
+def comparison_row(area: Crop, tested: Mapping[str, FloatImage]) -> Enlargement:
     """The area on its photograph, the truth, the input, bicubic and each net.
 
     Args:
@@ -107,7 +107,7 @@ def crop_rows(run: Path, *, net_name: str) -> tuple[list[Enlargement], list[Enla
     return gains, errors
 
 
-def _row(area: Crop, methods: Mapping[str, Image], *, marked: bool = False) -> Enlargement:
+def _row(area: Crop, methods: Mapping[str, FloatImage], *, marked: bool = False) -> Enlargement:
     return Enlargement(
         name=area.name,
         lr=area.lr,
@@ -118,6 +118,6 @@ def _row(area: Crop, methods: Mapping[str, Image], *, marked: bool = False) -> E
     )
 
 
-def _luma(image: Image) -> Tensor:
+def _luma(image: FloatImage) -> Tensor:
     """(1, H, W) in grey levels."""
     return luma(torch.from_numpy(image).permute(2, 0, 1).clamp(0, 1)) * 255

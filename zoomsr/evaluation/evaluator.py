@@ -8,11 +8,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from zoomsr.evaluation.benchmarks import Benchmark, Picture
+from zoomsr.evaluation.benchmarks import Benchmark, BenchmarkImage
 from zoomsr.hardware.devices import full_float32
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import LUMA_RANGE, luma, quantize, to_float
-from zoomsr.metrics.protocol import CLASSIC, PROTOCOLS, Protocol
+from zoomsr.metrics.protocol import CLASSIC, PROTOCOLS, MetricProtocol
 from zoomsr.metrics.quality import ImageScore, measure
 
 Scores = dict[str, dict[str, dict[str, ImageScore]]]
@@ -53,7 +53,7 @@ def evaluate(
     return scores
 
 
-def _takes_8bit(net: nn.Module, protocol: Protocol) -> bool:
+def _takes_8bit(net: nn.Module, protocol: MetricProtocol) -> bool:
     return protocol.lr_8bit or bool(getattr(net, "lr_8bit", False))
 
 
@@ -61,7 +61,7 @@ class _Trial:
     """One net on one picture."""
 
     def __init__(
-        self, net: nn.Module, picture: Picture, degradation: Degradation, *, seed: int, device: torch.device
+        self, net: nn.Module, picture: BenchmarkImage, degradation: Degradation, *, seed: int, device: torch.device
     ) -> None:
         self._net = net
         self._hr = picture.hr.to(device)
@@ -71,7 +71,7 @@ class _Trial:
         self._seed = seed
         self._border = int(net.scale)  # type: ignore[arg-type]  # nn.Module types attributes as Tensor | Module
 
-    def modern(self, protocol: Protocol) -> Tensor:
+    def modern(self, protocol: MetricProtocol) -> Tensor:
         """From the 8-bit lr; under ``classic`` a grey file is measured as its own Y."""
         hr = to_float(self._hr)
         y = self._grey_pair(self._from_8bit, hr) if protocol.luma_8bit else None

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from zoomsr.metrics.protocol import Protocol
+from zoomsr.metrics.protocol import MetricProtocol
 from zoomsr.metrics.quality import ImageScore, measure, scoring_device
 
 
@@ -67,7 +67,7 @@ class ImageScores(ByImage):
         border: pixels to shave off every side: the scale.
     """
 
-    def __init__(self, *, protocol: Protocol, border: int) -> None:
+    def __init__(self, *, protocol: MetricProtocol, border: int) -> None:
         super().__init__()
         self.protocol = protocol
         self.border = border

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoomsr.hardware.devices import has_float64
 from zoomsr.imaging.pixels import luma, shave
-from zoomsr.metrics.protocol import Protocol
+from zoomsr.metrics.protocol import MetricProtocol
 from zoomsr.metrics.spectrum import band_errors
 
 METRICS = (
@@ -97,7 +97,7 @@ def measure(
     sr: Tensor,
     hr: Tensor,
     *,
-    protocol: Protocol,
+    protocol: MetricProtocol,
     border: int,
     y: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:

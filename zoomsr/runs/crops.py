@@ -23,7 +23,7 @@ from zoomsr.runs.layout import (
     CROP_TESTED,
 )
 
-Image = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 """(H, W, 3) on [0, 1]."""
 
 _SHRUNK = 512
@@ -47,12 +47,12 @@ class Crop:
 
     name: str
     box: tuple[int, int, int, int]
-    photograph: Image | None
-    lr: Image
-    hr: Image
-    bicubic: Image
-    epochs: Mapping[int, Image] = field(default_factory=dict)
-    tested: Image | None = None
+    photograph: FloatImage | None
+    lr: FloatImage
+    hr: FloatImage
+    bicubic: FloatImage
+    epochs: Mapping[int, FloatImage] = field(default_factory=dict)
+    tested: FloatImage | None = None
 
     def save(self, folder: Path) -> None:
         """Write it; ``keep_epoch`` and ``keep_tested`` add to it later."""
@@ -102,12 +102,12 @@ def read_crops(folder: Path, kind: str = "") -> list[Crop]:
     return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/{CROP_JSON}"))]
 
 
-def keep_epoch(folder: Path, epoch: int, image: Image) -> None:
+def keep_epoch(folder: Path, epoch: int, image: FloatImage) -> None:
     """Add what the net makes of the area after an epoch."""
     _write(folder / CROP_EPOCH.format(epoch=epoch), image)
 
 
-def keep_tested(folder: Path, image: Image) -> None:
+def keep_tested(folder: Path, image: FloatImage) -> None:
     """Add what the tested weights make of the area."""
     _write(folder / CROP_TESTED, image)
 
@@ -117,7 +117,7 @@ def is_milestone(epoch: int) -> bool:
     return str(epoch).rstrip("0") in ("1", "2", "3", "5")
 
 
-def _shrunk(photograph: Image, box: tuple[int, int, int, int]) -> tuple[Image, tuple[int, int, int, int]]:
+def _shrunk(photograph: FloatImage, box: tuple[int, int, int, int]) -> tuple[FloatImage, tuple[int, int, int, int]]:
     height, width = photograph.shape[:2]
     factor = min(1.0, _SHRUNK / max(height, width))
     if factor == 1:
@@ -128,20 +128,20 @@ def _shrunk(photograph: Image, box: tuple[int, int, int, int]) -> tuple[Image, t
     return _floats(smaller), (left, top, box_width, box_height)
 
 
-def _write(path: Path, image: Image) -> None:
+def _write(path: Path, image: FloatImage) -> None:
     with atomic_write(path) as file:
         PIL.Image.fromarray(_bytes(image)).save(file, format="png")
 
 
-def _read(path: Path) -> Image:
+def _read(path: Path) -> FloatImage:
     with PIL.Image.open(path) as picture:
         return _floats(picture.convert("RGB"))
 
 
-def _bytes(image: Image) -> NDArray[np.uint8]:
+def _bytes(image: FloatImage) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels
 
 
-def _floats(picture: PIL.Image.Image) -> Image:
+def _floats(picture: PIL.Image.FloatImage) -> FloatImage:
     return np.asarray(picture, dtype=np.float32) / np.float32(255)

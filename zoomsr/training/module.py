@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from zoomsr.data.datamodule import Batch
 from zoomsr.hardware.devices import full_float32, fuse
 from zoomsr.metrics.collection import ByImage, ImageScores
-from zoomsr.metrics.protocol import MODERN, Protocol
+from zoomsr.metrics.protocol import MODERN, MetricProtocol
 from zoomsr.metrics.quality import METRICS, ImageScore, mean_score, measure, scoring_device
 from zoomsr.models import scale_of
 from zoomsr.models.bicubic import Bicubic
@@ -57,7 +57,7 @@ class ZoomModule(LightningModule):
         loss: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer, int], LRScheduler],
-        protocol: Protocol = MODERN,
+        protocol: MetricProtocol = MODERN,
         max_steps: int | None = None,
         clock: Callable[[], float] | None = None,
         train_metrics_batches: int = 32,

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Pixels = NDArray[np.uint8]
+UInt8Array = NDArray[np.uint8]
 
 FORMAT = "zoomsr pixels"
 VERSION = 1
@@ -130,7 +130,7 @@ class PixelStore:
         for number in range(len(self)):
             self._verify(number)
 
-    def copy_patch(self, out: Pixels, number: int, *, top: int, left: int) -> None:
+    def copy_patch(self, out: UInt8Array, number: int, *, top: int, left: int) -> None:
         """Copy the patch at (top, left) of image ``number`` into ``out``, (3, h, w): rows, and nothing else."""
         self._verify(number)
         np.copyto(out, self._views[number][:, top : top + out.shape[1], left : left + out.shape[2]])
@@ -164,7 +164,7 @@ class PixelStore:
                 raise ValueError(f"{self._data}: {self.names[number]} is not what was packed: {_mend(self.path)}")
             self._is_verified[number] = True
 
-    def _view(self, image: StoredImage) -> Pixels:
+    def _view(self, image: StoredImage) -> UInt8Array:
         pixels = self._map[image.offset : image.offset + image.n_bytes]
         return np.asarray(pixels).reshape(3, image.height, image.width)
 

@@ -68,7 +68,7 @@ def check_pairs(pairs: Pairs, *, advance: Callable[[], object]) -> list[Finding]
         advance: called for each image and store, for a progress bar.
 
     Returns:
-        Pixels intact; and with lr: names, sizes, and the sub-pixel shift between lr and hr.
+        UInt8Array intact; and with lr: names, sizes, and the sub-pixel shift between lr and hr.
     """
     findings = [_intact(f"{kind} pixels", store, advance) for kind, store in pairs._asdict().items() if store]
     if pairs.lr is None or not all(finding.fine for finding in findings):

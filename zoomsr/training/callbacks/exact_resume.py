@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_map
 
 from zoomsr.cli.console import say
-from zoomsr.data.loader import Timed
+from zoomsr.data.loader import PatchLoader
 from zoomsr.training.callbacks.curves import tensorboard
 from zoomsr.training.checkpoint_io import find_places, forget_places
 from zoomsr.training.module import ZoomModule
@@ -24,7 +24,7 @@ _KEY = "zoomsr"
 class ExactResume(Callback):
     """Adds to every checkpoint each rank's random states and part of the epoch, and the length of the curves' files.
 
-    The position in the epoch is the loader's own (``Timed.state_dict``); Lightning would restore it too, but not where
+    The position in the epoch is the loader's own (``PatchLoader.state_dict``); Lightning would restore it too, but not where
     a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept, although our
     data draws from none of them: a net may.
     """
@@ -41,7 +41,7 @@ class ExactResume(Callback):
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(ranks, tree_map(_to_cpu, own))
         loader = trainer.train_dataloader
-        position = loader.state_dict() if isinstance(loader, Timed) else {}
+        position = loader.state_dict() if isinstance(loader, PatchLoader) else {}
         checkpoint[_KEY] = {
             "ranks": ranks,
             "loader": position,
@@ -72,7 +72,7 @@ class ExactResume(Callback):
         if self._loaded is None:
             return
         ranks, position, self._loaded = self._loaded["ranks"], self._loaded["loader"], None
-        if position and isinstance(trainer.train_dataloader, Timed):
+        if position and isinstance(trainer.train_dataloader, PatchLoader):
             trainer.train_dataloader.load_state_dict(position)
         if len(ranks) == trainer.world_size:
             _set_random_states(ranks[trainer.global_rank]["random"], trainer.strategy.root_device)

@@ -219,10 +219,10 @@ def _require_scale(trainer: Trainer) -> None:
 
 
 def _patches(trainer: Trainer, batch: Batch, epoch: int, *, shown: int = 4) -> str:
-    """``lena.png at (48, 96) turned 3`` for the first of them."""
+    """``lena.png at (48, 96) augmentation 3`` for the first of them."""
     data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
     if not isinstance(data, PairsDataModule):
         return ", ".join(batch["name"][:shown])
-    places = [data.place(epoch, number) for number in batch["index"].tolist()]
-    named = [f"{place.name} at ({place.left}, {place.top}) turned {place.turn}" for place in places[:shown]]
-    return ", ".join(named) + (f" and {len(places) - shown} more" if len(places) > shown else "")
+    specs = [data.spec(epoch, number) for number in batch["index"].tolist()]
+    named = [f"{spec.name} at ({spec.left}, {spec.top}) augmentation {spec.augmentation}" for spec in specs[:shown]]
+    return ", ".join(named) + (f" and {len(specs) - shown} more" if len(specs) > shown else "")

@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.cli.console import say
-from zoomsr.data.loader import Timed
+from zoomsr.data.loader import PatchLoader
 from zoomsr.training.module import ends_epoch
 
 LOADER_WAIT = "data/wait"
@@ -53,4 +53,4 @@ class LoaderWait(Callback):
 
 def _waited(trainer: Trainer) -> float:
     loader = trainer.train_dataloader
-    return loader.waited if isinstance(loader, Timed) else 0.0
+    return loader.waited if isinstance(loader, PatchLoader) else 0.0

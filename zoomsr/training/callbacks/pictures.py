@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.evaluation.crops import comparison_row, hardest_crop, magnified, panel
 from zoomsr.figures import Enlargement, comparison, epochs
-from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
+from zoomsr.runs.crops import Crop, FloatImage, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import COMPARISON_PNG, PICTURES
 from zoomsr.training.callbacks.curves import tensorboard
@@ -72,14 +72,14 @@ class Pictures(Callback):
         if self._watched or not isinstance(data, PairsDataModule) or not trainer.is_global_zero:
             return
         for number in range(min(self._count, len(data.names))):
-            whole = data.held_out(number)
+            whole = data.validation_image(number)
             area = hardest_crop(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
             folder = self._run_dir / PICTURES / f"{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', area.name)}"
             area.save(folder)
             self._watched[folder] = area
 
 
-def _enlarged(module: LightningModule, area: Crop) -> Image:
+def _enlarged(module: LightningModule, area: Crop) -> FloatImage:
     training = module.training
     image = magnified(module.eval(), area, device=module.device)
     module.train(training)
