@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -141,6 +143,29 @@ def say(lines: Mapping[str, str]) -> None:
     """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
     for label, text in lines.items():
         CONSOLE.print(f"[bold]{label:8}[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
+
+
+class _SaidRecords(logging.Handler):
+    """Log records as labelled lines; the first word of a message is the label."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        label, _, text = record.getMessage().partition(" ")
+        say({label: text})
+
+
+@contextmanager
+def said_logs() -> Iterator[None]:
+    """Print what zoomsr logs, from INFO on, as ``say`` prints lines; Hydra's handlers do not repeat it."""
+    logger, handler = logging.getLogger("zoomsr"), _SaidRecords()
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
 
 
 def printable(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from zoomsr.cli.console import said_logs
 from zoomsr.cli.overrides import is_first_rank
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.job import Job
@@ -38,7 +39,7 @@ def train_here(job: Job, settings: Mapping[str, Any], *, patience: float = 0) ->
     Raises:
         ValueError: another process trains there.
     """
-    with locks_end():
+    with locks_end(), said_logs():
         if is_first_rank():
             lock(job.path, patience=patience)
         from zoomsr.training.recipe import train  # heavy: the command line and the lock come first
