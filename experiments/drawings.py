@@ -14,7 +14,7 @@ from experiments.collecting import BICUBIC, by_job
 from experiments.measuring import SCALE, Benchmarks, Measured, ready
 from experiments.trials import Trial
 from zoomsr.evaluation.benchmarks import Benchmark, BenchmarkImage
-from zoomsr.evaluation.crops import comparison_row, crop_rows, epochs_row, hardest_crop, magnified
+from zoomsr.evaluation.crops import comparison_row, crop_rows, epochs_row, hardest_crop, upscaled
 from zoomsr.figures import (
     Cost,
     Enlargement,
@@ -122,8 +122,7 @@ def _strips(jobs: Mapping[str, list[Trial]], test: Path, degradation: Degradatio
     nets = {job: ready(seeds[0].net()) for job, seeds in jobs.items()}
     device = torch.device("cpu")
     return [
-        comparison_row(area, {job: magnified(net, area, device=device) for job, net in nets.items()})
-        for area in hardest
+        comparison_row(area, {job: upscaled(net, area, device=device) for job, net in nets.items()}) for area in hardest
     ]
 
 

@@ -18,7 +18,7 @@ from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.evaluation.benchmarks import Benchmark
-from zoomsr.evaluation.crops import comparison_row, crop_at, magnified
+from zoomsr.evaluation.crops import comparison_row, crop_at, upscaled
 from zoomsr.figures import Cost, comparison, tradeoff
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.pixels import to_float
@@ -116,8 +116,7 @@ def _areas(folders: dict[str, Path]) -> Iterator[Crop]:
 def _zooms(areas: list[Crop], nets: dict[str, nn.Module], path: Path) -> None:
     device = torch.device("cpu")
     rows = [
-        comparison_row(area, {name: magnified(net, area, device=device) for name, net in nets.items()})
-        for area in areas
+        comparison_row(area, {name: upscaled(net, area, device=device) for name, net in nets.items()}) for area in areas
     ]
     comparison(rows).savefig(path, dpi=110, pil_kwargs={"quality": 90})
 

@@ -7,8 +7,9 @@ are not packed happen on the device (see ``datamodule``).
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,76 +49,78 @@ class PatchSpec(NamedTuple):
     number: int
 
 
-class Patches(Protocol):
-    """What a loader fills batches from."""
+class Patches(abc.ABC):
+    """An epoch of patches, which a loader gathers into batches.
 
-    patch: int
-    """Side in hr pixels."""
-    lr_patch: int | None
-    """Side in lr pixels; None where lr is made on the device."""
-    source_hash: str
-    """Of what the patches are cut from."""
+    Args:
+        length: patches in an epoch.
+        patch: side of the square patch in hr pixels, a multiple of ``scale``.
+        scale: super-resolution factor.
+        seed: of all draws.
+        source_hash: of what the patches are cut from.
+        has_lr: False where lr is made on the device.
+
+    Raises:
+        ValueError: the patch is no multiple of the scale.
+    """
+
+    def __init__(
+        self, length: int, *, patch: int, scale: int, seed: int, source_hash: str, has_lr: bool = False
+    ) -> None:
+        _require_multiple("data.patch", patch, scale)
+        self.patch = patch
+        self.scale = scale
+        self.seed = seed
+        self.source_hash = source_hash
+        self.lr_patch = patch // scale if has_lr else None
+        self._length = length
+        self.draws = Draws(seed, length)
 
     def __len__(self) -> int:
-        """Patches in an epoch."""
-        ...
+        return self._length
 
     def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
         """A rank's share of each epoch."""
-        ...
+        return PatchSampler(len(self), seed=self.seed, rank=rank, world_size=world_size)
 
+    @abc.abstractmethod
     def spec(self, key: PatchKey) -> PatchSpec:
         """Draw the patch; no pixel is read."""
-        ...
 
-    def prefetch(self, spec: PatchSpec) -> None:
+    def prefetch(self, spec: PatchSpec) -> None:  # noqa: B027  # most have nothing to do
         """Announce that its pixels will be read soon."""
-        ...
 
+    @abc.abstractmethod
     def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
         """Write its pixels, not augmented, into hr, (3, patch, patch), and lr, (3, lr_patch, lr_patch)."""
-        ...
 
 
-class RandomPatches:
-    """``per_image`` random patches of every photograph in an epoch, corners on the scale's grid; see ``Patches``.
+class RandomPatches(Patches):
+    """``per_image`` random patches of every packed photograph in an epoch, corners on the scale's grid.
 
     Args:
         pairs: the photographs, packed; with or without lr.
-        patch: side of the square patch in hr pixels, a multiple of ``scale``.
-        scale: super-resolution factor.
+        patch: see ``Patches``.
+        scale: see ``Patches``.
         per_image: patches of each photograph in an epoch.
-        seed: of all draws.
+        seed: see ``Patches``.
 
     Raises:
         ValueError: the patch is no multiple of the scale, or larger than a photograph.
     """
 
     def __init__(self, pairs: Pairs, *, patch: int, scale: int, per_image: int, seed: int) -> None:
-        require_multiple("data.patch", patch, scale)
+        length, digest, has_lr = len(pairs.hr) * per_image, pairs.hr.source_hash, pairs.lr is not None
+        super().__init__(length, patch=patch, scale=scale, seed=seed, source_hash=digest, has_lr=has_lr)
         pairs.hr.require(patch, "the training patch (data.patch)")
-        self.patch = patch
-        self.lr_patch = None if pairs.lr is None else patch // scale
-        self.source_hash = pairs.hr.source_hash
         self.pairs = pairs
-        self.scale = scale
-        self._length = len(pairs.hr) * per_image
-        self._seed = seed
-        self._draws = Draws(seed, self._length)
-
-    def __len__(self) -> int:
-        return self._length
-
-    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
-        """See ``Patches``."""
-        return PatchSampler(len(self), seed=self._seed, rank=rank, world_size=world_size)
 
     def spec(self, key: PatchKey) -> PatchSpec:
         """See ``Patches``."""
         hr = self.pairs.hr
         image = key.number % len(hr)
         height, width = hr.sizes[image]
-        for_top, for_left, for_augmentation, seed = self._draws.of(key)
+        for_top, for_left, for_augmentation, seed = self.draws.of(key)
         top = for_top % ((height - self.patch) // self.scale + 1) * self.scale
         left = for_left % ((width - self.patch) // self.scale + 1) * self.scale
         return PatchSpec(image, top, left, for_augmentation % 8, seed >> 2, hr.names[image], key.number)
@@ -152,7 +155,7 @@ class FixedPatches(Dataset[dict[str, Any]]):
         for store in self._stores.values():
             store.verify()  # now, not after an epoch of training
         if patch is not None:
-            require_multiple("data.val_patch", patch, scale)
+            _require_multiple("data.val_patch", patch, scale)
             pairs.hr.require(patch, "the validation patch (data.val_patch)")
         self._patch = patch
         self._scale = scale
@@ -238,7 +241,7 @@ class Draws:
         return numbers
 
 
-def require_multiple(setting: str, patch: int, scale: int) -> None:
+def _require_multiple(setting: str, patch: int, scale: int) -> None:
     """Raises ValueError where a patch's side is no multiple of the scale."""
     if patch % scale:
         raise ValueError(f"{setting} {patch} must be a multiple of the scale {scale}")

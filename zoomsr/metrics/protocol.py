@@ -1,4 +1,4 @@
-"""The two protocols by which the field measures PSNR: what is rounded before."""
+"""The two protocols of the field for PSNR: which images are rounded before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricProtocol:
-    """What is rounded before it is measured.
+    """Which images are rounded to 8 bit before they are measured.
 
     Attributes:
         name: printed with every number.

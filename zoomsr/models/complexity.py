@@ -1,4 +1,4 @@
-"""What a net costs: parameters, multiply-adds, time and memory."""
+"""Costs of a net: parameters, multiply-adds, time and memory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SIDE = 128
 
 @dataclass(frozen=True)
 class Costs:
-    """What one enlargement takes.
+    """Costs of a net.
 
     Attributes:
-        params: trained numbers.
+        params: number of parameters.
         macs: multiply-adds of its convolutions for an output of 1280x720.
-        latency_ms: median time for one picture of 128x128 lr pixels.
-        peak_mb: memory of what lives at once while 128x128 lr pixels are enlarged in float32, weights and a library's
-            own buffers left out; in megabytes (10^6 bytes), the same on every machine.
+        latency_ms: median time for one image of 128x128 lr pixels.
+        peak_mb: peak memory of activations for 128x128 lr pixels in float32, without weights and a library's own
+            buffers; in megabytes (10^6 bytes), the same on every machine.
     """
 
     params: int
@@ -44,9 +44,9 @@ def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int =
 
     Args:
         net: on ``device``; it is run in evaluation mode.
-        scale: its enlargement.
+        scale: of the net.
         device: where the latency is measured.
-        repeats: of which the latency is the median, after one to warm up.
+        repeats: the latency is their median, after one that warms up.
     """
     training = net.training
     net.eval()
@@ -80,7 +80,7 @@ def _peak_mb(net: nn.Module, device: torch.device) -> float:
 
 
 class _LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own is not typed
-    """Adds up the tensors that live at once; of fake ones, which take none."""
+    """Tracks the peak of allocated storage; of fake tensors, which take none."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

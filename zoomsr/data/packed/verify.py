@@ -93,9 +93,8 @@ def verify_folders(places: Sequence[Path], *, advance: Callable[[], object]) -> 
     for place in places:
         label = "/".join(place.parts[-2:])
         try:
-            findings += [
-                (label, finding) for pairs in _stores(place) for finding in check_pairs(pairs, advance=advance)
-            ]
+            for pairs in _stores(place):
+                findings += [(label, finding) for finding in check_pairs(pairs, advance=advance)]
         except ValueError as error:
             findings.append((label, Finding("store", str(error), fine=False)))
     for place in places:
@@ -164,8 +163,11 @@ def shift(lr: Tensor, reference: Tensor) -> tuple[float, float]:
 def _stores(folder: Path) -> Iterator[Pairs]:
     """The photographs of a folder with each lr that is packed beside them; once alone where there is none."""
     hr = PixelStore(folder / HR_INDEX)
-    for index in sorted(folder.glob("lr_*.json")) or [None]:
-        yield Pairs(hr, None if index is None else PixelStore(index))
+    indices = sorted(folder.glob("lr_*.json"))
+    if not indices:
+        yield Pairs(hr, None)
+    for index in indices:
+        yield Pairs(hr, PixelStore(index))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from zoomsr.data.packed.packing import Pairs, Photo, content_hash, open_pairs
 from zoomsr.data.packed.store import UInt8Array
-from zoomsr.data.patches import Draws, PatchKey, PatchSampler, PatchSpec, require_multiple
+from zoomsr.data.patches import Patches, PatchKey, PatchSampler, PatchSpec
 from zoomsr.data.sources.photographs import images, sample
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
@@ -116,42 +116,30 @@ class Stream:
             raise ValueError(f"{self.url} cannot be streamed: {str(error).splitlines()[0]}") from error
 
 
-class StreamedPatches:
-    """The patches of ``RandomPatches`` on the same photographs, ``WINDOW`` images at a time; see ``Patches``.
+class StreamedPatches(Patches):
+    """The patches of ``RandomPatches`` on the same photographs, ``WINDOW`` images at a time.
 
     Raises:
         ValueError: the patch is no multiple of the scale; a photograph is smaller than it (when it is read).
     """
 
-    lr_patch = None
-
     def __init__(self, dataset: Any, *, url: str | None, patch: int, scale: int, per_image: int, seed: int) -> None:
-        require_multiple("data.patch", patch, scale)
-        self.patch = patch
-        self.source_hash = hashlib.sha256(f"{url} {len(dataset)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{url} {len(dataset)}".encode()).hexdigest()
+        super().__init__(len(dataset) * per_image, patch=patch, scale=scale, seed=seed, source_hash=digest)
         self._dataset = dataset
-        self._scale = scale
         self._per_image = per_image
-        self._seed = seed
-        self._draws = Draws(seed, len(self))
         self._lock = threading.Lock()  # litdata's reader is for one thread
         self._recent: OrderedDict[int, tuple[UInt8Array, str]] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._dataset) * self._per_image
-
     def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
         """Windows of the rank's images in a fresh order for each epoch, and the patches of each window likewise."""
-        return _WindowSampler(len(self._dataset), self._per_image, seed=self._seed, rank=rank, world_size=world_size)
+        return _WindowSampler(len(self._dataset), self._per_image, seed=self.seed, rank=rank, world_size=world_size)
 
     def spec(self, key: PatchKey) -> PatchSpec:
         """``top`` and ``left`` are draws: sizes are known when the image is read."""
-        for_top, for_left, for_augmentation, seed = self._draws.of(key)
+        for_top, for_left, for_augmentation, seed = self.draws.of(key)
         image = key.number % len(self._dataset)
         return PatchSpec(image, for_top, for_left, for_augmentation % 8, seed >> 2, f"image {image}", key.number)
-
-    def prefetch(self, spec: PatchSpec) -> None:
-        """Litdata fetches chunks ahead by itself."""
 
     def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
         """See ``Patches``."""
@@ -161,8 +149,8 @@ class StreamedPatches:
         if min(height, width) < self.patch:
             what = f"the training patch (data.patch) of {self.patch}"
             raise ValueError(f"{name} is {width}x{height}, smaller than {what}")
-        top = spec.top % ((height - self.patch) // self._scale + 1) * self._scale
-        left = spec.left % ((width - self.patch) // self._scale + 1) * self._scale
+        top = spec.top % ((height - self.patch) // self.scale + 1) * self.scale
+        left = spec.left % ((width - self.patch) // self.scale + 1) * self.scale
         np.copyto(hr, pixels[:, top : top + self.patch, left : left + self.patch])
 
     def _image(self, number: int) -> tuple[UInt8Array, str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoomsr.data.packed.packing import Pairs, Photo, open_pairs
 from zoomsr.data.packed.store import UInt8Array
-from zoomsr.data.patches import Draws, PatchKey, PatchSampler, PatchSpec, require_multiple
+from zoomsr.data.patches import Patches, PatchKey, PatchSpec
 from zoomsr.data.sources.dead_leaves import dead_leaves
 from zoomsr.data.sources.photographs import sample
 from zoomsr.imaging.degradations import Degradation
@@ -50,43 +50,23 @@ class DeadLeaves:
         return open_pairs(self.val, degradation=degradation)
 
 
-class SyntheticPatches:
-    """Every patch is an image of its own, a function of (seed, epoch, index); see ``zoomsr.data.patches.Patches``.
-
-    Raises:
-        ValueError: the patch is no multiple of the scale.
-    """
-
-    lr_patch = None
+class SyntheticPatches(Patches):
+    """Every patch is an image of its own, a function of (seed, epoch, index)."""
 
     def __init__(self, source: DeadLeaves, *, patch: int, scale: int, length: int, seed: int) -> None:
-        require_multiple("data.patch", patch, scale)
-        self.patch = patch
-        self.source_hash = hashlib.sha256(f"{source!r} {seed}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{source!r} {seed}".encode()).hexdigest()
+        super().__init__(length, patch=patch, scale=scale, seed=seed, source_hash=digest)
         self._source = source
-        self._length = length
-        self._seed = seed
-        self._draws = Draws(seed, length)
-
-    def __len__(self) -> int:
-        return self._length
-
-    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
-        """See ``Patches``."""
-        return PatchSampler(self._length, seed=self._seed, rank=rank, world_size=world_size)
 
     def spec(self, key: PatchKey) -> PatchSpec:
         """``image`` is the epoch, so that the spec determines the pixels."""
-        seed = self._draws.of(key)[3]
+        seed = self.draws.of(key)[3]
         return PatchSpec(key.epoch, 0, 0, 0, seed >> 2, f"dead leaves {key.epoch}-{key.number}", key.number)
-
-    def prefetch(self, spec: PatchSpec) -> None:
-        """Nothing is on a disk."""
 
     def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
         """Draw it."""
         # A stream beside those of the sampler and of Draws, whose third words are 1 and 0.
         counter = [0, 0, 2 + spec.number, spec.image]
-        generator = np.random.Generator(np.random.Philox(key=self._seed, counter=counter))
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
         source = self._source
         np.copyto(hr, dead_leaves(self.patch, self.patch, generator, smallest=source.smallest, largest=source.largest))

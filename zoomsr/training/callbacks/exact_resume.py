@@ -24,9 +24,9 @@ _KEY = "zoomsr"
 class ExactResume(Callback):
     """Adds to every checkpoint each rank's random states and part of the epoch, and the length of the curves' files.
 
-    The position in the epoch is the loader's own (``PatchLoader.state_dict``); Lightning would restore it too, but not where
-    a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept, although our
-    data draws from none of them: a net may.
+    The position in the epoch is the loader's own (``PatchLoader.state_dict``); Lightning would restore it too, but
+    not where a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept,
+    although our data draws from none of them: a net may.
     """
 
     def __init__(self) -> None:

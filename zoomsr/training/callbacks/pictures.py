@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.evaluation.crops import comparison_row, hardest_crop, magnified, panel
+from zoomsr.evaluation.crops import comparison_row, hardest_crop, panel, upscaled
 from zoomsr.figures import Enlargement, comparison, epochs
 from zoomsr.runs.crops import Crop, FloatImage, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
@@ -81,6 +81,6 @@ class Pictures(Callback):
 
 def _enlarged(module: LightningModule, area: Crop) -> FloatImage:
     training = module.training
-    image = magnified(module.eval(), area, device=module.device)
+    image = upscaled(module.eval(), area, device=module.device)
     module.train(training)
     return image
