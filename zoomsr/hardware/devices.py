@@ -63,7 +63,7 @@ def training_device(accelerator: str) -> torch.device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 has instructions of its own there; without them it is up to five times slower than float32.
 
-    On Arm nobody has measured it: no.
+    False on Arm, where it was not measured.
     """
     if device.type == "cuda":
         with torch.cuda.device(device):  # else it is asked of the first GPU
@@ -137,7 +137,7 @@ def full_float32() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that memory ran out, in PyTorch or in a library that it calls."""
+    """Whether the error means that memory ran out, in PyTorch or in a library that it calls."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # CUDA's allocator has a class of its own; the errors of the CPU's, of cuDNN and of cuBLAS are plain.
@@ -161,11 +161,11 @@ class DeviceUse:
         self._next = time.monotonic() + _SECONDS_BETWEEN_SAMPLES
         try:
             self._samples.append(torch.cuda.utilization(self._device))
-        except Exception:  # NVML has errors of its own, and parts of a GPU (MIG) do not say; a training goes on without
+        except Exception:  # NVML has errors of its own, and parts of a GPU (MIG) have no utilisation
             self._next = float("inf")
 
     def as_dict(self) -> dict[str, Any]:
-        """``type``; of a GPU also ``name``, ``peak_mb`` (10^6 bytes) and, where it says so, ``utilisation``, 0 to 1."""
+        """``type``; of a GPU also ``name``, ``peak_mb`` (10^6 bytes) and, where known, ``utilisation``, 0 to 1."""
         if self._device.type != "cuda":
             return {"type": self._device.type}
         busy = {"utilisation": round(sum(self._samples) / len(self._samples) / 100, 3)} if self._samples else {}

@@ -28,19 +28,14 @@ def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
     Returns:
         (..., n_bands) float64, in dB, lowest frequencies first; between ``ERROR_FLOOR`` and ``-ERROR_FLOOR``.
     """
-    ring = _rings(hr.shape[-2], hr.shape[-1], n_bands, hr.device)
+    y = torch.fft.fftfreq(hr.shape[-2], device=hr.device)[:, None]
+    x = torch.fft.rfftfreq(hr.shape[-1], device=hr.device)[None]
+    radius = torch.sqrt(y**2 + x**2)
+    ring = (radius * 2 * n_bands).long().clamp(max=n_bands - 1).flatten()  # of each coefficient of rfft2
     error = _energy(sr - hr, ring, n_bands)
     signal = _energy(hr - hr.mean((-2, -1), keepdim=True), ring, n_bands)
     decibels = 10 * torch.log10(error / signal).clamp(ERROR_FLOOR / 10, -ERROR_FLOOR / 10)
     return torch.where(error == 0, ERROR_FLOOR, decibels)  # 0 / 0 too; NaN stays NaN
-
-
-def _rings(height: int, width: int, n_bands: int, device: torch.device) -> Tensor:
-    """The band of each coefficient of rfft2, flattened."""
-    y = torch.fft.fftfreq(height, device=device)[:, None]
-    x = torch.fft.rfftfreq(width, device=device)[None]
-    radius = torch.sqrt(y**2 + x**2)
-    return (radius * 2 * n_bands).long().clamp(max=n_bands - 1).flatten()
 
 
 def _energy(image: Tensor, ring: Tensor, n_bands: int) -> Tensor:

@@ -50,33 +50,24 @@ def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int =
     """
     training = net.training
     net.eval()
+    height, width = (side // scale for side in _HD)
     try:
         # A net that is compiled for its training patches would be compiled anew.
         with torch.compiler.set_stance("force_eager"), torch.inference_mode():
             latency = _latency_ms(net, device, repeats)
-        with torch.compiler.set_stance("force_eager"), torch.no_grad():
-            return Costs(
-                params=sum(parameter.numel() for parameter in net.parameters()),
-                macs=_macs(net, scale, device),
-                latency_ms=latency,
-                peak_mb=_peak_mb(net, device),
-            )
+        with torch.compiler.set_stance("force_eager"), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+            with FlopCounterMode(display=False) as counter:
+                net(torch.empty(1, 3, height, width, device=device))
+            with _LiveMemory() as memory:
+                net(torch.empty(1, 3, _SIDE, _SIDE, device=device))
     finally:
         net.train(training)
-
-
-def _macs(net: nn.Module, scale: int, device: torch.device) -> int:
-    height, width = (side // scale for side in _HD)
-    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, 3, height, width, device=device))
-    return int(counter.get_total_flops()) // 2  # an addition and a multiplication are one multiply-add
-
-
-def _peak_mb(net: nn.Module, device: torch.device) -> float:
-    with FakeTensorMode(allow_non_fake_inputs=True), _LiveMemory() as memory:
-        net(torch.empty(1, 3, _SIDE, _SIDE, device=device))
-    peak: int = memory.peak
-    return peak // 10_000 / 100
+    return Costs(
+        params=sum(parameter.numel() for parameter in net.parameters()),
+        macs=int(counter.get_total_flops()) // 2,  # an addition and a multiplication are one multiply-add
+        latency_ms=latency,
+        peak_mb=memory.peak // 10_000 / 100,
+    )
 
 
 class _LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own is not typed

@@ -69,8 +69,8 @@ class IRCNNDenoiser(nn.Module):
         self.noise = _conv(width, channels, last)
         for layer in self.body:
             if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # torch's default fades the signal
-        nn.init.normal_(self.noise.weight, std=1e-3)  # starts near the identity, not with noise of its own
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # torch's default lets the signal vanish
+        nn.init.normal_(self.noise.weight, std=1e-3)  # starts near the identity
         nn.init.zeros_(cast(Tensor, self.noise.bias))
 
     def forward(self, noisy: Tensor) -> Tensor:

@@ -32,13 +32,9 @@ def largest_difference(net: nn.Module, device: torch.device) -> float:
     except (RuntimeError, TypeError):  # torch's errors where a device lacks an operation or a type
         return math.inf
     expected = _computed(net, torch.device("cpu"))
-    shares = [_share(one, other) for one, other in zip(found, expected, strict=True)]
+    pairs = zip(found, expected, strict=True)
+    shares = [float((one - other).abs().max()) / max(float(other.abs().max()), 1e-9) for one, other in pairs]
     return max(share if math.isfinite(share) else math.inf for share in shares)
-
-
-def _share(values: Tensor, expected: Tensor) -> float:
-    difference, largest = float((values - expected).abs().max()), float(expected.abs().max())
-    return difference / max(largest, 1e-9)
 
 
 def _computed(net: nn.Module, device: torch.device) -> list[Tensor]:

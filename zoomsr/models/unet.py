@@ -60,9 +60,13 @@ class UNet(nn.Module):
             [_double_conv(channels, width, batch_norm)]
             + [_double_conv(above, below, batch_norm) for above, below in pairwise(widths)]
         )
-        self.up = nn.ModuleList([_up_conv(2 * w, w, 2) for w in reversed(widths[:-1])])
+        self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1])])
         self.decoder = nn.ModuleList([_double_conv(2 * w, w, batch_norm) for w in reversed(widths[:-1])])
-        self.extra_up = _shuffled_up(width, scale) if pixel_shuffle else _up_conv(width, width, scale)
+        self.extra_up = (
+            nn.Sequential(nn.Conv2d(width, width * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+            if pixel_shuffle
+            else nn.ConvTranspose2d(width, width, scale, stride=scale)
+        )
         self.refine = _conv(width, width, batch_norm)
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
         self.upscale = Upscale(scale)
@@ -108,16 +112,8 @@ def _double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(_conv(inputs, outputs, batch_norm), _conv(outputs, outputs, batch_norm))
 
 
-def _up_conv(inputs: int, outputs: int, scale: int) -> nn.Module:
-    return nn.ConvTranspose2d(inputs, outputs, scale, stride=scale)
-
-
-def _shuffled_up(width: int, scale: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(width, width * scale**2, 3, padding=1), nn.PixelShuffle(scale))
-
-
 def _initialise(net: nn.Module) -> None:
-    """He et al., "Delving Deep into Rectifiers", ICCV 2015: without batch norm, torch's default fades the signal."""
+    """He et al., "Delving Deep into Rectifiers", ICCV 2015: else the signal vanishes without batch norm."""
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -19,9 +19,9 @@ class VDSR(nn.Module):
                        +------------------------------------------------->
 
     Differences from the paper:
-        A net has one scale; the authors train one for x2, x3 and x4. Gradients are clipped only where
-        ``trainer.gradient_clip_val`` says so, and no learning rate is as high as to need the adjustable clipping of the
-        authors. By default it works on RGB, not on luma. Padding, biases and He initialisation are as in the paper.
+        A net has one scale; the authors train one for x2, x3 and x4. The authors' high learning rate with adjustable
+        gradient clipping is not used (``trainer.gradient_clip_val`` clips by a fixed norm). By default it works on RGB,
+        not on luma. Padding, biases and He initialisation are as in the paper.
 
     Args:
         scale: super-resolution factor.

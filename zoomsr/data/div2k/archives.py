@@ -13,7 +13,7 @@ from zoomsr.runs.files import atomic_write, drop_partials, full_disk_explained, 
 CHUNK = 2**20
 """Bytes that are copied at once."""
 
-DIV2K_MIRROR = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"  # plain http: the sha256 alone says what is trusted
+DIV2K_MIRROR = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"  # plain http: files are trusted for their sha256 alone
 
 
 @dataclass(frozen=True)

@@ -127,11 +127,11 @@ def _complete(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: floa
 
 def _first_byte(response: httpx.Response, *, asked: int, size: int) -> int | None:
     """Where in the file an answer's bytes begin; None where they do not continue from ``asked``."""
-    status, said = response.status_code, f"answered {response.status_code} {response.reason_phrase}"
+    status, answer = response.status_code, f"answered {response.status_code} {response.reason_phrase}"
     if status == 429 or status >= 500:
-        raise httpx.RemoteProtocolError(said)  # worth another try, like the errors of httpx itself
+        raise httpx.RemoteProtocolError(answer)  # worth another try, like the errors of httpx itself
     if status not in ((200, 206, 416) if asked else (200,)):
-        raise _RefusedError(said)
+        raise _RefusedError(answer)
     if status != 416 and "text/html" in response.headers.get("Content-Type", ""):
         raise _RefusedError("answered with a web page")
     place, _, offered = response.headers.get("Content-Range", "").partition("/")  # "bytes 5-9/10", "bytes */10"

@@ -47,7 +47,7 @@ _logger = logging.getLogger(__name__)
 class Photo(NamedTuple):
     """A photograph: the name that tables and figures show, and its file.
 
-    ``shrink`` is below 1 for a smaller copy of it, by bicubic; the name says so too, and with it the content hash.
+    ``shrink`` is below 1 for a smaller copy of it, by bicubic; the name, and so the content hash, differs too.
     """
 
     name: str
@@ -220,7 +220,7 @@ def _write_pixels(
     def write_one(number: int) -> StoredImage:
         stored, pixels = images[number], load(number)
         if tuple(pixels.shape) != (3, stored.height, stored.width):
-            raise ValueError(f"{stored.name} is not the size that its header said: it changed, or is damaged")
+            raise ValueError(f"{stored.name} has not the size in its header: it changed, or is damaged")
         rest, offset = memoryview(pixels.contiguous().numpy().reshape(-1).data), stored.offset
         checked = stored._replace(crc32=zlib.crc32(rest))
         while rest:

@@ -212,19 +212,19 @@ def _read_index(index: Path) -> dict[str, Any]:
 
 def _images(index: Path, content: dict[str, Any]) -> list[StoredImage]:
     """Where each image is: one after the other, so that none lies outside the file. Anyone can compute the sha256."""
+    scale, degradation, source_hash = (content.get(name) for name in ("scale", "degradation", "source_hash"))
     try:
-        images = [StoredImage(**image) for image in content["images"]]
-        numbers = [number for _, *rest in images for number in rest] + [content["scale"]]
-        texts = [image.name for image in images] + [content["source_hash"]]
-        is_sound = all(type(number) is int for number in numbers) and all(type(text) is str for text in texts)
-        is_sound = is_sound and isinstance(content["degradation"], (str, NoneType)) and content["scale"] >= 1
-        is_sound = is_sound and all(min(image.height, image.width) >= 1 for image in images)
-        placed = layout([(image.name, (image.height, image.width)) for image in images])
-        is_sound = is_sound and [image.offset for image in images] == [image.offset for image in placed]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{index} is damaged ({error}): {_advice(index)}") from None
-    if not is_sound or not images:
-        raise ValueError(f"{index} is damaged, its images lie where none can be: {_advice(index)}")
+        listed = list(content["images"])
+        images = layout([(str(one["name"]), (int(one["height"]), int(one["width"]))) for one in listed])
+        images = [one._replace(crc32=int(of["crc32"])) for one, of in zip(images, listed, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{index} is damaged ({error!r}): {_advice(index)}") from None
+    # As text, in which 1, 1.0 and true differ.
+    is_sound = json.dumps([one._asdict() for one in images]) == json.dumps(listed)
+    is_sound = is_sound and all(min(one.height, one.width) >= 1 for one in images) and len(images) > 0
+    is_sound = is_sound and type(scale) is int and scale >= 1 and isinstance(degradation, (str, NoneType))
+    if not is_sound or type(source_hash) is not str:
+        raise ValueError(f"{index} is damaged, it does not describe images one after the other: {_advice(index)}")
     return images
 
 
