@@ -146,10 +146,12 @@ def say(lines: Mapping[str, str]) -> None:
 
 
 class _SaidRecords(logging.Handler):
-    """Log records as labelled lines; the first word of a message is the label."""
+    """Log records as labelled lines; the label is ``warning``, or the first word of a message below that level."""
 
     def emit(self, record: logging.LogRecord) -> None:
         label, _, text = record.getMessage().partition(" ")
+        if record.levelno >= logging.WARNING:
+            label, text = record.levelname.lower(), record.getMessage()
         say({label: text})
 
 
@@ -157,7 +159,7 @@ class _SaidRecords(logging.Handler):
 def said_logs() -> Iterator[None]:
     """Print what zoomsr logs, from INFO on, as ``say`` prints lines; Hydra's handlers do not repeat it."""
     logger, handler = logging.getLogger("zoomsr"), _SaidRecords()
-    before = logger.level, logger.propagate
+    level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.addHandler(handler)
@@ -165,7 +167,8 @@ def said_logs() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def printable(text: str) -> str:

@@ -51,13 +51,16 @@ def test_what_is_drawn_anew_is_not_packed(odd_photos: list[Photo], tmp_path: Pat
     assert lr_index(tmp_path, Unnamed(2)) is None
 
 
-def test_the_second_time_nothing_is_packed(odd_photos: list[Photo], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_second_time_nothing_is_packed(
+    odd_photos: list[Photo], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     caplog.set_level("INFO", "zoomsr")
     first = open_pairs(odd_photos, degradation=Bicubic(2))
     assert "packing 3 photographs, 19.1 kB, into" in caplog.text
     caplog.clear()
     again = open_pairs(odd_photos, degradation=Bicubic(2))
     assert caplog.text == ""
+    assert capsys.readouterr().out == ""  # the data layer prints nothing
     assert again.hr.path == first.hr.path
 
 
@@ -195,12 +198,13 @@ def test_two_at_once_pack_once(
     with lock:
         second = threading.Thread(target=open_pairs, args=(odd_photos,), kwargs={"folder": tmp_path / "set"})
         second.start()
-        time.sleep(0.3)
+        while "waiting for another process" not in caplog.text:
+            assert second.is_alive()
+            time.sleep(0.01)
         assert packed == []
         pack(odd_photos, tmp_path / "set" / "hr.json")
     second.join()
     assert packed == []
-    assert "waiting for another process" in caplog.text
     assert len(PixelStore(tmp_path / "set" / "hr.json")) == 3
 
 
