@@ -13,16 +13,16 @@ from zoomsr.figures import Enlargement, Panel
 from zoomsr.imaging.pixels import luma
 from zoomsr.metrics.quality import SSIM_WINDOW, psnr, ssim
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import Crop, FloatImage, read_crops
+from zoomsr.runs.crops import Crop, Image, read_crops
 from zoomsr.runs.layout import GALLERY
 
 GAIN, ERROR = "gain", "error"
 """How the names of the best and worst crops begin."""
 
 
-def pixels(image: Tensor) -> FloatImage:
+def pixels(image: Tensor) -> Image:
     """(1, 3, H, W) or (3, H, W) on any device to (H, W, 3) on the CPU, clipped to [0, 1]."""
-    array: FloatImage = image.reshape(image.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
+    array: Image = image.reshape(image.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
     return array
 
 
@@ -66,20 +66,20 @@ def crop_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor
 
 
 @torch.no_grad()
-def upscaled(net: Callable[[Tensor], Tensor], crop: Crop, *, device: torch.device) -> FloatImage:
+def upscaled(net: Callable[[Tensor], Tensor], crop: Crop, *, device: torch.device) -> Image:
     """The net's output for a crop; the net is on ``device`` and in evaluation mode."""
     lr = torch.from_numpy(crop.lr).permute(2, 0, 1)[None]
     return pixels(net(lr.to(device)))
 
 
-def panel(image: FloatImage, hr: FloatImage) -> Panel:
+def panel(image: Image, hr: Image) -> Panel:
     """An image with its PSNR and SSIM on Y, not rounded and not shaved: in a small crop every pixel counts."""
     sr_y, hr_y = (luma(torch.from_numpy(one).permute(2, 0, 1).clamp(0, 1)) * 255 for one in (image, hr))
     large_enough = min(hr.shape[:2]) >= SSIM_WINDOW
     return Panel(image, float(psnr(sr_y, hr_y)), float(ssim(sr_y, hr_y)) if large_enough else None)
 
 
-def comparison_row(crop: Crop, tested: Mapping[str, FloatImage]) -> Enlargement:
+def comparison_row(crop: Crop, tested: Mapping[str, Image]) -> Enlargement:
     """The crop marked on its photograph, hr, lr, bicubic and each net.
 
     Args:
@@ -107,7 +107,7 @@ def crop_rows(run: Path, *, net_name: str) -> tuple[list[Enlargement], list[Enla
     return gains, errors
 
 
-def _row(crop: Crop, methods: Mapping[str, FloatImage], *, marked: bool = False) -> Enlargement:
+def _row(crop: Crop, methods: Mapping[str, Image], *, marked: bool = False) -> Enlargement:
     return Enlargement(
         name=crop.name,
         lr=crop.lr,

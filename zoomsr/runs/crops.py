@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from zoomsr.runs import layout
 from zoomsr.runs.files import atomic_write, write_json
 
-FloatImage = NDArray[np.float32]
+Image = NDArray[np.float32]
 """(H, W, 3) on [0, 1]."""
 
 _MAX_SIDE = 512
@@ -39,12 +39,12 @@ class Crop:
 
     name: str
     box: tuple[int, int, int, int]
-    photograph: FloatImage | None
-    lr: FloatImage
-    hr: FloatImage
-    bicubic: FloatImage
-    epochs: Mapping[int, FloatImage] = field(default_factory=dict)
-    tested: FloatImage | None = None
+    photograph: Image | None
+    lr: Image
+    hr: Image
+    bicubic: Image
+    epochs: Mapping[int, Image] = field(default_factory=dict)
+    tested: Image | None = None
 
     def save(self, folder: Path) -> None:
         """Write it; ``keep_epoch`` and ``keep_tested`` add to it later."""
@@ -89,12 +89,12 @@ def read_crops(folder: Path, kind: str = "") -> list[Crop]:
     return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/{layout.CROP_JSON}"))]
 
 
-def keep_epoch(folder: Path, epoch: int, image: FloatImage) -> None:
+def keep_epoch(folder: Path, epoch: int, image: Image) -> None:
     """Add the net's output after an epoch."""
     _write(folder / layout.CROP_EPOCH.format(epoch=epoch), image)
 
 
-def keep_tested(folder: Path, image: FloatImage) -> None:
+def keep_tested(folder: Path, image: Image) -> None:
     """Add the output of the tested weights."""
     _write(folder / layout.CROP_TESTED, image)
 
@@ -104,9 +104,7 @@ def is_milestone(epoch: int) -> bool:
     return str(epoch).rstrip("0") in ("1", "2", "3", "5")
 
 
-def _shrunk(
-    photograph: FloatImage | None, box: tuple[int, int, int, int]
-) -> tuple[FloatImage | None, tuple[int, int, int, int]]:
+def _shrunk(photograph: Image | None, box: tuple[int, int, int, int]) -> tuple[Image | None, tuple[int, int, int, int]]:
     if photograph is None or (factor := _MAX_SIDE / max(photograph.shape[:2])) >= 1:
         return photograph, box
     height, width = photograph.shape[:2]
@@ -117,19 +115,19 @@ def _shrunk(
     return _floats(smaller), (left, top, box_width, box_height)
 
 
-def _write(path: Path, image: FloatImage) -> None:
+def _write(path: Path, image: Image) -> None:
     with atomic_write(path) as file:
         PIL.Image.fromarray(_bytes(image)).save(file, format="png")
 
 
-def _read(path: Path) -> FloatImage:
+def _read(path: Path) -> Image:
     with PIL.Image.open(path) as picture:
         return _floats(picture.convert("RGB"))
 
 
-def _bytes(image: FloatImage) -> NDArray[np.uint8]:
+def _bytes(image: Image) -> NDArray[np.uint8]:
     return np.asarray(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)  # positive: cut off is rounded down
 
 
-def _floats(picture: PIL.Image.Image) -> FloatImage:
+def _floats(picture: PIL.Image.Image) -> Image:
     return np.asarray(picture, dtype=np.float32) / np.float32(255)

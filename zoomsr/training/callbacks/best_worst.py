@@ -19,7 +19,7 @@ from zoomsr.evaluation.crops import ERROR, GAIN, crop_rows, pixels
 from zoomsr.figures import best_worst
 from zoomsr.imaging.pixels import luma
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import Crop, FloatImage
+from zoomsr.runs.crops import Crop, Image
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import GALLERY, GALLERY_PNG
 from zoomsr.training.callbacks.curves import tensorboard
@@ -117,7 +117,7 @@ def _patches(batch: Batch, sr: Tensor, side: int) -> Iterator[_Patch]:
         yield _Patch(float(before[row, column] - errors[row, column]), float(errors[row, column]), area)
 
 
-def _cut(whole: dict[str, FloatImage], name: str, box: tuple[int, int, int, int], scale: int) -> Crop:
+def _cut(whole: dict[str, Image], name: str, box: tuple[int, int, int, int], scale: int) -> Crop:
     places = {key: [value // scale if key == "lr" else value for value in box] for key in whole}
     cuts = {}
     for key, (left, top, width, height) in places.items():

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.evaluation.crops import comparison_row, hardest_crop, panel, upscaled
 from zoomsr.figures import Enlargement, comparison, epochs
-from zoomsr.runs.crops import Crop, FloatImage, is_milestone, keep_epoch, keep_tested
+from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import COMPARISON_PNG, PICTURES
 from zoomsr.training.callbacks.curves import tensorboard
@@ -79,7 +79,7 @@ class Pictures(Callback):
             self._watched[folder] = area
 
 
-def _enlarged(module: LightningModule, area: Crop) -> FloatImage:
+def _enlarged(module: LightningModule, area: Crop) -> Image:
     training = module.training
     image = upscaled(module.eval(), area, device=module.device)
     module.train(training)
