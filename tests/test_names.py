@@ -30,8 +30,6 @@ def _types(tree: ast.Module) -> Iterator[str]:
             node.value, (ast.Subscript, ast.BinOp, ast.Name, ast.Attribute)
         ):
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.TypeAlias if hasattr(ast, "TypeAlias") else ()):
-            yield node.name.id
 
 
 def _is_type_name(name: str) -> bool:
