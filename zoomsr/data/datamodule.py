@@ -102,7 +102,8 @@ class PairsDataModule(LightningDataModule):
     def train_dataloader(self) -> PatchLoader:
         """Whole batches of random patches; the last, incomplete one is dropped."""
         patches, size, device = self._train, self._batch_size, self._device
-        sampler = patches.sampler(rank=self._rank, world_size=self._world_size)
+        rank, world_size = self._rank_of
+        sampler = patches.sampler(rank=rank, world_size=world_size)
         if isinstance(patches, RandomPatches) and self._is_resident(patches, device):
             return ResidentLoader(patches, sampler, batch_size=size, device=device)
         return ThreadLoader(patches, sampler, batch_size=size, threads=self._threads, pinned=copies_ahead(device))
@@ -158,7 +159,8 @@ class PairsDataModule(LightningDataModule):
 
     def _evaluation_loader(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
         # A rank without an image of its own measures the first one again, which counts once.
-        share = range(self._rank, len(dataset), self._world_size) or range(1)
+        rank, world_size = self._rank_of
+        share = range(rank, len(dataset), world_size) or range(1)
         return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=copies_ahead(self._device))
 
     def _is_resident(self, patches: RandomPatches, device: torch.device) -> bool:
@@ -173,9 +175,6 @@ class PairsDataModule(LightningDataModule):
         return self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
 
     @property
-    def _rank(self) -> int:
-        return self.trainer.global_rank if self.trainer is not None else 0
-
-    @property
-    def _world_size(self) -> int:
-        return self.trainer.world_size if self.trainer is not None else 1
+    def _rank_of(self) -> tuple[int, int]:
+        """This process's rank, and of how many."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

@@ -74,7 +74,7 @@ class Patches(abc.ABC):
         self.source_hash = source_hash
         self.lr_patch = patch // scale if has_lr else None
         self._length = length
-        self.draws = Draws(seed, length)
+        self._drawn: tuple[int | None, NDArray[np.uint64]] = (None, np.empty((0, 4), np.uint64))
 
     def __len__(self) -> int:
         return self._length
@@ -82,6 +82,20 @@ class Patches(abc.ABC):
     def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
         """A rank's share of each epoch."""
         return PatchSampler(len(self), seed=self.seed, rank=rank, world_size=world_size)
+
+    def draws(self, key: PatchKey) -> list[int]:
+        """Four uint64, a function of (seed, epoch, index): a block of the RNG Philox, counted by the index.
+
+        Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. An epoch's are drawn
+        together, because an RNG for each patch would cost a tenth of its copy.
+        """
+        epoch, table = self._drawn  # read together: a loader's thread draws too
+        if epoch != key.epoch:
+            blocks = np.random.Philox(key=self.seed, counter=[0, 0, 0, key.epoch])
+            table = blocks.random_raw(4 * self._length).reshape(-1, 4)
+            self._drawn = key.epoch, table
+        numbers: list[int] = table[key.number].tolist()
+        return numbers
 
     @abc.abstractmethod
     def spec(self, key: PatchKey) -> PatchSpec:
@@ -120,7 +134,7 @@ class RandomPatches(Patches):
         hr = self.pairs.hr
         image = key.number % len(hr)
         height, width = hr.sizes[image]
-        for_top, for_left, for_augmentation, seed = self.draws.of(key)
+        for_top, for_left, for_augmentation, seed = self.draws(key)
         top = for_top % ((height - self.patch) // self.scale + 1) * self.scale
         left = for_left % ((width - self.patch) // self.scale + 1) * self.scale
         return PatchSpec(image, top, left, for_augmentation % 8, seed >> 2, hr.names[image], key.number)
@@ -209,36 +223,13 @@ class PatchSampler(Sampler[PatchKey]):
         return self._length // self._world_size
 
     def generator(self) -> np.random.Generator:
-        """The epoch's RNG; a stream of its own beside those of ``Draws``, whose third word is 0."""
+        """The epoch's RNG; a stream of its own beside those of ``Patches.draws``, whose third word is 0."""
         return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self.epoch]))
 
     def __iter__(self) -> Iterator[PatchKey]:
         order = self.generator().permutation(self._length)
         share = order[self._rank :: self._world_size][self.first : len(self)]
         return (PatchKey(self.epoch, int(index)) for index in share)
-
-
-class Draws:
-    """Four uint64 for every patch, a function of (seed, epoch, index): a block of Philox, counted by the index.
-
-    Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. An epoch's are drawn together,
-    because an RNG for each patch would cost a tenth of its copy.
-    """
-
-    def __init__(self, seed: int, length: int) -> None:
-        self._seed = seed
-        self._length = length
-        self._drawn: tuple[int | None, NDArray[np.uint64]] = (None, np.empty((0, 4), np.uint64))
-
-    def of(self, key: PatchKey) -> list[int]:
-        """The four numbers of a patch."""
-        epoch, table = self._drawn  # read together: a loader's thread draws too
-        if epoch != key.epoch:
-            blocks = np.random.Philox(key=self._seed, counter=[0, 0, 0, key.epoch])
-            table = blocks.random_raw(4 * self._length).reshape(-1, 4)
-            self._drawn = key.epoch, table
-        numbers: list[int] = table[key.number].tolist()
-        return numbers
 
 
 def _require_multiple(setting: str, patch: int, scale: int) -> None:

@@ -44,6 +44,20 @@ def test_patches_are_those_of_packed_photographs(stream: Path, odd_photos: list[
         assert np.array_equal(_filled(streamed, epoch, number), _filled(packed, epoch, number))
 
 
+def test_any_list_of_images_can_be_streamed(odd_photos: list[Photo], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What litdata gives is a list, here without it."""
+    monkeypatch.setattr(streaming, "WINDOW", 2)
+    images = [{"name": photo.name, "pixels": photo.read().numpy()} for photo in odd_photos]
+    streamed = StreamedPatches(images, url="anywhere", patch=16, scale=2, per_image=8, seed=3)
+    packed = RandomPatches(open_pairs(odd_photos), patch=16, scale=2, per_image=8, seed=3)
+    for epoch, number in ((0, 0), (0, 23), (2, 7)):
+        assert np.array_equal(_filled(streamed, epoch, number), _filled(packed, epoch, number))
+    loader = ThreadLoader(streamed, streamed.sampler(rank=0, world_size=1), batch_size=5, threads=2)
+    assert [len(batch["hr"]) for batch in loader] == [5, 5, 5, 5]
+    with pytest.raises(ValueError, match=r"data\.patch 15 must be a multiple of the scale 2"):
+        StreamedPatches(images, url="anywhere", patch=15, scale=2, per_image=8, seed=3)
+
+
 def test_ranks_have_parts_of_their_own(stream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "WINDOW", 2)
     patches = _patches(Stream(str(stream)))

@@ -137,7 +137,7 @@ class StreamedPatches(Patches):
 
     def spec(self, key: PatchKey) -> PatchSpec:
         """``top`` and ``left`` are draws: sizes are known when the image is read."""
-        for_top, for_left, for_augmentation, seed = self.draws.of(key)
+        for_top, for_left, for_augmentation, seed = self.draws(key)
         image = key.number % len(self._dataset)
         return PatchSpec(image, for_top, for_left, for_augmentation % 8, seed >> 2, f"image {image}", key.number)
 

@@ -60,12 +60,12 @@ class SyntheticPatches(Patches):
 
     def spec(self, key: PatchKey) -> PatchSpec:
         """``image`` is the epoch, so that the spec determines the pixels."""
-        seed = self.draws.of(key)[3]
+        seed = self.draws(key)[3]
         return PatchSpec(key.epoch, 0, 0, 0, seed >> 2, f"dead leaves {key.epoch}-{key.number}", key.number)
 
     def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
         """Draw it."""
-        # A stream beside those of the sampler and of Draws, whose third words are 1 and 0.
+        # A stream beside those of the sampler and of draws(), whose third words are 1 and 0.
         counter = [0, 0, 2 + spec.number, spec.image]
         generator = np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
         source = self._source
