@@ -64,6 +64,15 @@ def test_the_second_time_nothing_is_packed(
     assert again.hr.path == first.hr.path
 
 
+def test_a_long_packing_logs_how_far_it_is(
+    odd_photos: list[Photo], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "_PROGRESS_S", 0)
+    caplog.set_level("INFO", "zoomsr")
+    open_pairs(odd_photos)
+    assert [text for text in caplog.messages if "done" in text] == [f"packing {n} of 3 done" for n in (1, 2, 3)]
+
+
 def test_cache_goes_by_content(odd_photos: list[Photo], tmp_path: Path) -> None:
     first = open_pairs(odd_photos).hr.path
     (tmp_path / "moved").mkdir()

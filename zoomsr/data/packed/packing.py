@@ -203,8 +203,8 @@ def _write(
         index.parent.mkdir(parents=True, exist_ok=True)
         what = "photographs" if degradation is None else f"lr by {degradation!r}"
         _logger.info("packing %d %s, %s, into %s", len(images), what, decimal(total), index.parent)
+        drop_partials(data)  # of a process that was killed
         require_space(index.parent, total, what="packing")
-        drop_partials(data)
         with atomic_write(data) as file:
             images = _write_pixels(file.fileno(), images, load, threads=threads)
             os.fsync(file.fileno())
