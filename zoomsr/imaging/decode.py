@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zoomsr.imaging.encode import Pixels
 from zoomsr.imaging.libvips import as_vips, libvips, reading
 from zoomsr.imaging.metadata import (
     COLOUR_CHUNKS,
@@ -24,6 +23,7 @@ from zoomsr.imaging.metadata import (
     profile_fits,
 )
 from zoomsr.imaging.pillow import SAVE, array_in, open_picture
+from zoomsr.imaging.pixels import PixelArray
 
 MAX_PIXELS = 178_956_970
 """Of a picture that is decoded as a whole; where Pillow, too, speaks of a bomb."""
@@ -137,7 +137,7 @@ def _exif(found: Any, path: Path, chunks: dict[bytes, bytes]) -> tuple[bytes | N
     return (None, ["all entries"] if block else []) if exif is None else kept_in(exif)
 
 
-def pixels_of(found: Any, path: Path) -> Pixels:
+def pixels_of(found: Any, path: Path) -> PixelArray:
     """(H, W, C) uint8 or uint16, upright; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA). CMYK becomes RGB.
 
     Raises:
@@ -153,7 +153,7 @@ def _exif_block(found: Any) -> bytes:
     return bytes(found.get("exif-data")) if found.get_typeof("exif-data") else b""
 
 
-def from_cmyk(array: Pixels) -> Pixels:
+def from_cmyk(array: PixelArray) -> PixelArray:
     """(H, W, 4 or more), inks, to RGB without a profile: each is what its ink and black leave of white."""
     white = int(np.iinfo(array.dtype).max)
     left = white - array[..., :4].astype(np.uint32)
@@ -161,9 +161,9 @@ def from_cmyk(array: Pixels) -> Pixels:
     return np.concatenate([rgb, array[..., 4:]], axis=2)
 
 
-def upright(array: Pixels, orientation: int) -> Pixels:
+def upright(array: PixelArray, orientation: int) -> PixelArray:
     """As EXIF's orientation, 1 to 8, says that it is seen."""
-    turns: dict[int, Callable[[Pixels], Pixels]] = {
+    turns: dict[int, Callable[[PixelArray], PixelArray]] = {
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
         4: lambda a: a[::-1],

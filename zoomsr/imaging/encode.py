@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from zoomsr.imaging.libvips import as_vips
 from zoomsr.imaging.metadata import Description
+from zoomsr.imaging.pixels import PixelArray
 from zoomsr.imaging.png import write_png
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
-
-Pixels = NDArray[Any]
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 
@@ -33,7 +31,7 @@ class Encoder(NamedTuple):
     lost: tuple[str, ...]
 
 
-def encoder(path: Path, pixels: Pixels, description: Description, *, quality: int) -> Encoder:
+def encoder(path: Path, pixels: PixelArray, description: Description, *, quality: int) -> Encoder:
     """What writes the pixels into a file, as the path's suffix says; nothing is written yet.
 
     Args:
@@ -73,16 +71,16 @@ def encoder(path: Path, pixels: Pixels, description: Description, *, quality: in
     return Encoder(lambda file: _save_by_pillow(file, pixels, options), tuple(lost))
 
 
-def as_picture(pixels: Pixels) -> Image.Image:
+def as_picture(pixels: PixelArray) -> Image.Image:
     """Pixels (H, W, C) as an image of Pillow's."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def eight_bit(pixels: Pixels) -> Pixels:
+def eight_bit(pixels: PixelArray) -> PixelArray:
     """uint16 to uint8, rounded; uint8 as it is."""
     if pixels.dtype == np.uint8:
         return pixels
-    rounded: Pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    rounded: PixelArray = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return rounded
 
 
@@ -106,7 +104,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             partial.unlink()
 
 
-def _save_by_pillow(file: BinaryIO, pixels: Pixels, options: dict[str, Any]) -> None:
+def _save_by_pillow(file: BinaryIO, pixels: PixelArray, options: dict[str, Any]) -> None:
     encoded = io.BytesIO()  # on a full disk Pillow itself would leave half a file, and not say so
     as_picture(eight_bit(pixels)).save(encoded, **{key: value for key, value in options.items() if value is not None})
     file.write(encoded.getbuffer())

@@ -17,12 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from zoomsr.imaging import decode
-from zoomsr.imaging.decode import MAX_PIXELS as MAX_PIXELS
 from zoomsr.imaging.decode import require_decodable, upright
-from zoomsr.imaging.encode import Pixels, eight_bit
+from zoomsr.imaging.encode import eight_bit
 from zoomsr.imaging.metadata import exif_in, orientation_in, png_chunks
 from zoomsr.imaging.pillow import open_picture
-from zoomsr.imaging.pixels import quantize
+from zoomsr.imaging.pixels import PixelArray, quantize
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
@@ -116,7 +115,7 @@ def _plain(path: Path) -> Iterator[Image.Image | None]:
         yield picture if is_known and not is_deep else None
 
 
-def _decoded(picture: Image.Image, path: Path) -> Pixels | None:
+def _decoded(picture: Image.Image, path: Path) -> PixelArray | None:
     """(H, W, 3), upright; None where Pillow fails, for libvips, which bears more, has the last word."""
     with contextlib.suppress(Exception):
         orientation = _orientation(picture, path)

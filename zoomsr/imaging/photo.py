@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from zoomsr.imaging.decode import describe, opened, pixels_of, upright
-from zoomsr.imaging.encode import Pixels, as_picture, atomic_file, eight_bit, encoder
+from zoomsr.imaging.encode import as_picture, atomic_file, eight_bit, encoder
 from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, is_resolution, kept_in, orientation_in, profile_fits
 from zoomsr.imaging.pillow import array_of
+from zoomsr.imaging.pixels import PixelArray
 
 
-class Box(NamedTuple):
+class CropBox(NamedTuple):
     """An area of an upright picture, in its pixels."""
 
     left: int
@@ -47,8 +48,8 @@ class Photograph:
         colour: chunks of a PNG that say how its numbers are to be seen, by their names.
     """
 
-    pixels: Pixels
-    alpha: Pixels | None = None
+    pixels: PixelArray
+    alpha: PixelArray | None = None
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
@@ -87,7 +88,7 @@ class Photograph:
         return Photograph.with_pixels(array, Description(icc, dpi, kept, tuple(notes)))
 
     @staticmethod
-    def with_pixels(array: Pixels, description: Description) -> Photograph:
+    def with_pixels(array: PixelArray, description: Description) -> Photograph:
         """Of (H, W, 1 to 4), upright; of 2 or 4 channels the last is alpha."""
         colours = array.shape[2] - 1 if array.shape[2] in (2, 4) else array.shape[2]
         alpha = np.ascontiguousarray(array[..., colours:]) if colours < array.shape[2] else None
@@ -98,7 +99,7 @@ class Photograph:
         """(height, width)."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
-    def cropped(self, box: Box) -> Photograph:
+    def cropped(self, box: CropBox) -> Photograph:
         """An area of it.
 
         Raises:
@@ -140,6 +141,6 @@ class Photograph:
         return picture
 
     @property
-    def interleaved(self) -> Pixels:
+    def interleaved(self) -> PixelArray:
         """(H, W, 1 to 4): pixels, with alpha where there is one."""
         return self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha], axis=2)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from zoomsr.imaging.encode import Pixels
 from zoomsr.imaging.libvips import reading
 from zoomsr.imaging.metadata import quiet
+from zoomsr.imaging.pixels import PixelArray
 
 SAVE = "save it as 8 or 16 bit grey or RGB"
 
@@ -39,7 +39,7 @@ def open_picture(path: Path) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def array_of(picture: Image.Image, name: str) -> Pixels:
+def array_of(picture: Image.Image, name: str) -> PixelArray:
     """(H, W, C) uint8, or uint16 of a grey picture, of an image of Pillow's; of 16-bit colour the upper byte.
 
     Args:
@@ -67,7 +67,7 @@ def array_of(picture: Image.Image, name: str) -> Pixels:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def array_in(picture: Image.Image, path: Path) -> Pixels:
+def array_in(picture: Image.Image, path: Path) -> PixelArray:
     """(H, W, C) uint8 or uint16 of an opened file: all its bits, and alpha."""
     array = _deep_pnm(path) if picture.format == "PPM" else None
     alpha = _bmp_alpha(picture, path) if picture.format == "BMP" else None
@@ -79,7 +79,7 @@ def array_in(picture: Image.Image, path: Path) -> Pixels:
     return array
 
 
-def _deep_pnm(path: Path) -> Pixels | None:
+def _deep_pnm(path: Path) -> PixelArray | None:
     """Of a binary PGM or PPM of more than 8 bits, of which Pillow would keep 8, all; on the full range of 16 bits."""
     data = path.read_bytes()
     head = re.match(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s", data)
@@ -90,7 +90,7 @@ def _deep_pnm(path: Path) -> Pixels | None:
     return ((stored.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
 
 
-def _bmp_alpha(picture: Image.Image, path: Path) -> Pixels | None:
+def _bmp_alpha(picture: Image.Image, path: Path) -> PixelArray | None:
     """(H, W, 1) of the fourth byte of a BMP's pixels, if any is set: then it is alpha, whatever the header says."""
     _, _, offset, arguments = picture.tile[0]  # type: ignore[attr-defined]
     if arguments[0] != "BGRX":

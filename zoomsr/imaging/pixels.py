@@ -5,10 +5,14 @@ An image tensor is float32 RGB in [0, 1], (3, H, W). Its 8-bit form is uint8 (3,
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from zoomsr.imaging.decode import MAX_PIXELS as MAX_PIXELS
+PixelArray = NDArray[Any]
+"""(H, W, C) uint8, uint16, or float32 on [0, 1], as files store them."""
 
 # ITU-R BT.601 studio swing, as MATLAB's rgb2ycbcr: Y = 16 + 65.481 R + 128.553 G + 24.966 B with R, G, B in [0, 1].
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)

@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.pretrained.weights import weights_file
 
-Picture = TypeVar("Picture", Image.Image, NDArray[Any], Tensor)
+ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
 
 
 def upscale(
-    image: Picture,
+    image: ImageLike,
     model: str | Path = "unet",
     *,
     box: tuple[float, float, float, float] | None = None,
     scale: int | None = None,
     device: str = "auto",
     engine: str = "auto",
-) -> Picture:
+) -> ImageLike:
     """Enlarge a picture, or an area of it.
 
     Args:
@@ -80,10 +80,10 @@ def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None)
     return Upscaler.open(model, device=device, engine=engine)
 
 
-def _whole(box: Sequence[float]) -> Box:
+def _whole(box: Sequence[float]) -> CropBox:
     if len(box) != 4 or any(value % 1 for value in box):
         raise ValueError(f"box {tuple(box)} is not left, top, width, height, four whole numbers of pixels")
-    return Box(*map(int, box))
+    return CropBox(*map(int, box))
 
 
 def _of_array(array: NDArray[Any]) -> Photograph:

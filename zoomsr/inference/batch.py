@@ -12,8 +12,8 @@ from pathlib import Path
 from zoomsr.cli.console import pixel_bar, printable, say
 from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.imaging import files
-from zoomsr.imaging.files import MAX_PIXELS
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.targets import Task, plan
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
@@ -23,7 +23,7 @@ from zoomsr.runs.files import short
 class Options:
     """What the command line says; see ``zoomsr.zoom``."""
 
-    box: Box | None
+    box: CropBox | None
     scale: int | None
     out: str | None
     quality: int
@@ -49,7 +49,7 @@ class Options:
         )
 
 
-def parse_box(text: str) -> Box:
+def parse_box(text: str) -> CropBox:
     """``X,Y,W,H`` in pixels.
 
     Raises:
@@ -59,7 +59,7 @@ def parse_box(text: str) -> Box:
         left, top, width, height = map(int, text.split(","))
     except ValueError:
         raise ValueError(f"--box {text} is not X,Y,W,H, four whole numbers of pixels") from None
-    return Box(left, top, width, height)
+    return CropBox(left, top, width, height)
 
 
 def run(patterns: Sequence[str], options: Options) -> None:
@@ -143,7 +143,7 @@ def _say_engine(upscaler: Upscaler) -> None:
         say({"engine": line})
 
 
-def _area(source: Path, box: Box | None, *, is_huge: bool) -> Photograph:
+def _area(source: Path, box: CropBox | None, *, is_huge: bool) -> Photograph:
     """The photograph, or an area of it; of a huge one no more than the area is decoded."""
     if is_huge and box is not None:
         from zoomsr.inference.out_of_core import read_region

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from zoomsr.cli.console import say
-from zoomsr.imaging.decode import colours_of, describe, from_cmyk, opened, orientation_of
-from zoomsr.imaging.encode import Pixels, atomic_file
-from zoomsr.imaging.files import MAX_PIXELS
+from zoomsr.imaging.decode import MAX_PIXELS, colours_of, describe, from_cmyk, opened, orientation_of
+from zoomsr.imaging.encode import atomic_file
 from zoomsr.imaging.libvips import as_kind, libvips, reading, writing
 from zoomsr.imaging.metadata import Description
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.imaging.pixels import PixelArray
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
 from zoomsr.inference.upscaler import Upscaler
 
@@ -55,7 +55,7 @@ def upscale_file(
     say({upscaler.name: f"{target}  {shape[1]}x{shape[0]}"})
 
 
-def read_region(source: Path, box: Box) -> Photograph:
+def read_region(source: Path, box: CropBox) -> Photograph:
     """An area of a picture of any size.
 
     Raises:
@@ -82,11 +82,11 @@ class _Picture:
         self.shape: tuple[int, ...] = (self._upright.height, self._upright.width, channels)
         self.dtype: np.dtype[Any] = np.dtype(_TYPES[found.format])
 
-    def __getitem__(self, area: tuple[slice, slice]) -> Pixels:
+    def __getitem__(self, area: tuple[slice, slice]) -> PixelArray:
         rows, columns = area
         with reading(self._path):
             part = self._upright.crop(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-            pixels: Pixels = part.numpy().reshape(part.height, part.width, -1)
+            pixels: PixelArray = part.numpy().reshape(part.height, part.width, -1)
         return from_cmyk(pixels) if self._colours == 4 else pixels
 
 
@@ -96,7 +96,7 @@ class _RawFile:
     def __init__(self, file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._file, self._width, self._pixel = file, shape[1], shape[2] * dtype.itemsize
 
-    def __setitem__(self, area: tuple[slice, slice], pixels: Pixels) -> None:
+    def __setitem__(self, area: tuple[slice, slice], pixels: PixelArray) -> None:
         rows, columns = area
         for number, row in zip(range(rows.start, rows.stop), pixels, strict=True):
             self._file.seek((number * self._width + columns.start) * self._pixel)

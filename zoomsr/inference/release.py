@@ -18,8 +18,8 @@ from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.photo import Photograph
-from zoomsr.imaging.pixels import crop_to_multiple, to_float
-from zoomsr.inference.tiling import Pixels, upscale_tiled
+from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import mean_score, measure
 from zoomsr.models import Net
@@ -131,7 +131,7 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
     say({"bfloat16": "safe" if bfloat16 else "changes pixels, so it is not used"})
 
 
-def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weights:
+def _rounded(weights: Weights, net: Net, photographs: Sequence[PixelArray]) -> Weights:
     """In 16 bit where that changes no PSNR by ``MAX_LOST``, else as they are; ``net`` has them when this returns."""
     whole = _psnrs(net, photographs)
     half = {name: one.half() if one.is_floating_point() else one for name, one in weights.tensors.items()}
@@ -146,7 +146,7 @@ def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weigh
 
 
 @torch.inference_mode()
-def _psnrs(net: Net, photographs: Sequence[Pixels]) -> list[float]:
+def _psnrs(net: Net, photographs: Sequence[PixelArray]) -> list[float]:
     """On Y, of photographs that were shrunk before."""
     found = []
     for pixels in photographs:
@@ -178,7 +178,7 @@ def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, A
     return sets
 
 
-def _centre(pixels: Pixels) -> Pixels:
+def _centre(pixels: PixelArray) -> PixelArray:
     top, left = (max(0, (side - _AFFORDABLE) // 2) for side in pixels.shape[:2])
     return pixels[top : top + _AFFORDABLE, left : left + _AFFORDABLE].copy()
 
@@ -198,7 +198,7 @@ def _means(sets: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def smallest_halo(net: Net, photographs: Sequence[Pixels]) -> int:
+def smallest_halo(net: Net, photographs: Sequence[PixelArray]) -> int:
     """The least margin around a tile with which no 8-bit pixel of the photographs differs from the whole picture's."""
     wholes = [_enlarged(net, one) for one in photographs]
 
@@ -212,7 +212,7 @@ def smallest_halo(net: Net, photographs: Sequence[Pixels]) -> int:
     return halos[bisect_left(halos, True, hi=len(halos) - 1, key=has_no_seam)]  # the last has none in any case
 
 
-def survives_bfloat16(net: Net, photographs: Sequence[Pixels]) -> bool:
+def survives_bfloat16(net: Net, photographs: Sequence[PixelArray]) -> bool:
     """Whether no 8-bit pixel of the photographs changes by more than one level when the layers run in bfloat16."""
     return all(
         np.abs(_enlarged(net, one, bfloat16=True).astype(int) - _enlarged(net, one)).max() <= 1 for one in photographs
@@ -220,8 +220,8 @@ def survives_bfloat16(net: Net, photographs: Sequence[Pixels]) -> bool:
 
 
 def _enlarged(
-    net: Net, pixels: Pixels, *, tile: int = 10_000, halo: int | None = None, bfloat16: bool = False
-) -> Pixels:
+    net: Net, pixels: PixelArray, *, tile: int = 10_000, halo: int | None = None, bfloat16: bool = False
+) -> PixelArray:
     height, width, channels = pixels.shape
     out = np.empty((net.scale * height, net.scale * width, channels), np.uint8)
     upscale_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)

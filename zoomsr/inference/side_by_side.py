@@ -10,9 +10,9 @@ import torch
 
 from zoomsr.cli.console import say
 from zoomsr.figures import Enlargement, Image, Panel, comparison
-from zoomsr.imaging.encode import Pixels, atomic_file
-from zoomsr.imaging.photo import Box, Photograph
-from zoomsr.imaging.pixels import luma, shave
+from zoomsr.imaging.encode import atomic_file
+from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.imaging.pixels import PixelArray, luma, shave
 from zoomsr.inference.batch import Options
 from zoomsr.inference.targets import plan
 from zoomsr.metrics.quality import psnr
@@ -62,17 +62,17 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     say({"compared": short(target)})
 
 
-def _middle(photograph: Photograph) -> Box:
+def _middle(photograph: Photograph) -> CropBox:
     height, width = photograph.size
     box_height, box_width = min(_SIDE, height), min(_SIDE, width)
-    return Box((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
+    return CropBox((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
 
 
-def _truth(path: Path, photograph: Photograph, box: Box, scale: int) -> Pixels:
+def _truth(path: Path, photograph: Photograph, box: CropBox, scale: int) -> PixelArray:
     """The area's truth, cut from that of the whole photograph or given as it is."""
     truth = Photograph.read(path)
     if truth.size == tuple(scale * side for side in photograph.size):
-        return truth.cropped(Box(*(scale * value for value in box))).pixels
+        return truth.cropped(CropBox(*(scale * value for value in box))).pixels
     if truth.size == (scale * box.height, scale * box.width):
         return truth.pixels
     height, width = truth.size
@@ -80,13 +80,13 @@ def _truth(path: Path, photograph: Photograph, box: Box, scale: int) -> Pixels:
     raise ValueError(f"{path} is {width}x{height}: the truth must be {wanted}")
 
 
-def _psnr_y(sr: Pixels, hr: Pixels, *, border: int) -> float:
+def _psnr_y(sr: PixelArray, hr: PixelArray, *, border: int) -> float:
     """On Y, ``border`` pixels shaved off: protocol ``modern``, of the 8-bit picture."""
     y = [shave(luma(torch.from_numpy(_floats(pixels)).permute(2, 0, 1)), border) * 255 for pixels in (sr, hr)]
     return float(psnr(*y))
 
 
-def _floats(pixels: Pixels) -> Image:
+def _floats(pixels: PixelArray) -> Image:
     """(H, W, 3) on [0, 1]."""
     floats = (pixels / np.iinfo(pixels.dtype).max).astype(np.float32)
     return np.repeat(floats, 3, axis=2) if floats.shape[2] == 1 else floats

@@ -22,15 +22,8 @@ INPUT_SUFFIXES = SUFFIXES | {".gif"}
 _RESULT = re.compile(r"(.+)-(?:x\d+|compared)\.png", re.IGNORECASE | re.DOTALL)
 
 
-class Place(NamedTuple):
-    """A photograph, and where its result lies, still under the photograph's own name."""
-
-    source: Path
-    place: Path
-
-
 class Task(NamedTuple):
-    """A photograph, and the file that its enlargement goes into."""
+    """A photograph, and the file that its enlargement goes into (at first under the photograph's own name)."""
 
     source: Path
     target: Path
@@ -51,7 +44,7 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
     """
     _real.cache_clear()  # links may have changed
-    found: dict[Path, Place] = {}
+    found: dict[Path, Task] = {}
     for pattern in patterns:
         for place in _found(pattern, ending if out is None else ""):
             found.setdefault(_real(place.source.parent) / place.source.name, place)
@@ -60,7 +53,7 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]
             raise ValueError(f"-o {out} is one file, for {len(found)} photographs: give a folder")
         tasks = [Task(place.source, Path(out)) for place in found.values()]
     else:
-        places = [Place(source, Path(out or "") / name) for source, name in found.values()]
+        places = [Task(source, Path(out or "") / name) for source, name in found.values()]
         tasks = _distinct(_without_results(places), ending)
     sources = {_known_as(path) for task in tasks for path in (task.source, Path(os.path.realpath(task.source)))}
     for task in tasks:
@@ -82,26 +75,26 @@ def _is_folder(out: str) -> bool:
     return True
 
 
-def _found(pattern: str, folder_ending: str) -> Iterator[Place]:
+def _found(pattern: str, folder_ending: str) -> Iterator[Task]:
     """Photographs, each with its place in the output folder, or, without one, from here."""
     path = Path(pattern)
     beside = bool(folder_ending)
     if path.is_dir():
         files = pictures_below(path, INPUT_SUFFIXES, on_error=lambda error: say({"note": f"left out: {error}"}))
         root = path.resolve().with_name(f"{path.resolve().name}{folder_ending}") if beside else Path()
-        found = [Place(file, root / file.relative_to(path)) for file in files]
+        found = [Task(file, root / file.relative_to(path)) for file in files]
     elif path.is_file():
-        found = [Place(path, path if beside else Path(path.name))]
+        found = [Task(path, path if beside else Path(path.name))]
     else:
         # Path.glob takes no absolute patterns.
         files = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
-        found = [Place(file, file if beside else Path(file.name)) for file in files if file.is_file()]
+        found = [Task(file, file if beside else Path(file.name)) for file in files if file.is_file()]
     if not found:
         raise ValueError(f"there is no photograph {pattern}")
     yield from found
 
 
-def _without_results(places: Sequence[Place]) -> list[Place]:
+def _without_results(places: Sequence[Task]) -> list[Task]:
     """Those that no earlier run made: NAME-x2.png beside NAME.jpg, or where the result of NAME.jpg goes."""
     originals = {
         (folder, _folded(stem))
@@ -120,7 +113,7 @@ def _without_results(places: Sequence[Place]) -> list[Place]:
     return [place for place in places if not is_result(place.source)]
 
 
-def _distinct(places: Sequence[Place], ending: str) -> list[Task]:
+def _distinct(places: Sequence[Task], ending: str) -> list[Task]:
     """A file for each, with no more of the photograph's path in its name than tells it from the others."""
     stems = [_stems(source) for source, _ in places]
     detail = [0] * len(places)

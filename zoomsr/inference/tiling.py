@@ -13,19 +13,17 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from zoomsr.hardware.devices import full_float32, is_out_of_memory
+from zoomsr.imaging.pixels import PixelArray
 from zoomsr.models import Net
 
 TILE = 512
 """Side in lr pixels. Larger ones gain nothing on CPUs, whose caches they leave."""
 
-Pixels = NDArray[Any]
 
-
-class Source(Protocol):
+class TileSource(Protocol):
     """What tiles are cut from: an array, a memory map, or a file that is read as it is needed."""
 
     @property
@@ -38,15 +36,15 @@ class Source(Protocol):
         """uint8, uint16, or float32 on [0, 1]."""
         ...
 
-    def __getitem__(self, area: tuple[slice, slice]) -> Pixels:
+    def __getitem__(self, area: tuple[slice, slice]) -> PixelArray:
         """(h, w, C)."""
         ...
 
 
-class Sink(Protocol):
+class TileSink(Protocol):
     """What tiles are written into: an array, or a file."""
 
-    def __setitem__(self, area: tuple[slice, slice], pixels: Pixels) -> None:
+    def __setitem__(self, area: tuple[slice, slice], pixels: PixelArray) -> None:
         """(h, w, C)."""
         ...
 
@@ -74,8 +72,8 @@ class Region(NamedTuple):
 
 def upscale_tiled(
     net: Net,
-    source: Source,
-    out: Sink,
+    source: TileSource,
+    out: TileSink,
     *,
     device: torch.device,
     tile: int = TILE,
@@ -134,8 +132,8 @@ def _cut_again(areas: Iterator[Region], *, tile: int, margin: int, grid: int) ->
 
 
 def _larger(
-    net: Net, source: Source, area: Region, margin: int, device: torch.device, *, bfloat16: bool
-) -> tuple[tuple[slice, slice], Pixels]:
+    net: Net, source: TileSource, area: Region, margin: int, device: torch.device, *, bfloat16: bool
+) -> tuple[tuple[slice, slice], PixelArray]:
     """Where an area lies in the output, and its pixels there: run with its halo, which is cut off again."""
     outer, scale = area.grown(margin, source.shape[0], source.shape[1]), net.scale
     sr = _run(net, source[outer.top : outer.bottom, outer.left : outer.right], device, bfloat16=bfloat16)
@@ -146,7 +144,7 @@ def _larger(
 
 
 @torch.inference_mode()
-def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> Tensor:
+def _run(net: Net, pixels: PixelArray, device: torch.device, *, bfloat16: bool) -> Tensor:
     """(h, w, C) to float (1, C, scale h, scale w)."""
     # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
     data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
@@ -163,14 +161,14 @@ def run(net: Net, lr: Tensor) -> Tensor:
     return sr.mean(1, keepdim=True) if is_grey else sr
 
 
-def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
+def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> PixelArray:
     """(1, C, H, W) on [0, 1] to (H, W, C) of the type."""
     interleaved = sr[0].permute(1, 2, 0)
     if dtype == np.float32:
-        floats: Pixels = interleaved.cpu().numpy()
+        floats: PixelArray = interleaved.cpu().numpy()
         return floats
     levels = interleaved.clamp(0, 1).mul_(white(dtype)).add_(0.5)  # which the next line cuts off
-    whole: Pixels = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
+    whole: PixelArray = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
     return whole.astype(dtype, copy=False)
 
 

@@ -13,9 +13,9 @@ import torch
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
-from zoomsr.imaging.encode import Pixels
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.tiling import TILE, Sink, Source, upscale_tiled, white
+from zoomsr.imaging.pixels import PixelArray
+from zoomsr.inference.tiling import TILE, TileSink, TileSource, upscale_tiled, white
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
@@ -132,7 +132,7 @@ class Upscaler:
             raise ValueError(f"{self.name} enlarges by {own}, and so by {own}, {own**2}, ..., not by {scale}")
         return count
 
-    def into(self, source: Source, out: Sink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
+    def into(self, source: TileSource, out: TileSink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
         """Enlarge pixels from anywhere to anywhere, see ``tiling.enlarge``. Of 2 or 4 channels alpha is last."""
         net, halo = self.net, self.halo
         if source.shape[2] in (2, 4):
@@ -174,6 +174,6 @@ def _suitable_tile(halo: int, device: torch.device) -> int:
     return side
 
 
-def _empty(pixels: Pixels, scale: int) -> Pixels:
+def _empty(pixels: PixelArray, scale: int) -> PixelArray:
     height, width, channels = pixels.shape
     return np.empty((height * scale, width * scale, channels), pixels.dtype)
