@@ -11,13 +11,13 @@ import numpy as np
 
 from zoomsr.cli.console import say
 from zoomsr.imaging.decode import MAX_PIXELS, colours_of, describe, from_cmyk, opened, orientation_of
-from zoomsr.imaging.encode import atomic_file
 from zoomsr.imaging.libvips import as_kind, libvips, reading, writing
 from zoomsr.imaging.metadata import Description
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
 from zoomsr.inference.upscaler import Upscaler
+from zoomsr.runs.files import atomic_write
 
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _SUFFIXES = (".tif", ".tiff")
@@ -108,7 +108,7 @@ def _write(raw: Path, target: Path, shape: tuple[int, ...], picture: _Picture) -
     is_deep, (height, width, channels) = picture.dtype == np.uint16, shape
     pixels = libvips().Image.rawload(str(raw), width, height, channels, format="ushort" if is_deep else "uchar")
     image = as_kind(pixels, description.dpi)
-    with atomic_file(target) as file, writing(target):
+    with atomic_write(target) as file, writing(target):
         write_tiff(file, image, description, tiled=True)
     lost = [f"tif has no place for the {name.decode()} of a PNG" for name, _ in description.colour]
     return (*description.notes, *lost, *([NO_EXIF] if description.exif is not None and is_big(image) else []))

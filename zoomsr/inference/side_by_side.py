@@ -10,13 +10,12 @@ import torch
 
 from zoomsr.cli.console import say
 from zoomsr.figures import Enlargement, Image, Panel, comparison
-from zoomsr.imaging.encode import atomic_file
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, shave
 from zoomsr.inference.batch import Options
 from zoomsr.inference.targets import plan
 from zoomsr.metrics.quality import psnr
-from zoomsr.runs.files import short
+from zoomsr.runs.files import atomic_write, short
 
 _SIDE = 256
 
@@ -57,7 +56,7 @@ def draw(patterns: Sequence[str], options: Options, *, truth: Path | None) -> No
     )
     figure = comparison([row])
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(target) as file:
+    with atomic_write(target) as file:
         figure.savefig(file, dpi=220, format=target.suffix[1:])
     say({"compared": short(target)})
 

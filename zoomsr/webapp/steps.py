@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.imaging import files
-from zoomsr.imaging.encode import eight_bit
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.pixels import PixelArray, to_float
+from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
@@ -249,7 +248,7 @@ def with_ground_truth(photograph: Photograph, box: CropBox) -> tuple[Photograph,
     lr = downscale(_planes(around), SCALE).permute(1, 2, 0).numpy()
     x, y = (box.left - left) // SCALE, (box.top - top) // SCALE
     lr = np.ascontiguousarray(lr[y : y + box.height // SCALE, x : x + box.width // SCALE])
-    return replace(hr, pixels=lr), replace(hr, pixels=eight_bit(hr.pixels))
+    return replace(hr, pixels=lr), replace(hr, pixels=to_8bit(hr.pixels))
 
 
 def score(sr: Photograph, hr: Photograph) -> Score:
@@ -280,7 +279,7 @@ def _without_folder(error: Exception, path: Path) -> str:
 
 
 def _rgb(photograph: Photograph) -> PixelArray:
-    pixels = eight_bit(photograph.pixels)
+    pixels = to_8bit(photograph.pixels)
     return pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels
 
 
@@ -291,4 +290,4 @@ def _tensor(photograph: Photograph) -> Tensor:
 
 def _planes(photograph: Photograph) -> Tensor:
     """(C, H, W) uint8; a copy, for torch wants to be able to write."""
-    return torch.from_numpy(eight_bit(photograph.pixels).transpose(2, 0, 1).copy())
+    return torch.from_numpy(to_8bit(photograph.pixels).transpose(2, 0, 1).copy())
