@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from zoomsr.inference import export as exporting
 from zoomsr.inference import release
-from zoomsr.inference.release import _HALOS, Origin, _enlarged, smallest_halo
+from zoomsr.inference.release import HALOS, Origin, smallest_halo
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
@@ -168,12 +169,17 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     net = VDSR(depth=8).eval()
     torch.nn.init.normal_(net.residual.weight, std=0.02)
     pixels = photograph(130, 150)
-    halo = smallest_halo(net, [pixels])
-    whole = _enlarged(net, pixels)
+
+    def upscaled(tile: int, halo: int | None = None) -> np.ndarray:
+        out = np.empty((260, 300, 3), np.uint8)
+        upscale_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo)
+        return out
+
+    halo, whole = smallest_halo(net, [pixels]), upscaled(1000)
     assert 0 < halo <= net.halo
-    assert np.array_equal(_enlarged(net, pixels, tile=96, halo=halo), whole)
-    smaller = max(one for one in (*_HALOS, net.halo) if one < halo)
-    assert not np.array_equal(_enlarged(net, pixels, tile=96, halo=smaller), whole)
+    assert np.array_equal(upscaled(96, halo), whole)
+    smaller = max(one for one in (*HALOS, net.halo) if one < halo)
+    assert not np.array_equal(upscaled(96, smaller), whole)
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_compared_with_the_truth(zoom: Zoom, tmp_path: Path) -> None:
     zoom("photo.png", "--compare", "-m", "srcnn", "-m", "bicubic", "-o", "plain.png")
     assert (tmp_path / "plain.png").is_file()
     wrong = zoom("photo.png", "--compare", "-m", "srcnn", *box, "--truth", "photo.png", "-o", "x.png", code=1)
-    assert "photo.png is 48x32: the truth must be 2 times the photograph, or 48x48" in wrong
+    assert "photo.png is 48x32: the ground truth must be 2 times the photograph, or 48x48" in wrong
 
 
 LIGHT = """
