@@ -35,7 +35,7 @@ def pictures_below(
     seen: set[str] = set()
     waiting = [root]
     while waiting:
-        for folder, folders, files in os.walk(waiting.pop(0), onerror=on_error or _raised):
+        for folder, folders, files in os.walk(waiting.pop(0), onerror=on_error or _raise):
             if (real := os.path.realpath(folder)) in seen:
                 folders.clear()
                 continue
@@ -46,5 +46,5 @@ def pictures_below(
     return sorted(found)
 
 
-def _raised(error: OSError) -> None:
+def _raise(error: OSError) -> None:
     raise error

@@ -66,8 +66,7 @@ def upscale(
         The same kind of object, of the same type and on the same device. Floats are neither rounded nor clipped.
 
     Raises:
-        ValueError: no weights of that name, a box that is not of whole pixels inside the picture, no pixels, or of
-            another kind.
+        ValueError: no such weights, a box that is not of whole pixels inside, no pixels, or pixels of another kind.
 
     Example:
         >>> import numpy as np
@@ -77,17 +76,10 @@ def upscale(
         >>> larger.shape, larger.dtype.name, int(larger.max())
         ((16, 20, 3), 'uint8', 128)
     """
-    path = weights_file(str(model))
-    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    upscaler = _opened(str(model), device, engine, stamp)
-    if box is not None and (len(box) != 4 or any(value % 1 for value in box)):
-        raise ValueError(f"box {tuple(box)} is not left, top, width, height, four whole numbers of pixels")
+    upscaler = _upscaler(str(model), device, engine)
 
     def larger(photograph: Photograph) -> Photograph:
-        if not photograph.pixels.size:
-            raise ValueError(f"a picture of {photograph.size[1]}x{photograph.size[0]} pixels cannot be enlarged")
-        crop = photograph if box is None else photograph.cropped(CropBox(*map(int, box)))
-        return upscaler.upscale(crop, scale=scale)
+        return upscaler.upscale(_cropped(photograph, box), scale=scale)
 
     if isinstance(image, Image.Image):
         return larger(Photograph.of(image)).picture()
@@ -99,9 +91,23 @@ def upscale(
     raise ValueError(f"cannot upscale a {type(image).__name__}: give a PIL image, an array or a tensor")
 
 
+def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | None) -> Photograph:
+    if box is not None and (len(box) != 4 or any(value % 1 for value in box)):
+        raise ValueError(f"box {tuple(box)} is not left, top, width, height, four whole numbers of pixels")
+    if not photograph.pixels.size:
+        raise ValueError(f"a picture of {photograph.size[1]}x{photograph.size[0]} pixels cannot be enlarged")
+    return photograph if box is None else photograph.cropped(CropBox(*map(int, box)))
+
+
+def _upscaler(model: str, device: str, engine: str) -> Upscaler:
+    """Cached for each state of the file: its time and size differ when a net was trained anew."""
+    path = weights_file(model)
+    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
+    return _opened(model, device, engine, stamp)
+
+
 @lru_cache(maxsize=8)
 def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
-    """Cached for each state of the file: ``stamp`` differs when a net was trained anew."""
     return Upscaler.open(model, device=device, engine=engine)
 
 

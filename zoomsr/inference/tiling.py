@@ -110,20 +110,13 @@ def upscale_tiled(
     tile, margin = _up_to(tile, grid), _up_to(net.halo if halo is None else halo, grid)
     waiting = Region(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
     while (region := next(waiting, None)) is not None:
-        pixels, reason = None, ""
-        try:
-            pixels = _upscaled(net, source, region, margin, device, bfloat16=bfloat16)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            reason = str(error).split("\n")[0]
-        if pixels is not None:
+        pixels = _upscaled_or_reason(net, source, region, margin, device, bfloat16=bfloat16)
+        if not isinstance(pixels, str):
             out[region.slices(net.scale)] = pixels
             advance(pixels.shape[0] * pixels.shape[1])
             continue
-        # Not in the except clause, where the error's traceback still holds the tensors of the run that failed.
         if tile <= grid:
-            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels ({reason})")
+            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels ({pixels})")
         tile = _up_to(tile // 2, grid)
         waiting = _cut_again(chain([region], waiting), tile=tile, margin=margin, grid=grid)
         if device.type == "cuda":
@@ -136,6 +129,21 @@ def run(net: Net, lr: Tensor) -> Tensor:
     lr = lr.expand(-1, 3, -1, -1) if is_grey else lr
     sr = net(lr.contiguous(memory_format=torch.channels_last))
     return sr.mean(1, keepdim=True) if is_grey else sr
+
+
+def _upscaled_or_reason(
+    net: Net, source: TileSource, region: Region, margin: int, device: torch.device, *, bfloat16: bool
+) -> PixelArray | str:
+    """The region's output, or why memory does not suffice.
+
+    The error ends here, because its traceback holds the tensors of the run that failed.
+    """
+    try:
+        return _upscaled(net, source, region, margin, device, bfloat16=bfloat16)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return str(error).split("\n")[0]
 
 
 @torch.inference_mode()
