@@ -170,10 +170,10 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) ->
 
 def test_box(tmp_path: Path) -> None:
     whole = Photograph(PIXELS, alpha=PIXELS[..., :1])
-    area = whole.cropped(CropBox(3, 5, 7, 4))
-    assert np.array_equal(area.pixels, PIXELS[5:9, 3:10])
-    assert area.alpha is not None
-    assert area.alpha.shape == (4, 7, 1)
+    crop = whole.cropped(CropBox(3, 5, 7, 4))
+    assert np.array_equal(crop.pixels, PIXELS[5:9, 3:10])
+    assert crop.alpha is not None
+    assert crop.alpha.shape == (4, 7, 1)
     for box, words in {
         CropBox(0, 0, 31, 20): "box 0,0,31,20 is not inside the picture, which is 30x20",
         CropBox(-1, 0, 5, 5): "not inside",

@@ -60,9 +60,9 @@ def test_uint8_equals_the_definition_with_both_roundings(size: tuple[int, int]) 
 
 @pytest.mark.parametrize("name", ["Set5", "Set14"])
 def test_published_lr_images_come_out_bit_for_bit(benchmarks: Path, name: str) -> None:
-    truths = sorted((benchmarks / name / "HR").glob("*.png"))
-    assert len(truths) == {"Set5": 5, "Set14": 14}[name]
-    for path in truths:
+    originals = sorted((benchmarks / name / "HR").glob("*.png"))
+    assert len(originals) == {"Set5": 5, "Set14": 14}[name]
+    for path in originals:
         hr = crop_to_multiple(files.read(path), 2)
         assert torch.equal(downscale(hr, 2), files.read(benchmarks / name / "LRx2" / path.name)), path.name
 

@@ -52,9 +52,9 @@ def test_a_tensor_gives_what_resize_gives() -> None:
 
 def test_a_box_of_each() -> None:
     whole = upscale(PIXELS, "bicubic")
-    area = upscale(PIXELS, "bicubic", box=(4, 6, 10, 8))
-    assert area.shape == (16, 20, 3)
-    assert np.array_equal(area[6:-6, 6:-6], whole[12:28, 8:28][6:-6, 6:-6])
+    crop = upscale(PIXELS, "bicubic", box=(4, 6, 10, 8))
+    assert crop.shape == (16, 20, 3)
+    assert np.array_equal(crop[6:-6, 6:-6], whole[12:28, 8:28][6:-6, 6:-6])
     assert upscale(Image.fromarray(PIXELS), "bicubic", box=(4, 6, 10, 8)).size == (20, 16)
 
 

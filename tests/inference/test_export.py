@@ -159,7 +159,7 @@ def test_a_card_has_the_scores_of_the_benchmarks(export: Export, tmp_path: Path)
     card = Card.beside(tmp_path / "out.safetensors")
     assert (list(card.sets["Two"]), list(card.protocols)) == (["bicubic", "out"], ["modern", "classic"])
     assert card.sets["Two"]["out"]["classic"]["psnr_y"] != card.sets["Two"]["bicubic"]["classic"]["psnr_y"]
-    # What is known of weights goes on with them.
+    # What a card says is copied into the next one.
     export("-m", "out.safetensors", "-o", "again.safetensors")
     assert Card.beside(tmp_path / "again.safetensors").sets == card.sets
     assert "there is no folder none" in export("-m", path, "-o", "x.safetensors", "--test", "none", code=1)
@@ -189,6 +189,6 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
         (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
     ],
 )
-def test_a_card_says_the_command_without_the_places_of_one_machine(overrides: list[str], said: str) -> None:
+def test_a_card_says_the_command_without_the_paths_of_one_machine(overrides: list[str], said: str) -> None:
     origin = Origin.of_run(Run(Path("runs/mine"), overrides, [], None))
     assert origin.command == f"python -m zoomsr.train {said}"
