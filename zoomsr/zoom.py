@@ -13,15 +13,17 @@ from zoomsr.cli.malloc import give_back_early
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-Models = Annotated[
+ModelOption = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
 ]
-Out = Annotated[
+OutOption = Annotated[
     str | None,
     typer.Option("--out", "-o", help="a file, or a folder (trip/) for many; default: photo-x2.png beside it"),
 ]
-Compare = Annotated[bool, typer.Option("--compare", help="one picture: the crop, nearest, bicubic, and each --model")]
-SelfEnsemble = Annotated[
+CompareOption = Annotated[
+    bool, typer.Option("--compare", help="one picture: the crop, nearest, bicubic, and each --model")
+]
+SelfEnsembleOption = Annotated[
     bool, typer.Option("--self-ensemble", help="mean over eight flips and rotations: better, in 8 times the time")
 ]
 
@@ -30,12 +32,12 @@ SelfEnsemble = Annotated[
 def zoom(
     files: Annotated[list[str], typer.Argument(help="photographs, folders, or patterns such as 'trip/*.jpg'")],
     box: Annotated[str | None, typer.Option(help="X,Y,W,H: a crop, in pixels of the upright picture")] = None,
-    model: Models = None,
-    out: Out = None,
+    model: ModelOption = None,
+    out: OutOption = None,
     scale: Annotated[int | None, typer.Option(help="2, or 4: the net runs twice")] = None,
-    compare: Compare = False,
+    compare: CompareOption = False,
     truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the PSNR")] = None,
-    self_ensemble: SelfEnsemble = False,
+    self_ensemble: SelfEnsembleOption = False,
     exact: Annotated[bool, typer.Option("--exact", help="tiles with the net's whole receptive field")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",

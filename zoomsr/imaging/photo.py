@@ -95,6 +95,12 @@ class Photograph(Description):
         """(height, width)."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
+    def middle(self, side: int) -> CropBox:
+        """The square in the middle, at most ``side`` pixels in each direction."""
+        height, width = self.size
+        box_height, box_width = min(side, height), min(side, width)
+        return CropBox((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
+
     def cropped(self, box: CropBox) -> Photograph:
         """A crop with the same metadata.
 

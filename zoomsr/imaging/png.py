@@ -34,7 +34,7 @@ def write_png(file: BinaryIO, pixels: PixelArray, description: Description = Des
     if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2] not in (1, 2, 3, 4):
         found = f"{pixels.shape[2]} of {pixels.dtype}"
         raise ValueError(f"a PNG holds 1 to 4 channels of uint8 or uint16, not {found}")
-    sink = _Sink(file, b"".join(_chunk(kind, data) for kind, data in _chunks(description)))
+    sink = _Sink(file, _chunks(description))
     target = libvips().TargetCustom()
     target.on_write(sink.write)
     try:
@@ -69,7 +69,7 @@ class _Sink:
         return len(data)
 
 
-def _chunks(description: Description) -> list[tuple[bytes, bytes]]:
+def _chunks(description: Description) -> bytes:
     chunks = list(description.colour)
     if description.icc:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(description.icc)))
@@ -78,8 +78,6 @@ def _chunks(description: Description) -> list[tuple[bytes, bytes]]:
         chunks.append((b"pHYs", struct.pack(">IIB", *per_meter, 1)))
     if description.exif:
         chunks.append((b"eXIf", description.exif.removeprefix(b"Exif\0\0")))
-    return chunks
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+    return b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )

@@ -91,9 +91,9 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
     """
     net = cast(Net, weights.build().requires_grad_(False))
     benchmarks = [Benchmark.find(folder, scale=net.scale) for folder in tests]
-    photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
-    if isinstance(net, IRCNN):
-        photographs = [_centre(one, _IRCNN_SIDE) for one in photographs]
+    whole = [Photograph.read(photo.path) for photo in sample().val]
+    crops = [one.cropped(one.middle(_IRCNN_SIDE)) for one in whole] if isinstance(net, IRCNN) else whole
+    photographs = [one.pixels for one in crops]
     stored = _rounded(weights, net, photographs)
     say({"card": f"measuring the halo and bfloat16 on {len(photographs)} photographs"})
     halo, bfloat16 = smallest_halo(net, photographs), survives_bfloat16(net, photographs)
@@ -165,11 +165,6 @@ def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, A
                 for label, by in scores.items()
             }
     return sets
-
-
-def _centre(pixels: PixelArray, side: int) -> PixelArray:
-    top, left = (max(0, (length - side) // 2) for length in pixels.shape[:2])
-    return pixels[top : top + side, left : left + side].copy()
 
 
 def _portable(overrides: Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     ((source, target),) = tasks
     options.require_free(target)
     photograph = Photograph.read(source)
-    box = options.box or _middle(photograph)
+    box = options.box or photograph.middle(_SIDE)
     crop = photograph.cropped(box)
     upscalers = [options.open(model) for model in dict.fromkeys(["bicubic", *options.models])]
     if len({upscaler.name for upscaler in upscalers}) < len(upscalers):
@@ -56,12 +56,6 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     with atomic_write(target) as file:
         comparison([row]).savefig(file, dpi=220, format=target.suffix[1:])
     say({"compared": short(target)})
-
-
-def _middle(photograph: Photograph) -> CropBox:
-    height, width = photograph.size
-    box_height, box_width = min(_SIDE, height), min(_SIDE, width)
-    return CropBox((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
 
 
 def _ground_truth(path: Path, photograph: Photograph, box: CropBox, scale: int) -> PixelArray:
