@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "hardware": set(),
     "runs": set(),
     "cli": {"runs"},
-    "imaging": {"hardware"},
+    "imaging": {"hardware", "runs"},
     "metrics": {"hardware", "imaging"},
     "models": {"imaging"},
     "pretrained": {"models", "runs"},

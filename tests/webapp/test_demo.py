@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zoomsr.pretrained.weights
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.resize import downscale
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
@@ -75,11 +75,11 @@ def test_a_click_on_the_preview_is_a_place_in_the_photograph(tmp_path: Path) -> 
 
 def test_the_area_is_framed_and_its_surroundings_are_darker(tmp_path: Path) -> None:
     photo = opened(_saved(tmp_path / "a.png", 400, 600))
-    shown = framed(photo, Box(100, 50, 256, 256))
+    shown = framed(photo, CropBox(100, 50, 256, 256))
     assert np.array_equal(shown[52:304, 102:354], photo.preview[52:304, 102:354])
     assert (shown[50, 100:356] == (57, 211, 83)).all()
     assert (shown[:, :99] <= photo.preview[:, :99]).all()
-    assert np.array_equal(framed(photo, Box(0, 0, 600, 400)).shape, (400, 600, 3))
+    assert np.array_equal(framed(photo, CropBox(0, 0, 600, 400)).shape, (400, 600, 3))
 
 
 def test_grey_deep_and_turned_photographs_can_be_aimed_at(tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ def test_every_net_enlarges_the_area(weights: Path) -> None:
     assert results[1].params == sum(parameter.numel() for parameter in SRCNN(widths=[6, 5]).parameters())
 
 
-@pytest.mark.parametrize("box", [Box(0, 0, 32, 32), Box(20, 10, 32, 32), Box(32, 24, 32, 32)])
+@pytest.mark.parametrize("box", [CropBox(0, 0, 32, 32), CropBox(20, 10, 32, 32), CropBox(32, 24, 32, 32)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_lr_of_an_area_is_the_area_of_lr(box: Box, channels: int) -> None:
+def test_lr_of_an_area_is_the_area_of_lr(box: CropBox, channels: int) -> None:
     pixels = photograph(57, 65)[..., :channels]
     lr, hr = page_steps.with_ground_truth(Photograph(pixels), box)
     whole = downscale(torch.from_numpy(pixels[:56, :64].transpose(2, 0, 1).copy()), 2).permute(1, 2, 0).numpy()

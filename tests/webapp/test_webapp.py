@@ -18,7 +18,7 @@ from _support.tiny import photograph
 from PIL import Image
 
 from zoomsr.data.sources.photographs import sample
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.steps import Nets
 
@@ -113,7 +113,7 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     download.value.save_as(tmp_path / "got.png")
     assert download.value.suggested_filename == "mine-coffee-x2.png"
     (example,) = (photo.path for photo in sample().val if photo.name == "coffee")
-    area = Photograph.read(example).cropped(Box(left, top, 256, 256))
+    area = Photograph.read(example).cropped(CropBox(left, top, 256, 256))
     (expected,) = page_steps.upscaled(area, [Nets([str(page_weights)], device="cpu").open("mine")])
     got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
     assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
@@ -183,7 +183,7 @@ def test_against_the_truth(page: Any, page_weights: Path, tmp_path: Path) -> Non
     page.wait_for_timeout(500)
     left, top = _area(page)
     _enlarge(page)
-    lr, hr = page_steps.with_ground_truth(Photograph.read(path), Box(left, top, 512, 512))
+    lr, hr = page_steps.with_ground_truth(Photograph.read(path), CropBox(left, top, 512, 512))
     nets = Nets([str(page_weights)], device="cpu")
     rows = page.locator(".numbers tbody tr")
     for row, result in zip(rows.all(), page_steps.upscaled(lr, [nets.open(name) for name in nets.chosen]), strict=True):

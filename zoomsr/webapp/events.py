@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from zoomsr.data.sources.photographs import sample
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.webapp import results as html_of
 from zoomsr.webapp import steps
@@ -83,7 +83,7 @@ class Page:
     def _enlarge(
         self,
         photograph: Opened,
-        box: Box,
+        box: CropBox,
         test: bool,
         nets: list[Upscaler],
         progress: gr.Progress,
@@ -157,7 +157,7 @@ def _side(test: bool) -> int:
     return SCALE * SIDE if test else SIDE
 
 
-def _box(photograph: Opened, left: float, top: float, test: bool) -> Box:
+def _box(photograph: Opened, left: float, top: float, test: bool) -> CropBox:
     return steps.snapped(left, top, size=photograph.size, side=_side(test), grid=SCALE if test else 1)
 
 

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.imaging import files
-from zoomsr.imaging.encode import Pixels, eight_bit
-from zoomsr.imaging.photo import Box, Photograph
-from zoomsr.imaging.pixels import to_float
+from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
@@ -55,7 +54,7 @@ class Opened:
 
     path: Path
     size: tuple[int, int]
-    preview: Pixels
+    preview: PixelArray
     notes: tuple[str, ...]
 
     @property
@@ -175,7 +174,7 @@ def opened(path: Path) -> Opened:
     return Opened(path, photograph.size, np.asarray(small), photograph.notes)
 
 
-def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> Box:
+def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> CropBox:
     """The square nearest to a corner that lies inside a picture and on a grid; smaller where the picture is.
 
     Args:
@@ -188,10 +187,10 @@ def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: 
     height, width = size
     box_height, box_width = min(side, height), min(side, width)
     x, y = (max(0, min(round(value), most)) for value, most in ((left, width - box_width), (top, height - box_height)))
-    return Box(x - x % grid, y - y % grid, box_width, box_height)
+    return CropBox(x - x % grid, y - y % grid, box_width, box_height)
 
 
-def framed(photograph: Opened, box: Box) -> Pixels:
+def framed(photograph: Opened, box: CropBox) -> PixelArray:
     """The preview with the area drawn, and what is around it darker; (h, w, 3) uint8."""
     height, width = photograph.preview.shape[:2]
     across, down = width / photograph.size[1], height / photograph.size[0]
@@ -230,7 +229,7 @@ def nearest(area: Photograph) -> Photograph:
     return replace(area, pixels=area.pixels.repeat(SCALE, 0).repeat(SCALE, 1), alpha=alpha)
 
 
-def with_ground_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Photograph]:
+def with_ground_truth(photograph: Photograph, box: CropBox) -> tuple[Photograph, Photograph]:
     """An area at half its size, as MATLAB's ``imresize`` makes it of the whole photograph, and the area itself.
 
     Args:
@@ -245,11 +244,11 @@ def with_ground_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Pho
     left, top = max(0, box.left - _CONTEXT), max(0, box.top - _CONTEXT)
     right = min(width, box.left + box.width + _CONTEXT)
     bottom = min(height, box.top + box.height + _CONTEXT)
-    around = photograph.cropped(Box(left, top, right - left, bottom - top))
+    around = photograph.cropped(CropBox(left, top, right - left, bottom - top))
     lr = downscale(_planes(around), SCALE).permute(1, 2, 0).numpy()
     x, y = (box.left - left) // SCALE, (box.top - top) // SCALE
     lr = np.ascontiguousarray(lr[y : y + box.height // SCALE, x : x + box.width // SCALE])
-    return replace(hr, pixels=lr), replace(hr, pixels=eight_bit(hr.pixels))
+    return replace(hr, pixels=lr), replace(hr, pixels=to_8bit(hr.pixels))
 
 
 def score(sr: Photograph, hr: Photograph) -> Score:
@@ -258,7 +257,7 @@ def score(sr: Photograph, hr: Photograph) -> Score:
     return Score(psnr_y=values[METRICS.index("psnr_y")], ssim_y=values[METRICS.index("ssim_y")])
 
 
-def error_map(sr: Photograph, hr: Photograph) -> Pixels:
+def error_map(sr: Photograph, hr: Photograph) -> PixelArray:
     """|sr - hr|, the mean of R, G and B, in the colours of ``RAMP_CSS``; (H, W, 3) uint8."""
     error = (_tensor(sr) - _tensor(hr)).abs().mean(0).numpy() / ERROR_RANGE
     stops = np.linspace(0, 1, len(_RAMP))
@@ -279,8 +278,8 @@ def _without_folder(error: Exception, path: Path) -> str:
     return str(error).replace(str(path), path.name)
 
 
-def _rgb(photograph: Photograph) -> Pixels:
-    pixels = eight_bit(photograph.pixels)
+def _rgb(photograph: Photograph) -> PixelArray:
+    pixels = to_8bit(photograph.pixels)
     return pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels
 
 
@@ -291,4 +290,4 @@ def _tensor(photograph: Photograph) -> Tensor:
 
 def _planes(photograph: Photograph) -> Tensor:
     """(C, H, W) uint8; a copy, for torch wants to be able to write."""
-    return torch.from_numpy(eight_bit(photograph.pixels).transpose(2, 0, 1).copy())
+    return torch.from_numpy(to_8bit(photograph.pixels).transpose(2, 0, 1).copy())
