@@ -175,12 +175,6 @@ def _is_named(config: DictConfig, key: str) -> bool:
     return any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
 
 
-def sweep_directory() -> Path | None:
-    """The sweep's directory; None when the command is no sweep."""
-    hydra_config = HydraConfig.get()
-    return Path(hydra_config.sweep.dir).absolute() if hydra_config.mode == RunMode.MULTIRUN else None
-
-
 def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
     """Within a running command: its settings with further overrides, resolved, for a run in ``run_dir``."""
     outer = HydraConfig.instance().cfg

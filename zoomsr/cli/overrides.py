@@ -36,7 +36,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
         ValueError: there is no such run or sweep, or it is someone else's.
     """
     is_trusted = _TRUST in arguments
-    flags, overrides = _split([text for text in arguments if text != _TRUST])
+    named = [re.sub(r"^hydra/launcher=zoomsr_", "launcher=", text) for text in arguments]
+    flags, overrides = _split([text for text in named if text != _TRUST])
     given = {key: _unquoted(value) for key, _, value in (text.partition("=") for text in overrides)}
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
@@ -120,8 +121,11 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
     try:
         hydra: dict[str, Any] = _read(sweep_dir / "multirun.yaml")["hydra"]
         task, own = hydra["overrides"]["task"], hydra["overrides"]["hydra"]
+        sweeper = hydra.get("runtime", {}).get("choices", {}).get("hydra/sweeper", "basic")
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"sweep_resume={sweep_dir} is no sweep's directory: {error}") from error
+    if sweeper != "basic":
+        raise ValueError(f"sweep_resume={sweep_dir}: hydra/sweeper={sweeper} chooses by results, so only it can resume")
     if others:
         raise ValueError(f"sweep_resume resumes the sweep as it was started: leave out {' '.join(others)}")
     _require(sweep_dir, is_trusted=is_trusted)
