@@ -19,7 +19,7 @@ from zoomsr.pretrained.weights import is_intact
 from zoomsr.runs.files import read_rows, write_json, write_rows
 from zoomsr.runs.job import Job
 from zoomsr.training.callbacks.last_checkpoint import LastCheckpoint
-from zoomsr.training.callbacks.step_limit import TimeLimit
+from zoomsr.training.callbacks.limits import TimeLimit
 from zoomsr.training.checkpoint_io import AtomicCheckpoints
 
 Command = Callable[..., Path]

@@ -30,13 +30,12 @@ from zoomsr.models.selfcheck import TOLERANCE, largest_difference
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
-from zoomsr.training.callbacks.budget import Budget
 from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.callbacks.exact_resume import ExactResume
 from zoomsr.training.callbacks.last_checkpoint import Stopped
+from zoomsr.training.callbacks.limits import Budget, StepLimit, TimeLimit
 from zoomsr.training.callbacks.pruning import Pruned
 from zoomsr.training.callbacks.results import Results
-from zoomsr.training.callbacks.step_limit import StepLimit, TimeLimit
 from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision

@@ -20,7 +20,7 @@ from zoomsr.training.callbacks.guard import Guard
 from zoomsr.training.diagnosis import diagnose, first_wrong
 
 
-class _Late(guard._Answer):
+class _Late(guard._Finite):
     """As from a GPU: not here before the step is taken."""
 
     def __init__(self, flag: torch.Tensor) -> None:
@@ -30,15 +30,15 @@ class _Late(guard._Answer):
 
 
 @pytest.mark.usefixtures("black")
-@pytest.mark.parametrize("answer", [guard._Answer, _Late])
+@pytest.mark.parametrize("finite", [guard._Finite, _Late])
 def test_it_stops_at_that_step_and_names_layer_photograph_and_place(
     train: Train,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    answer: type[guard._Answer],
+    finite: type[guard._Finite],
 ) -> None:
-    monkeypatch.setattr(guard, "_Answer", answer)
+    monkeypatch.setattr(guard, "_Finite", finite)
     require_named(train, capsys, tmp_path)
 
 
