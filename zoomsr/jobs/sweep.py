@@ -58,15 +58,15 @@ def metric(job: Job) -> float | None:
 
 
 def report(jobs: Sequence[Job], folder: Path, *, again: str | None) -> int:
-    """Print the table, and what became of each job that is not in it.
+    """Print the table, and the state of each job that is not in it.
 
     Args:
         jobs: of a sweep or a search.
         folder: theirs.
-        again: the command that runs what is missing, if there is one.
+        again: the command that runs the missing ones, if there is one.
 
     Returns:
-        The exit code: 0 when every job is finished, or given up by a search.
+        The exit code: 0 when every job is finished or pruned.
     """
     statuses = {job: job.status() for job in jobs}
     _print_table(jobs, folder)
@@ -86,13 +86,13 @@ def _print_table(jobs: Sequence[Job], sweep_dir: Path) -> None:
     # Unfinished ones too: a job's name is that in which it differs from all others.
     rows = ranking([Run.read(job.path) for job in jobs if (job.path / ".hydra").is_dir()])
     if rows:
-        CONSOLE.print(score_table(f"{short(sweep_dir)}: held-out photographs, ranked", rows))
+        CONSOLE.print(score_table(f"{short(sweep_dir)}: validation images, ranked", rows))
 
 
 def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
-    """Job to mean metrics: bicubic, which every run measures, then the jobs by falling PSNR on Y.
+    """Job to mean metrics: bicubic first, then the jobs by falling PSNR on Y.
 
-    A job is called by the overrides in which it differs from the others: ``vdsr``, or ``vdsr loss=mse``.
+    A job's name is the overrides in which it differs from the others: ``vdsr``, or ``vdsr loss=mse``.
     """
     bicubic: dict[str, dict[str, float]] = {}
     jobs: dict[str, dict[str, float]] = {}
@@ -107,5 +107,5 @@ def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:
 
 
 def _same(row: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Up to the last bits, in which the memory layout that a net prefers shows."""
+    """Up to the last bits, which depend on a net's memory layout."""
     return all(math.isclose(value, other[name], rel_tol=1e-6, abs_tol=1e-9) for name, value in row.items())

@@ -190,7 +190,7 @@ class ZoomModule(LightningModule):
             self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
 
     def on_validation_end(self) -> None:
-        """Forget a validation within an epoch, which the callbacks have recorded; at the epoch's end they do so later."""
+        """Forget a validation within an epoch, once the callbacks have recorded it; the last one they record later."""
         if self.trainer.sanity_checking or not ends_epoch(self.trainer):
             self.logged = {name for name in self.logged if not name.startswith("val/")}
 

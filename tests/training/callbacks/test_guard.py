@@ -1,4 +1,4 @@
-"""A loss that is no number stops the run, says why, and keeps the batch."""
+"""A NaN or Inf loss stops the run, says why, and keeps the batch."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_full_device_says_which_settings_to_lower(
     line = fails(train, capsys, "data.batch_size=4", "trainer.num_sanity_val_steps=0")
     assert "data.batch_size=2 (now 4) with trainer.accumulate_grad_batches=2 trains the same" in line
     assert "data.patch=16 (now 32)" in line
-    assert "Tried to allocate" not in line or "2" in line
+    assert line.endswith("validates on the centres of photographs (CUDA out of memory)")
 
 
 def test_the_first_wrong_layer_is_the_first_that_ran() -> None:
@@ -140,9 +140,7 @@ def test_a_held_out_error_of_zero_is_no_fault(tmp_path: Path, capsys: pytest.Cap
         ([0.0, 0.0], float("inf"), True),
     ],
 )
-def test_a_loss_or_a_gradient_of_a_bias_that_is_no_number_is_found(
-    gradient: list[float], loss: float, stops: bool
-) -> None:
+def test_a_nan_or_inf_in_a_loss_or_a_bias_gradient_is_found(gradient: list[float], loss: float, stops: bool) -> None:
     layer = nn.Linear(1, 2)
     layer.weight.grad = torch.full((2, 1), float("nan"))  # not looked at: biases have it too
     layer.bias.grad = torch.tensor(gradient)
