@@ -57,7 +57,7 @@ class Curves(Callback):
                 {
                     "Training and validation, by epoch": both,
                     "Validation of each run, by epoch": runs,
-                    "Validation, by frequency": {"Error over signal (dB), by band": ["Multiline", bands]},
+                    "Validation, by frequency": {"Error over ground truth (dB), by band": ["Multiline", bands]},
                 }
             )
 
@@ -104,7 +104,7 @@ def describe(tag: str) -> str:
     if name.startswith("error_band_"):
         number = int(name.removeprefix("error_band_")) - 1
         low, high = number / (2 * N_BANDS), (number + 1) / (2 * N_BANDS)
-        meaning = f"Error over signal on Y in dB at {low:g} to {high:g} cycles per pixel; less is better."
+        meaning = f"Error over ground truth on Y in dB at {low:g} to {high:g} cycles per pixel; less is better."
     return f"{meaning} On {_SPLITS[split]}, by epoch." if split in _SPLITS else meaning
 
 
