@@ -102,7 +102,8 @@ def test_a_job_sees_only_its_own_devices_and_no_ranks_of_others(
     for name, value in (("LOCAL_RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     jobs = [Job.freeze(settings(name) | {"loss": {"_target_": "test_launch.Confess"}}) for name in ("one", "two")]
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    for folder in Path(__file__).parents[:2]:  # of this file, and of what it imports
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     assert Local(devices=1, gpus=["6", "7"]).run(jobs) == [1, 1]
     said = sorted(job.status()["error"] for job in jobs)
     assert [line.split()[-1] for line in said] == ["6/None/None", "7/None/None"]
@@ -225,7 +226,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     rest = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + number, rest
     assert "Traceback" not in rest
-    assert re.search(rf"stopped +saved in \S+last\.ckpt; python -m zoomsr.train ckpt={run} goes on", rest)
+    assert re.search(rf"stopped +saved in \S+last\.ckpt; python -m zoomsr.train ckpt={run} resumes it", rest)
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     epochs = checkpoint["epoch"] + 2
     small_again = ["-m", "zoomsr.train", f"ckpt={run}", f"trainer.max_epochs={epochs}"]

@@ -220,7 +220,7 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
     except Stopped as stop:
         if trainer.is_global_zero:
             run = short(stop.path.parent.parent)
-            say({"stopped": f"saved in {short(stop.path)}; python -m zoomsr.train ckpt={run} goes on"})
+            say({"stopped": f"saved in {short(stop.path)}; python -m zoomsr.train ckpt={run} resumes it"})
         # A further rank that ended with an error would make Lightning kill the first one.
         sys.exit(128 + stop.signal if trainer.is_global_zero else 0)
     except Pruned:
@@ -242,7 +242,7 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
             raise
         if trainer.is_global_zero:
             has_checkpoint = newest_intact(run_dir / "checkpoints") is not None
-            resume = f"python -m zoomsr.train ckpt={short(run_dir)} goes on from its last checkpoint"
+            resume = f"python -m zoomsr.train ckpt={short(run_dir)} resumes from its last checkpoint"
             say({"stopped": f"at once; {resume if has_checkpoint else 'nothing was saved yet'}"})
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
