@@ -42,14 +42,12 @@ def test_wheel_holds_every_module_and_every_yaml(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assets = [path for kind in ("css", "html", "js") for path in (ROOT / "zoomsr").rglob(f"*.{kind}")]
     assert len(assets) >= 4
-    for source in (
-        *(ROOT / "zoomsr").rglob("*.py"),
-        *(ROOT / "hydra_plugins").glob("*.py"),
-        *assets,
-        ROOT / "zoomsr" / "py.typed",
-    ):
+    modules = [path for package in ("zoomsr", "hydra_plugins") for path in (ROOT / package).rglob("*.py")]
+    for source in (*modules, *assets, ROOT / "zoomsr" / "py.typed"):
         assert source.relative_to(ROOT).as_posix() in names
-    for weights in (ROOT / "zoomsr" / "pretrained").glob("*.safetensors"):
+    nets = [path for kind in ("safetensors", "json") for path in (ROOT / "zoomsr" / "pretrained").glob(f"*.{kind}")]
+    assert len(nets) >= 8
+    for weights in nets:
         assert weights.relative_to(ROOT).as_posix() in names
     for source in (ROOT / "conf").rglob("*.yaml"):
         assert f"zoomsr/{source.relative_to(ROOT).as_posix()}" in names
