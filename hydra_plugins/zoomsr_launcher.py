@@ -48,13 +48,14 @@ class ZoomsrLauncher(BasicLauncher):
         from zoomsr.jobs import sweep
         from zoomsr.runs.files import short
         from zoomsr.runs.job import STOPPED
+        from zoomsr.runs.layout import MULTIRUN
         from zoomsr.runs.trust import sign
 
         assert self.config is not None  # Hydra has called setup()
         folder = Path(self.config.hydra.sweep.dir)
-        if not (folder / sweep.MULTIRUN).is_file():  # which Hydra's own sweeper writes, and others may not
+        if not (folder / MULTIRUN).is_file():  # which Hydra's own sweeper writes, and others may not
             folder.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save(self.config, folder / sweep.MULTIRUN)
+            OmegaConf.save(self.config, folder / MULTIRUN)
         sign(folder)
         returns = super().launch(job_overrides, initial_job_idx)
         jobs = {index: one.return_value for index, one in enumerate(returns)}  # raises where settings were wrong

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from zoomsr.cli.console import say
-from zoomsr.cli.overrides import LAST, LAST_CKPT, PREVIOUS_CKPT
+from zoomsr.cli.overrides import LAST
 from zoomsr.jobs.launchers import Launcher
 from zoomsr.jobs.process import Output, Process
 from zoomsr.runs.directories import unlock
-from zoomsr.runs.job import OUTPUT, SETTINGS, STOPPED, Job
+from zoomsr.runs.job import STOPPED, Job
+from zoomsr.runs.layout import CHECKPOINTS, LAST_CKPT, OUTPUT, PREVIOUS_CKPT, SETTINGS
 
 
 class Ray(Launcher):
@@ -131,7 +132,7 @@ def carry_out(job: Job, place: Path) -> int:
     # Ray cancels by an interrupt, which has no effect where the user's shell has it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     frozen = (job.path / SETTINGS).stat().st_mtime
-    saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / "checkpoints" / name).is_file()]
+    saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / CHECKPOINTS / name).is_file()]
     if any(path.stat().st_mtime > frozen for path in saved):
         Job.freeze(job.settings() | {"ckpt": LAST, "ckpt_mode": "resume"})
     process = Process(job, environment={}, label="")

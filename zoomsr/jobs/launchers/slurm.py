@@ -20,7 +20,8 @@ from zoomsr.jobs.launchers import Launcher, train_here
 from zoomsr.jobs.process import Output
 from zoomsr.runs.directories import unlock
 from zoomsr.runs.files import short
-from zoomsr.runs.job import OUTPUT, STATUS, Job
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import OUTPUT, STATUS
 
 _NEAR_TIME_LIMIT = "USR2"
 """The signal that SLURM sends before the time limit; on USR1 Lightning would requeue the job too."""

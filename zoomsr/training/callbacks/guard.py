@@ -15,6 +15,7 @@ from zoomsr.cli.console import say
 from zoomsr.data.datamodule import Batch, PairsDataModule
 from zoomsr.pretrained.weights import write_tensors
 from zoomsr.runs.files import short
+from zoomsr.runs.layout import NONFINITE
 from zoomsr.training.diagnosis import diagnose, first_wrong
 from zoomsr.training.module import ZoomModule, ends_epoch
 
@@ -147,7 +148,7 @@ class Guard(Callback):
         batch, loss = step.batches[number], step.losses[number]
         with trainer.precision_plugin.forward_context():
             found = diagnose(module.net, module.loss, lr=batch["lr"], hr=batch["hr"])
-        file = self._run_dir / f"nonfinite_step{step.number}.safetensors"
+        file = self._run_dir / NONFINITE.format(step=step.number)
         if trainer.is_global_zero:
             weights = {f"net.{key}": value for key, value in module.net.state_dict().items()}
             write_tensors(file, {"lr": batch["lr"], "hr": batch["hr"], "index": batch["index"], **weights}, header={})
