@@ -89,6 +89,12 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
         Local(devices=1, slots=0)
 
 
+def test_jobs_of_one_name_in_two_folders_are_two_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Local, "_run_one", lambda launcher, job, share, label: int(job.path.parent.name))
+    jobs = [Job(tmp_path / number / "srcnn") for number in "12"]
+    assert Local(devices=1, accelerator="cpu").run(jobs) == [1, 2]
+
+
 @pytest.mark.parametrize(("visible", "found"), [("3,1", ["3", "1"]), ("", []), ("-1", []), ("2,-1,0", ["2"])])
 def test_only_visible_gpus_are_shared_out(visible: str, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
