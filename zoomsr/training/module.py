@@ -84,13 +84,6 @@ class ZoomModule(LightningModule):
             ImageScores(protocol=protocol, border=scale) for _ in range(3)
         )
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Skip torch's search for parameters for the attribute that Lightning sets 40 times in a step."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
         if self.training:
@@ -104,27 +97,6 @@ class ZoomModule(LightningModule):
         finally:
             torch.backends.cudnn.benchmark = searches
 
-    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
-        """Lightning's ``log``, which also adds the name to ``logged``."""
-        super().log(name, value, *args, **kwargs)
-        self.logged.add(name)
-
-    def on_fit_start(self) -> None:
-        """Let no forward pass wait for another rank's: ranks may have different numbers of validation images."""
-        wrapped = self.trainer.strategy.model
-        if isinstance(wrapped, DistributedDataParallel):
-            wrapped.broadcast_buffers = wrapped.forward_sync_buffers = False
-
-    def on_validation_epoch_start(self) -> None:
-        """Measure with the first rank's buffers, which are saved; running statistics differ between ranks."""
-        if self.trainer.world_size > 1:
-            for buffer in self.net.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-
-    def on_train_epoch_start(self) -> None:
-        """Start the epoch's means."""
-        self._is_closed, self._train_mae, self._losses = False, None, []
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         sr = self(batch["lr"])
@@ -137,6 +109,47 @@ class ZoomModule(LightningModule):
 
     # Lightning inspects it in every step; here it is computed once.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    @full_float32()
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure validation images in full float32: TF32 would change PSNR by 0.01 dB."""
+        sr = self(batch["lr"])
+        losses = [self.loss(one[None], hr[None]) for one, hr in zip(sr, batch["hr"], strict=True)]
+        self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
+        self._val_metric.update(sr, batch["hr"], batch["index"])
+
+    @full_float32()
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Measure whole validation images, upscaled by the net and by bicubic; returns sr for callbacks."""
+        sr: Tensor = self(batch["lr"])
+        self._test_metric.update(sr, batch["hr"], batch["index"])
+        self._bicubic_metric.update(self._bicubic(batch["lr"]), batch["hr"], batch["index"])
+        return sr
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
+        optimizer = self._optimizer(self.net.parameters())
+        fuse(optimizer)
+        if self._clock is not None:
+            steps: float = _TIME_STEPS
+        else:
+            steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
+        if math.isinf(steps):
+            raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
+        schedule = self._schedule(optimizer, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """One step; with a clock, as many as the time that has passed."""
+        if self._clock is None:
+            scheduler.step()
+            return
+        while scheduler.last_epoch < int(self._clock() * _TIME_STEPS):
+            scheduler.step()
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's means."""
+        self._is_closed, self._train_mae, self._losses = False, None, []
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
@@ -173,13 +186,11 @@ class ZoomModule(LightningModule):
         """After the callbacks, which have recorded the epoch."""
         self.logged.clear()
 
-    @full_float32()
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure validation images in full float32: TF32 would change PSNR by 0.01 dB."""
-        sr = self(batch["lr"])
-        losses = [self.loss(one[None], hr[None]) for one, hr in zip(sr, batch["hr"], strict=True)]
-        self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
-        self._val_metric.update(sr, batch["hr"], batch["index"])
+    def on_validation_epoch_start(self) -> None:
+        """Measure with the first rank's buffers, which are saved; running statistics differ between ranks."""
+        if self.trainer.world_size > 1:
+            for buffer in self.net.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over images."""
@@ -194,39 +205,10 @@ class ZoomModule(LightningModule):
         if self.trainer.sanity_checking or not ends_epoch(self.trainer):
             self.logged = {name for name in self.logged if not name.startswith("val/")}
 
-    @full_float32()
-    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Measure whole validation images, upscaled by the net and by bicubic; returns sr for callbacks."""
-        sr: Tensor = self(batch["lr"])
-        self._test_metric.update(sr, batch["hr"], batch["index"])
-        self._bicubic_metric.update(self._bicubic(batch["lr"]), batch["hr"], batch["index"])
-        return sr
-
     def on_test_epoch_end(self) -> None:
         """Keep the per-image scores and log their means."""
         self.test_scores = {"bicubic": self._bicubic_metric.collect(), "net": self._test_metric.collect()}
         self._log_means("test", list(self.test_scores["net"].values()))
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
-        optimizer = self._optimizer(self.net.parameters())
-        fuse(optimizer)
-        if self._clock is not None:
-            steps: float = _TIME_STEPS
-        else:
-            steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
-        if math.isinf(steps):
-            raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
-        schedule = self._schedule(optimizer, int(steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """One step; with a clock, as many as the time that has passed."""
-        if self._clock is None:
-            scheduler.step()
-            return
-        while scheduler.last_epoch < int(self._clock() * _TIME_STEPS):
-            scheduler.step()
 
     def epoch_so_far(self) -> dict[str, Any]:
         """This rank's losses and scores of an unfinished epoch, for a checkpoint."""
@@ -239,6 +221,24 @@ class ZoomModule(LightningModule):
         self._train_metric.resume(
             {key: [value for part in parts for value in part[key]] for key in ("index", "values")}
         )
+
+    def on_fit_start(self) -> None:
+        """Let no forward pass wait for another rank's: ranks may have different numbers of validation images."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.broadcast_buffers = wrapped.forward_sync_buffers = False
+
+    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        """Lightning's ``log``, which also adds the name to ``logged``."""
+        super().log(name, value, *args, **kwargs)
+        self.logged.add(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Skip torch's search for parameters for the attribute that Lightning sets 40 times in a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def _epoch_losses(self) -> Tensor:
         return torch.stack(self._losses) if self._losses else torch.empty(0, device=self.device)
