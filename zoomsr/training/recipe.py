@@ -74,7 +74,7 @@ def train(settings: Mapping[str, Any]) -> None:
     with _one_line_causes(config, trainer):
         if any(parameter.requires_grad for parameter in module.net.parameters()):
             _fit(trainer, module, data, start=start)
-        if best := _best(trainer).best_model_path:
+        if best := trainer.checkpoint_callback.best_model_path:  # type: ignore[union-attr]  # _trainer has checked it
             # Not by test(ckpt_path=), with which EMA's callback would load the weights that are not averaged.
             module.load_state_dict(open_plain(Path(best))["state_dict"])
         trainer.test(module, data, verbose=False)
@@ -189,6 +189,8 @@ def _trainer(config: DictConfig, results: Results, budget: Budget | None, *, acc
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
         raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
+    if not isinstance(trainer.checkpoint_callback, ModelCheckpoint):
+        raise ValueError("callbacks lacks a ModelCheckpoint: the best weights could not be tested")
     return trainer
 
 
@@ -269,10 +271,3 @@ def _less_memory(config: DictConfig, error: BaseException) -> str:
         *([] if data.val_patch else ["data.val_patch=512 validates on the centres of photographs"]),
     ]
     return f"the device's memory is full: {'; '.join(settings)} ({str(error).split('.')[0]})"
-
-
-def _best(trainer: Trainer) -> ModelCheckpoint:
-    callback = trainer.checkpoint_callback
-    if not isinstance(callback, ModelCheckpoint):
-        raise ValueError("callbacks lacks a ModelCheckpoint: the best weights could not be tested")
-    return callback
