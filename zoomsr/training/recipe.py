@@ -248,7 +248,7 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
             say({"stopped": f"at once; {resume if has_checkpoint else 'nothing was saved yet'}"})
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.strerror is None or error.filename is not None:  # it names the file already
             raise
         raise OSError(f"{run_dir} cannot be written to: {error.strerror}") from error
     except (MemoryError, RuntimeError) as error:
