@@ -16,7 +16,7 @@ from zoomsr.runs.job import _RANKS, Job
 from zoomsr.runs.layout import OUTPUT
 
 
-class Process:
+class JobProcess:
     """A job in a process of its own, with its own process group and ranks.
 
     It ends with this process, however that ends: its standard input is a pipe from this one.

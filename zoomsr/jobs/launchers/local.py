@@ -13,7 +13,7 @@ from itertools import takewhile
 from types import FrameType
 
 from zoomsr.jobs.launchers import Launcher, train_here
-from zoomsr.jobs.process import Process
+from zoomsr.jobs.process import JobProcess
 from zoomsr.runs.job import STOPPED, Job, stop_signals
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -48,7 +48,7 @@ class Local(Launcher):
         self._shares = _shares(found, devices, slots)
         self._has_ranks = devices not in (1, "1") and not (devices in ("auto", -1, "-1") and len(found) < 2)
         self._stopping = threading.Event()
-        self._running: set[Process] = set()
+        self._running: set[JobProcess] = set()
 
     @property
     def room(self) -> int:
@@ -82,7 +82,7 @@ class Local(Launcher):
     def _run_one(self, job: Job, share: dict[str, str], *, label: str | None) -> int:
         if self._stopping.is_set():
             return STOPPED[0]
-        process = Process(job, environment=share, label=label)
+        process = JobProcess(job, environment=share, label=label)
         self._running.add(process)
         try:
             return process.wait()

@@ -13,7 +13,7 @@ from typing import Any
 from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST
 from zoomsr.jobs.launchers import Launcher
-from zoomsr.jobs.process import Output, Process
+from zoomsr.jobs.process import JobProcess, Output
 from zoomsr.runs.directories import unlock
 from zoomsr.runs.job import STOPPED, Job
 from zoomsr.runs.layout import CHECKPOINTS, LAST_CKPT, OUTPUT, PREVIOUS_CKPT, SETTINGS
@@ -135,7 +135,7 @@ def carry_out(job: Job, place: Path) -> int:
     saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / CHECKPOINTS / name).is_file()]
     if any(path.stat().st_mtime > frozen for path in saved):
         Job.freeze(job.settings() | {"ckpt": LAST, "ckpt_mode": "resume"})
-    process = Process(job, environment={}, label="")
+    process = JobProcess(job, environment={}, label="")
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(process.wait)
         while True:
