@@ -68,7 +68,9 @@ def report(jobs: Sequence[Job], folder: Path, *, again: str | None) -> int:
         The exit code: 0 when every job is finished or pruned.
     """
     statuses = {job: job.status() for job in jobs}
-    _print_table(jobs, folder)
+    # Unfinished ones too: a job's name is that in which it differs from all others.
+    if rows := ranking([Run.read(job.path) for job in jobs if (job.path / HYDRA).is_dir()]):
+        CONSOLE.print(score_table(f"{short(folder)}: validation images, ranked", rows))
     lacking = {job: status for job, status in statuses.items() if not job.is_finished}
     for job, status in lacking.items():
         log = job.path / OUTPUT
@@ -79,13 +81,6 @@ def report(jobs: Sequence[Job], folder: Path, *, again: str | None) -> int:
     if again is not None:
         say({"next": f"{again} runs what is missing"})
     return STOPPED[0] if any(status.get("exit_code") in STOPPED for status in lacking.values()) else 1
-
-
-def _print_table(jobs: Sequence[Job], sweep_dir: Path) -> None:
-    # Unfinished ones too: a job's name is that in which it differs from all others.
-    rows = ranking([Run.read(job.path) for job in jobs if (job.path / HYDRA).is_dir()])
-    if rows:
-        CONSOLE.print(score_table(f"{short(sweep_dir)}: validation images, ranked", rows))
 
 
 def ranking(runs: list[Run]) -> dict[str, dict[str, float]]:

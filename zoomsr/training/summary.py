@@ -34,16 +34,19 @@ def say_start(
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
     size = f"{parameters:,} parameters, x{scale_of(module.net)}"
     precision = f"{trainer.precision} (auto: {reason})" if reason else trainer.precision
+    root = trainer.strategy.root_device
+    is_gpu = root.type == "cuda"
+    device = torch.cuda.get_device_name(root) if is_gpu else f"{root.type} ({torch.get_num_threads()} threads)"
     lines = {
         "data": f"{data.source.name}: {data.source.describe()}{hint}",
         "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
-        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {precision}, seed {config.seed}",
+        "device": f"{trainer.world_size} x {device}, precision {precision}, seed {config.seed}",
     }
     if parameters:
         lines["batch"] = _batch(config, trainer)
     if (budget := config.get("budget")) is not None:
         lines["budget"] = f"{budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
-    if (advice := slow_precision(trainer.precision, trainer.strategy.root_device)) is not None:
+    if (advice := slow_precision(trainer.precision, root)) is not None:
         lines["slow bf16"] = advice
     if start is not None:
         lines["from"] = short(Path(start))
@@ -101,10 +104,3 @@ def say_result(run_dir: Path) -> None:
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
         lines["zoom"] = f"python -m zoomsr.zoom PHOTO --compare -m {shlex.quote(net)}"
     say(lines)
-
-
-def _device_name(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({torch.get_num_threads()} threads)"

@@ -49,14 +49,12 @@ class Pruning(Callback):
             return
         is_pruned = False
         if trainer.is_global_zero:
-            self._trial = self._trial or self._own_trial()
+            if self._trial is None:
+                import optuna  # an extra, which only searches need
+
+                study = optuna.load_study(study_name=STUDY, storage=storage(self._folder), pruner=self._pruner)
+                self._trial = optuna.Trial(study, study.trials[self._number]._trial_id)
             self._trial.report(float(trainer.callback_metrics[self._monitor]), trainer.current_epoch)
             is_pruned = self._trial.should_prune()
         if trainer.strategy.broadcast(is_pruned):
             raise Pruned(f"trial {self._number} in epoch {trainer.current_epoch + 1}")
-
-    def _own_trial(self) -> Any:
-        import optuna  # an extra, which only searches need
-
-        study = optuna.load_study(study_name=STUDY, storage=storage(self._folder), pruner=self._pruner)
-        return optuna.Trial(study, study.trials[self._number]._trial_id)
