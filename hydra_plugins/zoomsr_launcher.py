@@ -58,20 +58,21 @@ class ZoomsrLauncher(BasicLauncher):
             OmegaConf.save(self.config, folder / MULTIRUN)
         sign(folder)
         returns = super().launch(job_overrides, initial_job_idx)
-        jobs = {index: one.return_value for index, one in enumerate(returns)}  # raises where settings were wrong
+        jobs = [one.return_value for one in returns]  # raises where settings were wrong
         if self._where is None:
             return returns
-        self._jobs += jobs.values()
+        self._jobs += jobs
         is_grid = self.config.hydra.runtime.choices["hydra/sweeper"] == "basic"
         resume = f"sweep_resume={short(folder)}" if is_grid else None
-        code = sweep.run(list(jobs.values()), instantiate(self._where), known=self._jobs, folder=folder, resume=resume)
+        code = sweep.run(jobs, instantiate(self._where), known=self._jobs, folder=folder, resume=resume)
         if code in STOPPED:
             sys.exit(code)
-        for index, job in jobs.items():
-            returns[index].return_value = sweep.metric(job)
-            if not job.is_finished:
-                returns[index].status = JobStatus.FAILED
-                returns[index].return_value = ValueError(f"{job.path.name} failed: {job.status().get('error', '')}")
+        for one, job in zip(returns, jobs, strict=True):
+            if job.is_finished:
+                one.return_value = sweep.metric(job)
+            else:
+                one.status = JobStatus.FAILED
+                one.return_value = ValueError(f"{job.path.name} failed: {job.status().get('error', '')}")
         return returns
 
     def _freeze(self, config: DictConfig) -> Any:
