@@ -5,7 +5,7 @@ Every figure is white, at most about ten inches wide, with no text below 7 point
 
 from matplotlib.figure import Figure
 
-from zoomsr.figures.architecture import architecture
+from zoomsr.figures.architecture import architecture, stages
 from zoomsr.figures.charts import dots, spectrum
 from zoomsr.figures.comparison import best_worst, comparison, epochs
 from zoomsr.figures.curves import curves
@@ -30,5 +30,6 @@ __all__ = [
     "epochs",
     "matrix",
     "spectrum",
+    "stages",
     "tradeoff",
 ]
