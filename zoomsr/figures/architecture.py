@@ -90,6 +90,12 @@ def architecture(stages: Sequence[Stage]) -> Figure:
     blocks, texts, (width, height) = _blocks(stages)
     figure = Figure(figsize=(width, height), facecolor="white", edgecolor="white")
     ax = figure.add_axes((0, 0, 1, 1), frameon=False, xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
+    words = [(text, blocks[number], (0.5, 0.0), (0, -4), "center", "top") for number, text in texts.items()]
+    words.append(("in \N{RIGHTWARDS ARROW}", blocks[0], (0, 0.5), (-3, 0), "right", "center"))
+    words.append(("\N{RIGHTWARDS ARROW} out", blocks[max(blocks)], (1, 0.5), (3, 0), "left", "center"))
+    for text, block, place, offset, across, down in words:
+        written = ax.annotate(text, place, offset, xycoords=block, textcoords="offset points", parse_math=False)
+        written.set(ha=across, va=down, fontsize=SMALL, color=INK, linespacing=1.15)
     for before, number in pairwise([0, *blocks]):
         block, size, size_before = blocks[number], stages[number].height, stages[max(number - 1, 0)].height
         colour, meaning, leaves, enters, arrow = _CHANGES[(size > size_before) - (size < size_before)]
@@ -101,12 +107,6 @@ def architecture(stages: Sequence[Stage]) -> Figure:
             above = max(y0, y1) + _ARC - 0.06
             (line,) = ax.plot([x0, x0, x1, x1], [y0, above, above, y1 + 0.04], color=BLUE, linestyle=(0, (4, 2)))
             line.set(linewidth=1.2, marker="v", markevery=[3], markersize=4.5, label="skip connection")
-    words = [(text, blocks[number], (0.5, 0.0), (0, -4), "center", "top") for number, text in texts.items()]
-    words.append(("in \N{RIGHTWARDS ARROW}", blocks[0], (0, 0.5), (-3, 0), "right", "center"))
-    words.append(("\N{RIGHTWARDS ARROW} out", block, (1, 0.5), (3, 0), "left", "center"))
-    for text, block, place, offset, across, down in words:
-        written = ax.annotate(text, place, offset, xycoords=block, textcoords="offset points", parse_math=False)
-        written.set(ha=across, va=down, fontsize=SMALL, color=INK, linespacing=1.15)
     legend = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
     if len(legend) > 1:
         ax.legend(legend.values(), legend, loc="lower center", ncols=4, fontsize=TEXT, frameon=False, labelcolor=INK)
