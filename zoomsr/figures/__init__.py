@@ -9,7 +9,7 @@ from zoomsr.figures.architecture import architecture, stages
 from zoomsr.figures.charts import dots, matrix, spectrum
 from zoomsr.figures.comparison import best_worst, comparison, epochs
 from zoomsr.figures.curves import curves
-from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, History, Image, Panel, Stage
+from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, FloatImage, History, Panel, Stage
 from zoomsr.figures.tradeoff import tradeoff
 
 __all__ = [
@@ -17,8 +17,8 @@ __all__ = [
     "Cost",
     "Enlargement",
     "Figure",
+    "FloatImage",
     "History",
-    "Image",
     "Panel",
     "Stage",
     "architecture",

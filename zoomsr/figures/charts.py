@@ -14,9 +14,8 @@ from zoomsr.figures.style import (
     INK,
     SMALL,
     TEXT,
-    blank,
+    chart,
     decimals,
-    dress,
     dress_bar,
     inches,
     looks,
@@ -26,7 +25,7 @@ from zoomsr.figures.style import (
 
 
 def spectrum(bands: Mapping[str, Sequence[float]]) -> Figure:
-    """Error over truth in rings of equal width from 0 to half a cycle per pixel, a line per net.
+    """Error over ground truth in rings of equal width from 0 to half a cycle per pixel, a line per net.
 
     Args:
         bands: net to the error energy in each ring as a share of the ground truth's, in dB, lowest frequencies first.
@@ -36,9 +35,7 @@ def spectrum(bands: Mapping[str, Sequence[float]]) -> Figure:
     """
     if not bands or not all(len(values) for values in bands.values()):
         raise ValueError("a spectrum needs at least one net, and at least one ring of each")
-    figure = blank(7.0, 3.8)
-    ax = figure.subplots()
-    dress(ax, x="spatial frequency (cycles/pixel)", y="error over truth (dB)")
+    figure, ax = chart(7.0, 3.8, x="spatial frequency (cycles/pixel)", y="error over ground truth (dB)")
     chosen = looks(bands)
     for label, values in bands.items():
         centres = (np.arange(len(values)) + 0.5) * 0.5 / len(values)
@@ -51,7 +48,7 @@ def spectrum(bands: Mapping[str, Sequence[float]]) -> Figure:
         ax.set_xticks(np.linspace(0, 0.5, max(rings) + 1))  # the rings' edges
         ax.xaxis.set_major_formatter("{x:g}")
     legend = figure.legend(loc="outside right center", fontsize=TEXT, frameon=False)
-    plainly(legend.get_texts(), INK)
+    plainly(legend.get_texts())
     for text in legend.get_texts():
         text.set_text(wrapped(text.get_text(), 1.5))
     return figure
@@ -70,9 +67,8 @@ def dots(values: Mapping[str, Sequence[float]], *, axis: str, baseline: float | 
     """
     if not values:
         raise ValueError("dots need at least one label")
-    figure, places = blank(7.0, 1.15 + 0.3 * len(values)), decimals(axis)
-    ax = figure.subplots()
-    dress(ax, x=axis, y="")
+    places = decimals(axis)
+    figure, ax = chart(7.0, 1.15 + 0.3 * len(values), x=axis, y="")
     ax.grid(visible=False, axis="y")
     for row, numbers in enumerate(values.values()):
         ax.axhline(row, color=GREY, linewidth=0.4, alpha=0.5, zorder=0)
@@ -83,7 +79,7 @@ def dots(values: Mapping[str, Sequence[float]], *, axis: str, baseline: float | 
             note = ax.annotate(f"{mean:.{places}f}", (1, row), (6, 0), xycoords=("axes fraction", "data"))
             note.set(anncoords="offset points", ha="left", va="center", fontsize=TEXT, color=INK)
     ax.set_yticks(range(len(values)), [wrapped(label, 2.2) for label in values])
-    plainly(ax.get_yticklabels(), INK)
+    plainly(ax.get_yticklabels())
     ax.tick_params(axis="y", labelsize=TEXT, length=0)
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.margins(x=0.08)
@@ -125,14 +121,13 @@ def matrix(
     side = min(1.0, 7.0 / len(columns))
     names = [wrapped(name, 2.0) for name in rows]
     margin = max(inches(line) for name in names for line in name.split("\n"))
-    figure = blank(side * len(columns) + margin + 1.6, 0.62 * len(rows) + 1.1)
-    ax = figure.subplots()
-    dress(ax, x=column_title, y=row_title)
+    size = side * len(columns) + margin + 1.6, 0.62 * len(rows) + 1.1
+    figure, ax = chart(*size, x=column_title, y=row_title)
     ax.grid(visible=False)
     image = ax.imshow(np.ma.masked_invalid(table), cmap="cividis", aspect="auto")
     ax.set_xticks(range(len(columns)), [wrapped(name, 0.92 * side, SMALL) for name in columns])
     ax.set_yticks(range(len(rows)), names)
-    plainly([*ax.get_xticklabels(), *ax.get_yticklabels()], INK)
+    plainly([*ax.get_xticklabels(), *ax.get_yticklabels()])
     ax.tick_params(length=0)
     low, high = np.nanmin(table), np.nanmax(table)
     for (row, column), value in np.ndenumerate(table):

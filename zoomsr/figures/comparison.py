@@ -15,7 +15,7 @@ _Box = tuple[int, int, int, int]
 
 
 def comparison(rows: Sequence[Enlargement]) -> Figure:
-    """One row per crop: [photograph with the crop marked] | [truth] | input | each method, and an inset below each.
+    """One row per crop: [photograph, the crop marked] | [ground truth] | input | each method, and an inset below each.
 
     The inset is where the methods differ most. All pictures share the range [0, 1]. Under each method are its dB and
     SSIM, the highest dB in bold. Rows of more than six columns continue in a further line.
@@ -28,7 +28,7 @@ def comparison(rows: Sequence[Enlargement]) -> Figure:
     wide = any(photograph.shape[1] > 0.8 * photograph.shape[0] for photograph in photographs)
     drawn = []
     for row in rows:
-        inset = _liveliest(row)
+        inset = _most_different(row)
         whole = [PageCell(row.name, row.photograph, box=row.box, span=2 if wide else 1)] if photographs else []
         truth = [_ground_truth(row, inset)] if _has_truth(rows) else []
         cells = [*whole, *truth, _input(row, inset), *_methods(row, inset)]
@@ -37,7 +37,7 @@ def comparison(rows: Sequence[Enlargement]) -> Figure:
 
 
 def epochs(rows: Sequence[Enlargement]) -> Figure:
-    """One row per crop: [photograph] | input | each method, in order | truth | absolute error of the last.
+    """One row per crop: [photograph] | input | each method, in order | ground truth | absolute error of the last.
 
     All pictures share the range [0, 1], and the error maps one colour bar. Rows of more than eight columns continue in
     a further line.
@@ -45,7 +45,7 @@ def epochs(rows: Sequence[Enlargement]) -> Figure:
     Raises:
         ValueError: no rows, or rows of different methods.
     """
-    _check(rows, "a strip of epochs")
+    _check(rows, "a figure of epochs")
     return draw([PageRow(_with_error(row, rows), row.name) for row in rows], most=8)
 
 
@@ -56,7 +56,7 @@ def best_worst(*, gains: Sequence[Enlargement], errors: Sequence[Enlargement]) -
         ValueError: no rows at all, or rows of different methods.
     """
     rows = [*gains, *errors]
-    _check(rows, "a gallery")
+    _check(rows, "a figure of best and worst crops")
     headings = {len(gains): "Difficulties: the largest error"}
     headings |= {0: "Good results: the largest gain over bicubic"} if gains else {}
     drawn = [PageRow(_with_error(row, rows), row.name, headings.get(number, "")) for number, row in enumerate(rows)]
@@ -66,7 +66,7 @@ def best_worst(*, gains: Sequence[Enlargement], errors: Sequence[Enlargement]) -
 def _with_error(row: Enlargement, rows: Sequence[Enlargement]) -> list[PageCell]:
     """The columns that any row of the figure needs."""
     has_photograph = any(other.photograph is not None for other in rows)
-    whole = [PageCell("area marked", row.photograph, box=row.box)] if has_photograph else []
+    whole = [PageCell("crop marked", row.photograph, box=row.box)] if has_photograph else []
     cells = [*whole, _input(row), *_methods(row)]
     if not _has_truth(rows):
         return cells
@@ -87,7 +87,7 @@ def _ground_truth(row: Enlargement, inset: _Box | None = None) -> PageCell:
     if row.hr is None:
         return PageCell("", None)
     height, width = row.hr.shape[:2]
-    return PageCell("truth", row.hr, f"{width}x{height} pixels", box=inset, is_magnified=inset is not None)
+    return PageCell("ground truth", row.hr, f"{width}x{height} pixels", box=inset, is_magnified=inset is not None)
 
 
 def _methods(row: Enlargement, inset: _Box | None = None) -> list[PageCell]:
@@ -112,12 +112,12 @@ def _scores(panel: Panel) -> str:
     return ", ".join(decibels if panel.ssim_y is None else [*decibels, f"SSIM{TIE}{panel.ssim_y:.4f}"])
 
 
-def _liveliest(row: Enlargement) -> _Box:
+def _most_different(row: Enlargement) -> _Box:
     """Where the methods (and the ground truth) differ most: a fixed rule, so that nobody picks the place.
 
     Half as high as wide, three eighths of the crop's width; on the grid of the input, in pixels of the ground truth.
     """
-    images = list(row.enlarged().values())
+    images = list(row.upscaled().values())
     spread = np.stack([*images, *([row.input()] if len(images) == 1 else [])]).std(0).mean(-1)
     lr_height, lr_width = row.lr.shape[:2]
     width = max(1, round(lr_width * 3 / 8))

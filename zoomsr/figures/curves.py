@@ -77,7 +77,7 @@ def curves(runs: Mapping[str, Sequence[History]], *, baseline: Mapping[str, floa
         elif baseline is not None:
             ax.axhline(baseline[metric], color=GREY, linewidth=1.2, linestyle="-.", zorder=1.5)
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=TEXT, frameon=False)
-    plainly(legend.get_texts(), INK)
+    plainly(legend.get_texts())
     return figure
 
 
@@ -105,7 +105,7 @@ def _handle(label: str, histories: Sequence[History], look: Look) -> Line2D:
     """A label with its best epoch in numbers."""
     best = _Course.read(histories, "val/psnr_y").best()
     seeds = f", {len(histories)} seeds" if len(histories) > 1 else ""
-    said = "no held-out epoch" if best is None else f"{best[1]:.2f} dB at epoch {best[0]:g}"
+    said = "no validation epoch" if best is None else f"{best[1]:.2f} dB at epoch {best[0]:g}"
     line = Line2D([], [], color=look.colour, marker=look.marker, markersize=4.5, linewidth=1.6)
     line.set_label(f"{label}{seeds}: {said}")
     return line
@@ -113,10 +113,10 @@ def _handle(label: str, histories: Sequence[History], look: Look) -> Line2D:
 
 def _signs(has_baseline: bool) -> list[Line2D]:
     star = Line2D([], [], color=INK, marker="*", markersize=10, markerfacecolor="white", linestyle="")
-    star.set_label("best held-out epoch")
-    bicubic = Line2D([], [], color=GREY, linewidth=1.2, linestyle="-.", label="bicubic, held-out")
+    star.set_label("best validation epoch")
+    bicubic = Line2D([], [], color=GREY, linewidth=1.2, linestyle="-.", label="bicubic, validation")
     return [
-        Line2D([], [], color=INK, linewidth=1.6, label="held-out"),
+        Line2D([], [], color=INK, linewidth=1.6, label="validation"),
         Line2D([], [], color=INK, linewidth=0.9, linestyle=_DASHES, label="training"),
         star,
         *([bicubic] if has_baseline else []),

@@ -21,7 +21,7 @@ from zoomsr.figures.style import GREY, INK, ORANGE, SKY, SMALL, TEXT, dress_bar,
 _PAGE, _EDGE, _GAP, _LINE, _HEADING, _BAR = 9.8, 0.08, 0.08, 0.14, 0.32, 0.55  # inches
 _FINE = 160
 """Pixels in an inch from which on neighbours may fall together on a page of low resolution."""
-_AREA, _INSET = ORANGE, SKY
+_CROP, _INSET = ORANGE, SKY
 _ERRORS = "magma"
 
 
@@ -59,7 +59,7 @@ class PageCell:
 
 @dataclass(frozen=True)
 class PageRow:
-    """The pictures of one area, with a name along them and a heading above, where there is one."""
+    """The pictures of one crop, with a name along them and a heading above, where there is one."""
 
     cells: Sequence[PageCell]
     name: str = ""
@@ -153,7 +153,7 @@ def _draw_line(figure: Figure, line: _Line, left: float, top: float) -> None:
             ax = lowest = _picture(_axes(figure, left, top, wide, high), cell.image, is_input=cell.is_input)
             ax.set_title(title, fontsize=TEXT, color=INK, pad=3, parse_math=False)
             if cell.box is not None:
-                _frame(ax, cell.box, _INSET if cell.is_magnified else _AREA)
+                _frame(ax, cell.box, _INSET if cell.is_magnified else _CROP)
             if inset is not None:
                 lowest = _axes(figure, left, top + high + _GAP, wide, line.inset)
                 _picture(lowest, inset, is_input=cell.is_input)

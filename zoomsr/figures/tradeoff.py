@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from zoomsr.figures.data import Cost
-from zoomsr.figures.style import GREY, INK, TEXT, blank, dress, looks, plainly
+from zoomsr.figures.style import GREY, INK, TEXT, chart, looks, plainly
 
 _DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1), (1, 1), (-1, -1))
 _DISTANCES = (1, 8, 16, 26, 38, 52, 68, 86, 110, 140)  # points
@@ -34,9 +34,7 @@ def tradeoff(nets: Mapping[str, Cost]) -> Figure:
     for label, cost in nets.items():
         if not cost.latency_ms > 0:
             raise ValueError(f"the latency of {label} is {cost.latency_ms} ms: it must be above 0")
-    figure = blank(7.0, 4.6)
-    ax = figure.subplots()
-    dress(ax, x="latency (ms), 128x128 input", y="PSNR on Y (dB)")
+    figure, ax = chart(7.0, 4.6, x="latency (ms), 128x128 input", y="PSNR on Y (dB)")
     _set_log_axis(ax, [cost.latency_ms for cost in nets.values()])
     front = _pareto(list(nets.values()))
     steps = [cost.latency_ms for cost in front], [cost.psnr_y for cost in front]
@@ -49,7 +47,7 @@ def tradeoff(nets: Mapping[str, Cost]) -> Figure:
         marks.set(edgecolor=INK, linewidth=0.7, alpha=0.9)
     size = Line2D([], [], marker="o", color=GREY, linestyle="", label="area: with the square root of the parameters")
     legend = figure.legend(handles=[stairs, size], loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
-    plainly(legend.get_texts(), INK)
+    plainly(legend.get_texts())
     _draw_labels(figure, ax, nets)
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zoomsr.cli.console import say
-from zoomsr.figures import Enlargement, Image, Panel, comparison
+from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
 from zoomsr.imaging.encode import Pixels, atomic_file
 from zoomsr.imaging.photo import Box, Photograph
 from zoomsr.imaging.pixels import luma, shave
@@ -86,7 +86,7 @@ def _psnr_y(sr: Pixels, hr: Pixels, *, border: int) -> float:
     return float(psnr(*y))
 
 
-def _floats(pixels: Pixels) -> Image:
+def _floats(pixels: Pixels) -> FloatImage:
     """(H, W, 3) on [0, 1]."""
     floats = (pixels / np.iinfo(pixels.dtype).max).astype(np.float32)
     return np.repeat(floats, 3, axis=2) if floats.shape[2] == 1 else floats
