@@ -1,4 +1,4 @@
-"""What may be asked of the page's server, by whom, and how much it keeps."""
+"""ASGI middleware: which requests the page's server answers, of which sites, and how much it stores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ipaddress
 import json
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -130,7 +131,7 @@ class Gate:
     def _has_function(self, body: bytes) -> bool:
         """Gradio fails at a function that it does not have, and at one with other inputs."""
         try:
-            request = json.loads(body)
+            request = json.loads(body, object_hook=_without_address)
         except (ValueError, RecursionError):
             return False
         number, data = (request.get(key) if isinstance(request, dict) else None for key in ("fn_index", "data"))
@@ -152,6 +153,13 @@ class Gate:
         if ".." in path.split("/"):
             return False
         return path in _PAGES | _CALLS | {_UPLOAD} or path.startswith((*_FOLDERS, self._files))
+
+
+def _without_address(value: dict[str, Any]) -> dict[str, Any]:
+    """An object of a request. Gradio would fetch a file whose path is an address, from this machine."""
+    if "://" in str(value.get("path")):
+        raise ValueError("a file is uploaded, not named by its address")
+    return value
 
 
 async def _read(receive: _Receive, most: int) -> bytes | None:
@@ -199,29 +207,24 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _stored(folder: Path) -> int:
-    return sum(_size(path) for path in folder.rglob("*"))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # removed in the meantime
-        return 0
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # removed in the meantime
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _with_headers(send: _Send) -> _Send:
+    """Answers have the headers of this module in place of Gradio's."""
+
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*_unset(message.get("headers", ())), *_HEADERS]}
+            own = {name for name, _ in _HEADERS}
+            kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in own]
+            message = {**message, "headers": [*kept, *_HEADERS]}
         await send(message)
 
     return sending
-
-
-def _unset(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Without those that are set here."""
-    own = {name for name, _ in _HEADERS}
-    return [(name, value) for name, value in headers if name.lower() not in own]
 
 
 async def _refuse(send: _Send, status: int, text: str) -> None:
