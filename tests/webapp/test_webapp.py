@@ -75,7 +75,7 @@ def _enlarge(page: Any) -> None:
     page.locator(".compare").wait_for()
 
 
-def _area(page: Any) -> list[int]:
+def _corner(page: Any) -> list[int]:
     """Its corner, as the page shows it."""
     return [int(page.get_by_label(f"number input for {name}").input_value()) for name in ("left", "top")]
 
@@ -92,11 +92,11 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     picture = page.locator("#crop img")
     picture.wait_for()
     expect(page.get_by_text("coffee.png: 600x400 pixels")).to_be_visible()
-    assert _area(page) == [172, 72]
+    assert _corner(page) == [172, 72]
     size = picture.bounding_box()
     picture.click(position={"x": size["width"] * 450 / 600, "y": size["height"] * 150 / 400})
     expect(page.get_by_label("number input for left")).not_to_have_value("172")
-    left, top = _area(page)
+    left, top = _corner(page)
     assert abs(left - (450 - 128)) <= 2
     assert abs(top - (150 - 128)) <= 2
 
@@ -137,8 +137,7 @@ def test_work_is_shown_and_cancelled_and_the_next_is_scrolled_to(page: Any) -> N
     page.get_by_label("ircnn").uncheck()
     page.get_by_role("button", name="Enlarge").click()
     expect(page.locator(".compare img").first).to_be_in_viewport(timeout=20_000)
-    page.wait_for_timeout(1000)  # smoothly
-    assert abs(page.locator("#results").bounding_box()["y"]) < 50
+    page.wait_for_function("Math.abs(document.getElementById('results').getBoundingClientRect().y) < 50")  # smoothly
     expect(cancel).to_be_hidden()
 
 
@@ -153,14 +152,16 @@ def test_a_message_vanishes_with_the_next_action(page: Any) -> None:
 
 
 def test_before_and_after_by_keyboard_alone(page: Any) -> None:
+    from playwright.sync_api import expect
+
     page.locator(".thumbnail-item").first.focus()
     page.keyboard.press("Enter")
     page.locator("#crop img").wait_for()
-    before = _area(page)
+    before = _corner(page)
     page.get_by_label("range slider for left").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(500)
-    assert _area(page) == [before[0] + 1, before[1]]
+    expect(page.get_by_label("number input for left")).to_have_value(str(before[0] + 1))
+    assert _corner(page) == [before[0] + 1, before[1]]
     page.get_by_role("button", name="Enlarge").focus()
     page.keyboard.press("Enter")
     slider = page.locator(".compare input")
@@ -180,8 +181,8 @@ def test_against_the_truth(page: Any, page_weights: Path, tmp_path: Path) -> Non
     _upload(page, path)
     expect(page.get_by_text("large.png: 801x601 pixels")).to_be_visible()
     page.get_by_label("test against ground truth").check()
-    page.wait_for_timeout(500)
-    left, top = _area(page)
+    expect(page.get_by_label("number input for top")).to_have_value("88")  # the lowest for 512 of 601, on the grid
+    left, top = _corner(page)
     _enlarge(page)
     lr, hr = page_steps.with_ground_truth(Photograph.read(path), Box(left, top, 512, 512))
     nets = Nets([str(page_weights)], device="cpu")
