@@ -95,8 +95,7 @@ def _draw_labels(figure: Figure, ax: Axes, nets: Mapping[str, Cost]) -> None:
         note.set_path_effects([effects.withStroke(linewidth=2, foreground="white")])
         extent = note.get_window_extent()
         size = extent.width / point + 3, extent.height / point + 2
-        boxes = {offset: _box(marker, offset, size) for offset in _offsets(radius, size)}
-        offset = _free(boxes, frame=frame, taken=taken, lines=lines) or (0, radius + size[1] / 2)
+        offset = _free(marker, size, frame=frame, taken=taken, lines=lines)
         note.set_position(offset)
         taken.append(_box(marker, offset, size))
         if abs(offset[0]) > radius + size[0] / 2 + 6 or abs(offset[1]) > radius + size[1] / 2 + 6:
@@ -104,22 +103,22 @@ def _draw_labels(figure: Figure, ax: Axes, nets: Mapping[str, Cost]) -> None:
             ax.annotate("", at, offset, textcoords="offset points", arrowprops=line, zorder=2)
 
 
-def _offsets(radius: float, size: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Places around a marker, near ones first."""
-    for distance, (right, up) in product(_DISTANCES, _DIRECTIONS):
-        yield right * (radius + distance + size[0] / 2), up * (radius + distance + size[1] / 2)
-
-
 def _free(
-    boxes: Mapping[tuple[float, float], Bbox], *, frame: Bbox, taken: Sequence[Bbox], lines: Sequence[Bbox]
-) -> tuple[float, float] | None:
-    """The first offset whose box is inside the frame and covers nothing; or, where there is none, only lines."""
+    marker: Bbox, size: tuple[float, float], *, frame: Bbox, taken: Sequence[Bbox], lines: Sequence[Bbox]
+) -> tuple[float, float]:
+    """The offset of the nearest box of a size that is inside the frame and covers nothing.
+
+    Where there is none, of the nearest that covers lines only; where there is none of these, of the one above.
+    """
+    radius, (width, height) = marker.width / 2, size
     for obstacles in ([*taken, *lines], taken):
-        for offset, box in boxes.items():
+        for distance, (right, up) in product(_DISTANCES, _DIRECTIONS):
+            offset = right * (radius + distance + width / 2), up * (radius + distance + height / 2)
+            box = _box(marker, offset, size)
             inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
             if inside and not box.count_overlaps(obstacles):
                 return offset
-    return None
+    return 0, radius + height / 2
 
 
 def _box(marker: Bbox, offset: tuple[float, float], size: tuple[float, float]) -> Bbox:
