@@ -35,7 +35,8 @@ from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import to_float
 from zoomsr.metrics.spectrum import N_BANDS
 from zoomsr.models.complexity import Costs
-from zoomsr.runs.crops import PICTURES, Crop, read_crops
+from zoomsr.runs.crops import Crop, read_crops
+from zoomsr.runs.layout import PICTURES
 from zoomsr.runs.run import Run
 
 _PROTOCOL = "modern"
