@@ -33,11 +33,11 @@ class PageCell:
         title: above it.
         image: (H, W, 3) on [0, 1], (H, W) for an error map, or None for an empty cell.
         caption: below it.
-        box: left, top, width, height, framed on it, in its pixels.
-        is_magnified: whether the box is also shown by itself, below the picture.
-        is_bold: whether the caption stands out.
-        is_input: whether its pixels are to be seen as squares.
-        span: how many columns it takes.
+        box: left, top, width, height in its pixels, framed.
+        is_magnified: the box is also shown by itself, below the picture.
+        is_bold: the caption is.
+        is_input: its pixels are shown as squares.
+        span: in columns.
     """
 
     title: str

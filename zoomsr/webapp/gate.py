@@ -22,6 +22,7 @@ _JOIN = "/gradio_api/queue/join"
 _CALLS = frozenset(f"/gradio_api/{name}" for name in ("upload_progress", "cancel", "reset", "startup-events"))
 _MAX_ASKED = 2**16  # bytes of a request that is no upload
 _EVERYWHERE = ("0.0.0.0", "::")
+_WAYS = ("http", "https")
 
 # Gradio starts by a script in its page and compiles the small functions that events run in the browser.
 _POLICY = (
@@ -84,7 +85,7 @@ class Gate:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
         if not self._is_own_site(headers):
             await _refuse(send, 403, "this page answers only to the address that it was opened at")
-        elif not self._is_ours(scope.get("path", "")) or _other_page(scope):
+        elif not self._is_ours(scope):
             await _refuse(send, 404, "not found")
         elif scope["path"] == _UPLOAD:
             await self._upload(headers.get("content-length", ""), scope, receive, send)
@@ -139,18 +140,17 @@ class Gate:
 
     def _is_own_site(self, headers: dict[str, str]) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
-        own = (f"http://{host}".lower(), f"https://{host}".lower())
-        return self._is_known(host) and (origin is None or origin.lower() in own)
-
-    def _is_known(self, host: str) -> bool:
+        if "@" in host or (origin is not None and origin.lower() not in (f"{way}://{host}".lower() for way in _WAYS)):
+            return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            return "@" not in host and (name in self._names or bool(ipaddress.ip_address(name)))
+            return name in self._names or bool(ipaddress.ip_address(name))
         except ValueError:
             return False
 
-    def _is_ours(self, path: str) -> bool:
-        if ".." in path.split("/"):
+    def _is_ours(self, scope: _Scope) -> bool:
+        path, query = scope.get("path", ""), parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        if ".." in path.split("/") or query.get("page"):  # Gradio does not find a second page
             return False
         return path in _PAGES | _CALLS | {_UPLOAD} or path.startswith((*_FOLDERS, self._files))
 
@@ -180,11 +180,6 @@ def _again(body: bytes, receive: _Receive) -> _Receive:
         return waiting.pop() if waiting else await receive()
 
     return receiving
-
-
-def _other_page(scope: _Scope) -> bool:
-    """Whether a second page is asked for, which Gradio does not find."""
-    return bool(parse_qs(scope.get("query_string", b"").decode("latin-1")).get("page"))
 
 
 def _until_gone(receive: _Receive) -> _Receive:
