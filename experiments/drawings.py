@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from experiments.collecting import BICUBIC, by_job
 from experiments.measuring import SCALE, Benchmarks, Measured, ready
@@ -26,15 +28,13 @@ from zoomsr.figures import (
     epochs,
     matrix,
     spectrum,
+    stages,
     tradeoff,
 )
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import to_float
 from zoomsr.metrics.spectrum import N_BANDS
 from zoomsr.models.complexity import Costs
-from zoomsr.models.residual_unet import ResidualUNet
-from zoomsr.models.unet import UNet
-from zoomsr.report.anatomy import stages
 from zoomsr.runs.crops import Crop, read_crops
 from zoomsr.runs.layout import PICTURES
 from zoomsr.runs.run import Run
@@ -140,6 +140,5 @@ def _kept(jobs: Mapping[str, list[Trial]]) -> dict[str, Figure]:
     gains, errors = crop_rows(trial.folder, net_name=trial.job)
     if errors:
         figures["gallery"] = best_worst(gains=gains, errors=errors)
-    if isinstance(net := trial.net(), (UNet, ResidualUNet)):
-        figures["architecture"] = architecture(stages(net))
+    figures["architecture"] = architecture(stages(cast(nn.Module, trial.net())))
     return figures

@@ -25,7 +25,7 @@ from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
 from zoomsr.webapp import steps as page_steps
-from zoomsr.webapp.results import Panel, data_address, numbers, side_by_side, under_slider
+from zoomsr.webapp.results import View, data_address, numbers, side_by_side, under_slider
 from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
 
 
@@ -139,13 +139,13 @@ def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> 
         copy.write_bytes(weights.read_bytes())
     nets = Nets([str(copy) for copy in copies], device="cpu")
     assert nets.names == ["bicubic", "srcnn", *map(str, copies)]
-    assert nets.chosen == ["bicubic", *map(str, copies)]  # other nets in the box than the U-Net have to be asked for
+    assert nets.chosen == ["bicubic", *map(str, copies)]  # other pretrained nets than the U-Net have to be asked for
 
 
 def test_every_net_enlarges_the_area(weights: Path) -> None:
     nets = Nets([], device="cpu")
     area = Photograph(photograph(20, 30))
-    results = upscaled(area, [nets.open(name) for name in nets.names])
+    results = [upscaled(area, nets.open(name)) for name in nets.names]
     assert [one.name for one in results] == ["bicubic", "srcnn"]
     assert all(one.photograph.size == (40, 60) and one.seconds > 0 for one in results)
     assert results[0].params == 0
@@ -185,7 +185,7 @@ def test_the_error_map_is_black_without_error_and_brightest_above_its_range() ->
 
 def test_names_cannot_write_html() -> None:
     area = Photograph(photograph(4, 4))
-    evil = Panel("<script>x</script>", data_address(area.picture()), 4, 4, "<b>")
+    evil = View("<script>x</script>", data_address(area.picture()), 4, 4, "<b>")
     result = Upscaled("<i>", area, 0.1, 0)
     for text in (under_slider(evil, evil), side_by_side([evil]), numbers([result], [])):
         assert not {"<script>", "<i>", "<b></"} & set(text.split("&"))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from zoomsr.cli.console import say
-from zoomsr.figures import Enlargement, Image, Panel, comparison
+from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, shave, white_of
 from zoomsr.inference.batch import Options
@@ -70,13 +70,13 @@ def _ground_truth(path: Path, photograph: Photograph, box: CropBox, scale: int) 
     raise ValueError(f"{path} is {width}x{height}: the ground truth must be {wanted}")
 
 
-def _psnr_y(sr: Image, hr: Image, *, border: int) -> float:
+def _psnr_y(sr: FloatImage, hr: FloatImage, *, border: int) -> float:
     """On Y, ``border`` pixels shaved off: protocol ``modern``, of the 8-bit picture."""
     y = [shave(luma(torch.from_numpy(image).permute(2, 0, 1)), border) * 255 for image in (sr, hr)]
     return float(psnr(*y))
 
 
-def _floats(pixels: PixelArray) -> Image:
+def _floats(pixels: PixelArray) -> FloatImage:
     """(H, W, 3) on [0, 1]."""
     floats = (pixels / white_of(pixels.dtype)).astype(np.float32)
     return np.repeat(floats, 3, axis=2) if floats.shape[2] == 1 else floats

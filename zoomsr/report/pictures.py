@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from zoomsr.evaluation.crops import comparison_row, crop_rows, epochs_row
-from zoomsr.figures import Figure, architecture, best_worst, comparison, epochs
+from zoomsr.figures import Figure, architecture, best_worst, comparison, epochs, stages
 from zoomsr.pretrained.weights import Weights
-from zoomsr.report.anatomy import stages
 from zoomsr.report.drawings import Drawing, slug
 from zoomsr.report.entries import Entry
 from zoomsr.report.rows import Row
@@ -25,7 +24,6 @@ _STRIPS = 6
 """Rows of pictures of all strips of epochs together, so that many runs do not make a report heavy and slow."""
 _NETS = 4
 """That are drawn."""
-_UNETS = ("zoomsr.models.unet.UNet", "zoomsr.models.residual_unet.ResidualUNet")
 
 
 def pictures(rows: Sequence[Row]) -> list[Drawing]:
@@ -105,7 +103,7 @@ def _draw_epochs(run: Path, count: int) -> Figure:
 
 
 def _architectures(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """Of U-Nets, whose stages are worth a drawing; nets that are made in the same way are drawn once."""
+    """Nets that are made in the same way are drawn once."""
     found = {
         str(row.settings.get("model", row.label)): (row, path) for row in reversed(rows) if (path := _checkpoint(row))
     }
@@ -113,7 +111,7 @@ def _architectures(rows: Sequence[Row]) -> Iterator[Drawing]:
         yield Drawing(
             f"architecture_{slug(row.label)}",
             f"{row.label}, drawn from the module itself: its stages, channels and sizes for an input of 64x64.",
-            f"The levels of {row.label} with their channels, sizes and skip connections.",
+            f"The stages of {row.label} with their channels, sizes and skip connections.",
             partial(_draw_architecture, path),
         )
 
@@ -125,8 +123,7 @@ def _draw_architecture(path: Path) -> Figure:
 def _checkpoint(row: Row) -> Path | None:
     for entry in row.entries:
         path = best_checkpoint(entry.place)
-        made = (entry.about.get("config") or entry.settings.get("model") or {}).get("_target_")
-        if entry.is_run and made in _UNETS and path.is_file():
+        if entry.is_run and path.is_file():
             return path
     return None
 

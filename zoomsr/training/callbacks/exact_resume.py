@@ -24,8 +24,8 @@ _KEY = "zoomsr"
 class ExactResume(Callback):
     """Adds to every checkpoint each rank's RNG states and metrics of the epoch so far, and the event files' lengths.
 
-    The position in the epoch is the loader's own (``PatchLoader.state_dict``). Lightning would restore it too, but not where
-    a schedule has asked for the number of steps before. Our data draws from none of the RNGs; a net may.
+    The position in the epoch is the loader's own (``PatchLoader.state_dict``). Lightning would restore it too, but not
+    where a schedule has asked for the number of steps before. Our data draws from none of the RNGs; a net may.
     """
 
     def __init__(self) -> None:

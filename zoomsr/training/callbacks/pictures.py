@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.evaluation.crops import comparison_row, hardest_crop, upscaled, panel
+from zoomsr.evaluation.crops import comparison_row, hardest_crop, panel, upscaled
 from zoomsr.figures import Enlargement, comparison, epochs
 from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
