@@ -28,7 +28,7 @@ def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False) 
     with one_line_errors():
         if not runs:
             raise ValueError("no runs were named: python -m zoomsr.compare runs/A runs/B, or a folder of them")
-        from zoomsr.report.comparing import compare as write_report  # heavy
+        from zoomsr.report.recipe import compare as write_report  # heavy
 
         options = [*(["--mixed"] if mixed else []), "-o", str(out)]
         command = shlex.join(["python", "-m", "zoomsr.compare", *map(str, runs), *options])

@@ -1,0 +1,140 @@
+"""The charts of a report: what its runs and leaderboards allow."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from zoomsr.figures import Cost, Figure, curves, dots, spectrum, tradeoff
+from zoomsr.report.entries import BICUBIC, Entry
+from zoomsr.report.groups import SeedGroup
+from zoomsr.report.leaderboard import Leaderboard
+
+_MAX_SPECTRA = 8
+"""Nets in a spectrum that can still be read."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is still to be drawn.
+
+    Attributes:
+        name: of its files.
+        caption: what it shows, and how to read it.
+        alt: its content for a reader who cannot see it.
+        draw: makes it.
+        is_chart: lines and text, which scale; otherwise it shows images.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+    is_chart: bool = True
+
+
+def charts(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard]) -> Iterator[Drawing]:
+    """Curves of all runs, then the charts of each set under its first protocol."""
+    yield from _curves(groups, tables)
+    firsts = {table.title: table for table in reversed(tables)}
+    for title in dict.fromkeys(table.title for table in tables):
+        yield from _of_table(firsts[title], "" if len(firsts) == 1 else f"_{slug(title)}")
+
+
+def slug(text: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.")[:60] or "net"
+
+
+def _of_table(table: Leaderboard, suffix: str) -> Iterator[Drawing]:
+    where = f"{table.title}, protocol {table.protocol}"
+    costs = {
+        row.label: Cost(row.mean["psnr_y"], latency_ms=row.costs["latency_ms"], params=int(row.costs["params"]))
+        for row in table.rows
+        if row.costs.get("latency_ms") and "params" in row.costs
+    }
+    if len(costs) > 1:
+        texts = {label: f"{cost.psnr_y:.2f} dB in {cost.latency_ms:.1f} ms" for label, cost in costs.items()}
+        yield Drawing(
+            f"tradeoff{suffix}",
+            f"Quality against time on {where}. Up and to the left is better; a larger marker has more parameters.",
+            f"PSNR on Y against latency: {_listed(texts)}.",
+            partial(tradeoff, costs),
+        )
+    if any(net.seeds > 1 for net in table.nets):
+        seeds = {net.label: net.psnr_by_seed() for net in table.nets}
+        texts = {label: ", ".join(f"{value:.2f}" for value in values) for label, values in seeds.items()}
+        yield Drawing(
+            f"dots{suffix}",
+            f"Every seed by itself on {where}: a dot is the mean over images, the tick the mean of the dots.",
+            f"PSNR on Y of every seed, in dB: {_listed(texts)}.",
+            partial(dots, seeds, axis="PSNR on Y (dB)", baseline=table.bicubic.mean["psnr_y"]),
+        )
+    bands = {row.label: found for row in table.rows[: _MAX_SPECTRA + 1] if (found := _bands(row.mean))}
+    if bands:
+        texts = {label: ", ".join(f"{value:.1f}" for value in values) for label, values in bands.items()}
+        count = len(table.nets)
+        left_out = f" The {_MAX_SPECTRA} best of {count} nets are drawn." if count > _MAX_SPECTRA else ""
+        yield Drawing(
+            f"spectrum{suffix}",
+            f"Error by spatial frequency on {where}; less is better. lr holds no frequency above "
+            f"1/{2 * table.measured.scale} cycles per pixel: there a net has to guess.{left_out}",
+            f"Error over ground truth in bands of rising frequency, in dB: {_listed(texts)}.",
+            partial(spectrum, bands),
+        )
+
+
+def _curves(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard]) -> Iterator[Drawing]:
+    """One figure for all that were measured alike; with it runs without scores, where there is one such set only."""
+    titles = list(dict.fromkeys(table.title for table in tables))
+    found: dict[str, dict[str, list[Entry]]] = {}
+    for group in groups:
+        for entry in group.entries:
+            if entry.epochs:
+                title = _title(entry, tables) or (titles[0] if len(titles) == 1 else "")
+                found.setdefault(title, {}).setdefault(group.label, []).append(entry)
+    for title, nets in found.items():
+        best = {label: _best_psnr(entries) for label, entries in nets.items()}
+        histories = {label: [one.epochs for one in entries] for label, entries in nets.items()}
+        yield Drawing(
+            "curves" if len(found) == 1 else f"curves_{slug(title or 'unfinished')}",
+            f"MAE and PSNR on Y by epoch{f', {title}' if title else ''}: training dashed, validation solid; a star "
+            "marks the best epoch of the validation, a band runs from the lowest to the highest seed.",
+            f"Best validation PSNR on Y: {_listed({label: text for label, text in best.items() if text})}.",
+            partial(curves, histories, baseline=_baseline(title, nets, tables)),
+        )
+
+
+def _title(entry: Entry, tables: Sequence[Leaderboard]) -> str:
+    """Of the table that the entry's scores are on; empty without scores."""
+    for table in tables:
+        if entry.results is not None and table.measured.name in entry.results["sets"]:
+            bicubic = entry.results["sets"][table.measured.name][BICUBIC].get(table.protocol, {})
+            if bicubic.get("images") == table.bicubic.images:
+                return table.title
+    return ""
+
+
+def _baseline(title: str, nets: Mapping[str, list[Entry]], tables: Sequence[Leaderboard]) -> Mapping[str, float] | None:
+    """Bicubic's means, where whole images are validated; for crops of them they are not known."""
+    settings = [entry.settings.get("data") or {} for entries in nets.values() for entry in entries]
+    if not title or any("val_patch" not in data or data["val_patch"] is not None for data in settings):
+        return None
+    return next(table.bicubic.mean for table in tables if table.title == title)
+
+
+def _best_psnr(entries: Sequence[Entry]) -> str:
+    values = [row["val/psnr_y"] for entry in entries for row in entry.epochs if "val/psnr_y" in row]
+    return f"{max(filter(math.isfinite, values)):.2f} dB" if any(map(math.isfinite, values)) else ""
+
+
+def _bands(means: Mapping[str, float]) -> list[float]:
+    names = sorted((name for name in means if name.startswith("error_band_")), key=lambda name: int(name[11:]))
+    return [means[name] for name in names]
+
+
+def _listed(texts: Mapping[str, str]) -> str:
+    return "; ".join(f"{label} {text}" for label, text in texts.items())
