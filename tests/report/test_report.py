@@ -42,10 +42,10 @@ def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path: Path) -> None:
     finished(tmp_path / "other", gained(5), seed=1, overrides=["loss=mse"], more={"loss": "mse"})
     assert _labels(tmp_path) == {"loss=mse": ["other"], "srcnn": ["s1", "s2", "s3"]}
     _, best, seeds = _table(tmp_path).rows
-    assert (best.seeds, best.spread) == (1, None)
+    assert (best.seeds, best.spread("psnr_y")) == (1, None)
     assert seeds.seeds == 3
-    assert seeds.psnr_by_seed() == pytest.approx([32.333333, 33.333333, 34.333333])
-    assert seeds.spread == pytest.approx(1.0)
+    assert seeds.means_by_seed("psnr_y") == pytest.approx([32.333333, 33.333333, 34.333333])
+    assert seeds.spread("psnr_y") == pytest.approx(1.0)
     assert seeds.images["c.png"]["psnr_y"] == 30.0
     assert seeds.images["c.png"]["mae"] == pytest.approx((1 / 29 + 1 / 30 + 1 / 31) / 3)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from zoomsr.figures import Cost, Figure, curves, dots, spectrum, tradeoff
+from zoomsr.figures import Cost, Figure, curves, dots, matrix, spectrum, tradeoff
 from zoomsr.report.entries import BICUBIC, Entry
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
@@ -37,11 +37,15 @@ class Drawing:
 
 
 def charts(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard]) -> Iterator[Drawing]:
-    """Curves of all runs, then the charts of each set under its first protocol."""
+    """Curves of all runs; the charts of each set under its first protocol; a matrix of each set's degradations."""
     yield from _curves(groups, tables)
-    firsts = {table.title: table for table in reversed(tables)}
-    for title in dict.fromkeys(table.title for table in tables):
-        yield from _of_table(firsts[title], "" if len(firsts) == 1 else f"_{slug(title)}")
+    firsts = list({table.title: table for table in reversed(tables)}.values())[::-1]
+    for table in firsts:
+        yield from _of_table(table, "" if len(firsts) == 1 else f"_{slug(table.title)}")
+    by_set: dict[tuple[str, str], list[Leaderboard]] = {}
+    for table in firsts:
+        by_set.setdefault((table.measured.name, table.protocol), []).append(table)
+    yield from (_matrix(same) for same in by_set.values() if len({one.measured.degradation for one in same}) > 1)
 
 
 def slug(text: str) -> str:
@@ -64,8 +68,8 @@ def _of_table(table: Leaderboard, suffix: str) -> Iterator[Drawing]:
             f"PSNR on Y against latency: {_listed(texts)}.",
             partial(tradeoff, costs),
         )
-    if any(net.seeds > 1 for net in table.nets):
-        seeds = {net.label: net.psnr_by_seed() for net in table.nets}
+    if len(table.nets) > 2 or any(net.seeds > 1 for net in table.nets):
+        seeds = {net.label: net.means_by_seed("psnr_y") for net in table.nets}
         texts = {label: ", ".join(f"{value:.2f}" for value in values) for label, values in seeds.items()}
         yield Drawing(
             f"dots{suffix}",
@@ -85,6 +89,27 @@ def _of_table(table: Leaderboard, suffix: str) -> Iterator[Drawing]:
             f"Error over ground truth in bands of rising frequency, in dB: {_listed(texts)}.",
             partial(spectrum, bands),
         )
+
+
+def _matrix(tables: Sequence[Leaderboard]) -> Drawing:
+    """Nets by degradation; a cell is empty where a net was not measured on one."""
+    name, protocol = tables[0].measured.name, tables[0].protocol
+    columns = [table.measured.degradation for table in tables]
+    short = [name.partition("(")[0] for name in columns]
+    columns = short if len(set(short)) == len(columns) else columns
+    rows = list(dict.fromkeys(row.label for table in tables for row in table.rows))
+    values = [
+        [next((row.mean["psnr_y"] for row in table.rows if row.label == label), math.nan) for table in tables]
+        for label in rows
+    ]
+    axis = f"{name}, PSNR on Y (dB)"
+    texts = {label: ", ".join(f"{value:.2f}" for value in line) for label, line in zip(rows, values, strict=True)}
+    return Drawing(
+        f"matrix_{slug(name)}",
+        f"PSNR on Y (dB) of each net by the degradation that made lr, on {name}, protocol {protocol}.",
+        f"On {', '.join(columns)}, in dB: {_listed(texts)}.",
+        partial(matrix, values, rows=rows, columns=columns, axis=axis, row_title="net", column_title="degradation"),
+    )
 
 
 def _curves(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard]) -> Iterator[Drawing]:

@@ -58,7 +58,7 @@ def columns_of(table: Leaderboard) -> list[Column]:
     gains = [None, *(net.mean["psnr_y"] - bicubic.mean["psnr_y"] for net in table.nets)]
     gain_notes = [between(table.gains.get(row.label), "{:+.2f}") for row in rows]
     p = [table.p_next_better(row) for row in rows]
-    seeds, spreads = [float(row.seeds) or None for row in rows], [row.spread for row in rows]
+    seeds, spreads = [float(row.seeds) or None for row in rows], [row.spread("psnr_y") for row in rows]
     scores = {}
     for name, (heading, form, choose) in _SCORES.items():
         values = [row.mean[name] for row in rows]

@@ -44,7 +44,8 @@ class SeedGroup:
 def groups_of(entries: Sequence[Entry]) -> list[SeedGroup]:
     """Group by settings; all entries of bicubic are one group.
 
-    A second run with the same settings and the same seed is not counted as a further seed; it becomes a group.
+    A second run with the same settings and the same seed is no further seed: it becomes a group of its own. So does a
+    second evaluation of the same net on the same sets and degradation.
 
     Raises:
         ValueError: two runs whose folders, and the folders above these, have the same names.
@@ -92,7 +93,8 @@ def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
     seen: Counter[str] = Counter()
     for entry in entries:
         key = BICUBIC if entry.net == BICUBIC else _identity(entry)
-        repeat = f"{key} {entry.seed} {entry.is_run}"
+        measured = [entry.results["degradation"], *entry.results["sets"]] if entry.results is not None else []
+        repeat = f"{key} {entry.seed} {entry.is_run} {measured}"  # another evaluation of the same net is no repeat
         groups.setdefault(key if key == BICUBIC else f"{key} {seen[repeat]}", []).append(entry)
         seen[repeat] += 1
     return list(groups.values())

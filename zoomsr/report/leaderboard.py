@@ -41,16 +41,15 @@ class LeaderboardRow:
     @cached_property
     def mean(self) -> dict[str, float]:
         """Over images."""
-        return mean_over_images(self.images)
+        return _means(list(self.images.values()))
 
-    def psnr_by_seed(self) -> list[float]:
-        """On Y, mean over images, of each seed."""
-        return [mean_over_images(images)["psnr_y"] for images in self.by_seed.values()]
+    def means_by_seed(self, metric: str) -> list[float]:
+        """The mean over images, of each seed."""
+        return [_means(list(images.values()))[metric] for images in self.by_seed.values()]
 
-    @property
-    def spread(self) -> float | None:
-        """Standard deviation over seeds of the mean PSNR on Y; None for one seed."""
-        return statistics.stdev(self.psnr_by_seed()) if self.seeds > 1 else None
+    def spread(self, metric: str) -> float | None:
+        """Standard deviation over seeds of the mean over images; None for one seed."""
+        return statistics.stdev(self.means_by_seed(metric)) if self.seeds > 1 else None
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -168,16 +167,12 @@ def _leaderboard(
     return Leaderboard(title, measured, protocol, list(dict.fromkeys(hashes)), rows)
 
 
-def mean_over_images(images: ImageScores) -> dict[str, float]:
-    """Of every metric that all images have."""
-    return _means(list(images.values()))
-
-
 def _averaged(seeds: Sequence[ImageScores]) -> ImageScores:
     return {image: _means([seed[image] for seed in seeds]) for image in seeds[0]}
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of the metrics that all rows have."""
     shared = [metric for metric in rows[0] if all(metric in row for row in rows)]
     return {metric: statistics.fmean(row[metric] for row in rows) for metric in shared}
 

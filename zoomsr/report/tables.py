@@ -53,7 +53,7 @@ def _summary(table: Leaderboard) -> Iterator[dict[str, CsvValue]]:
         yield {
             **{"set": table.title, "protocol": table.protocol, "net": row.label},
             **{"seeds": row.seeds, "images": len(row.images)},
-            **{"psnr_y": row.mean["psnr_y"], "psnr_y_low": low, "psnr_y_high": high, "psnr_y_sd": row.spread},
+            **{"psnr_y": row.mean["psnr_y"], "psnr_y_low": low, "psnr_y_high": high, "psnr_y_sd": row.spread("psnr_y")},
             "gain": None if row is table.bicubic else row.mean["psnr_y"] - baseline,
             **{"gain_low": gain_low, "gain_high": gain_high},
             "next_better": None if better is None else better.label,
