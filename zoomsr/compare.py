@@ -16,14 +16,17 @@ Runs = Annotated[
     list[Path] | None, typer.Argument(help="runs, a sweep, folders of runs, or evaluations", metavar="RUN...")
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="the report's folder; an earlier report there is replaced")]
-Mixed = Annotated[bool, typer.Option("--mixed", help="sets that were not measured alike stand in tables of their own")]
+Mixed = Annotated[
+    bool,
+    typer.Option("--mixed", help="a table for each set that was measured differently, and a matrix of degradations"),
+]
 
 
 @app.command()
 def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False) -> None:
-    """Hold runs against each other: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
+    """Compare runs: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
 
-    Runs that differ in nothing but the seed are one row. Unfinished and failed runs are listed, and their curves drawn.
+    Runs that differ only in the seed share a row. Unfinished and failed runs are listed, and their curves drawn.
     """
     with one_line_errors():
         if not runs:
