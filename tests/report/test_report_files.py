@@ -18,7 +18,7 @@ from zoomsr.report.images import image_figures
 from zoomsr.report.leaderboard import Leaderboard, leaderboards
 from zoomsr.report.page import PageFigure, made_by_compare, page
 from zoomsr.report.recipe import atomic_folder
-from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
+from zoomsr.report.tables import write_images, write_results, write_text_tables
 
 # Six pictures that all gain: p = 2 / 64, times 3 pairs = 0.094; all but c gain over vdsr.
 UNET, VDSR = (3.0, 3.1, 3.2, 3.3, 3.4, 3.5), (1.0, 1.1, 4.0, 1.3, 1.4, 1.5)
@@ -73,7 +73,7 @@ def test_images_csv_has_every_picture_of_every_seed(tables: list[Leaderboard], t
 
 
 def test_markdown_sets_the_best_in_bold(tables: list[Leaderboard], tmp_path: Path) -> None:
-    write_markdown(tmp_path / "results.md", tables)
+    write_text_tables(tmp_path, tables)
     lines = (tmp_path / "results.md").read_text().splitlines()
     assert lines[0] == "## folder held-out, protocol modern"
     unet = next(line for line in lines if line.startswith("| unet"))
@@ -88,9 +88,8 @@ def test_names_cannot_break_a_table(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(1), overrides=["x=1"], more={"x": 1})
     finished(tmp_path / "b", gained(2), overrides=[name], more={"x": 2})
     tables = leaderboards(groups_of(read_entries([tmp_path])))
-    write_markdown(tmp_path / "results.md", tables)
+    write_text_tables(tmp_path, tables)
     assert r"| a\_b\|c\<i\>$x$ & 50%\\ |" in (tmp_path / "results.md").read_text()
-    write_latex(tmp_path / "results.tex", tables)
     assert r"a\_b|c$<$i$>$\$x\$ \& 50\%\textbackslash{} &" in (tmp_path / "results.tex").read_text()
     text = page([], tables, [], undrawn=[], command="")
     assert "a_b|c&lt;i&gt;$x$ &amp; 50%\\" in text
@@ -98,7 +97,7 @@ def test_names_cannot_break_a_table(tmp_path: Path) -> None:
 
 
 def test_latex_is_balanced_and_every_row_has_all_columns(tables: list[Leaderboard], tmp_path: Path) -> None:
-    write_latex(tmp_path / "results.tex", tables)
+    write_text_tables(tmp_path, tables)
     text = (tmp_path / "results.tex").read_text()
     assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [
         *(("begin", "table"), ("begin", "tabular"), ("end", "tabular"), ("end", "table"))
@@ -113,7 +112,7 @@ def test_latex_is_balanced_and_every_row_has_all_columns(tables: list[Leaderboar
 
 def test_latex_has_a_minus_where_a_net_loses(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(-1.5))
-    write_latex(tmp_path / "results.tex", leaderboards(groups_of(read_entries([tmp_path / "a"]))))
+    write_text_tables(tmp_path, leaderboards(groups_of(read_entries([tmp_path / "a"]))))
     assert r"& $-$1.50 {\scriptsize ($-$1.50 to $-$1.50)} &" in (tmp_path / "results.tex").read_text()
 
 

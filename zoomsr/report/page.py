@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from zoomsr.report.captions import about_set, headline, notes
 from zoomsr.report.columns import DASH, columns_of, p_text
-from zoomsr.report.entries import BICUBIC, Entry
+from zoomsr.report.entries import BICUBIC
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
 from zoomsr.runs.files import short
@@ -66,41 +66,31 @@ def page(
     """
     environment = Environment(
         loader=PackageLoader("zoomsr.report"),
-        autoescape=True,  # names come from files and command lines
+        autoescape=True,  # labels come from files and command lines
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (_asset(environment, name) for name in ("page.css", "page.js"))
-    nets = [group.label for group in groups if group.label != BICUBIC]
+    assert environment.loader is not None
+    style, script = (
+        Markup(environment.loader.get_source(environment, name)[0].strip()) for name in ("page.css", "page.js")
+    )
+    entries = [(group.label, entry) for group in groups for entry in group.entries]
     settings = {group.label: group.settings for group in groups if group.settings}
-    return environment.get_template("page.html").render(
-        title=" and ".join(nets) + " against bicubic" if len(nets) < 3 else f"{len(nets)} nets compared",
+    template = environment.get_template("page.html", globals=_FUNCTIONS)
+    return template.render(
+        title=_title([group.label for group in groups if group.label != BICUBIC]),
         generator=_GENERATOR,
-        headline=headline(tables),
         tables=tables,
-        notes=notes(tables),
-        about_set=about_set,
-        columns_of=columns_of,
-        p_text=p_text,
-        unscored=[
-            [label, short(entry.place), entry.state, entry.reason or DASH, _epochs(entry)]
-            for label, entry in _entries(groups)
-            if entry.results is None
-        ],
-        undrawn=[[line] for line in undrawn],
+        entries=entries,
+        unscored=[(label, entry) for label, entry in entries if entry.results is None],
+        undrawn=undrawn,
         figures=_fitting(figures),
         different=_different(list(settings.values())),
-        settings={label: yaml.safe_dump(one, sort_keys=False) for label, one in settings.items()},
-        facts=_facts(groups, tables, command),
-        runs=[
-            [label, short(one.place), DASH if one.seed is None else str(one.seed), one.state, _epochs(one)]
-            for label, one in _entries(groups)
-        ],
+        settings=settings,
+        facts=_facts([entry.results for _, entry in entries if entry.results is not None], tables, command),
         style=style,
-        style_hash=_hash(style),
         script=script,
-        script_hash=_hash(script),
     )
 
 
@@ -109,23 +99,17 @@ def made_by_compare(index: Path) -> bool:
     return index.is_file() and f'content="{_GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")
 
 
-def _asset(environment: Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0].strip())
+def _title(nets: Sequence[str]) -> str:
+    return " and ".join(nets) + " against bicubic" if len(nets) < 3 else f"{len(nets)} nets compared"
 
 
 def _hash(text: str) -> str:
-    """For the Content-Security-Policy: allows this text and no other."""
+    """For the Content-Security-Policy: it allows this text and no other."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _entries(groups: Sequence[SeedGroup]) -> list[tuple[str, Entry]]:
-    return [(group.label, entry) for group in groups for entry in group.entries]
-
-
-def _epochs(entry: Entry) -> str:
-    """How many; an epoch with several validations has as many rows."""
-    return str(len({row["epoch"] for row in entry.epochs}))
+def _as_yaml(settings: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(settings, sort_keys=False)
 
 
 def _fitting(figures: Sequence[PageFigure]) -> list[PageFigure]:
@@ -137,10 +121,10 @@ def _fitting(figures: Sequence[PageFigure]) -> list[PageFigure]:
     return found
 
 
-def _different(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """The settings that differ: the key, and the value of each net."""
+def _different(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The settings that differ: key to the value of each net."""
     keys = dict.fromkeys(line.partition(": ")[0] for one in settings[1:] for line in differences(settings[0], one))
-    return [[key, *(_at(one, key) for one in settings)] for key in keys]
+    return {key: [_at(one, key) for one in settings] for key in keys}
 
 
 def _at(settings: Mapping[str, Any], key: str) -> str:
@@ -153,12 +137,18 @@ def _at(settings: Mapping[str, Any], key: str) -> str:
     return str(value)
 
 
-def _facts(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard], command: str) -> dict[str, str]:
+def _facts(results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], command: str) -> dict[str, str]:
     """The command, the data and the versions."""
-    versions = [entry.results["versions"] for _, entry in _entries(groups) if entry.results is not None]
     facts = {"command": command}
     for table in tables:
         facts[f"data hash, {table.title}"] = ", ".join(table.hashes)
-    for package in dict.fromkeys(name for one in versions for name in one):
-        facts[package] = ", ".join(dict.fromkeys(str(one.get(package, "?")) for one in versions))
+    for package in dict.fromkeys(name for one in results for name in one["versions"]):
+        facts[package] = ", ".join(dict.fromkeys(str(one["versions"].get(package, "?")) for one in results))
     return facts
+
+
+_FUNCTIONS = {
+    **{"headline": headline, "notes": notes, "about_set": about_set, "columns_of": columns_of, "p_text": p_text},
+    **{"short": short, "as_yaml": _as_yaml, "hash_of": _hash},
+}
+"""That the template calls."""

@@ -21,12 +21,12 @@ from zoomsr.report.groups import SeedGroup, groups_of
 from zoomsr.report.images import COMPARISON, image_figures
 from zoomsr.report.leaderboard import Leaderboard, leaderboards
 from zoomsr.report.page import PageFigure, made_by_compare, page
-from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
+from zoomsr.report.tables import write_images, write_results, write_text_tables
 from zoomsr.runs.files import short, write_text
 
 INDEX, FIGURES = "index.html", "figures"
-RESULTS, IMAGES, MARKDOWN, LATEX = "results.csv", "images.csv", "results.md", "results.tex"
-_OURS = {INDEX, FIGURES, RESULTS, IMAGES, MARKDOWN, LATEX}
+RESULTS, IMAGES = "results.csv", "images.csv"
+_OURS = {INDEX, FIGURES, RESULTS, IMAGES, "results.md", "results.tex"}
 _ON_SCREEN = ("seeds", "psnr_y", "gain", "p_next_better", "ssim_y", "latency_ms")
 """Columns that fit on a terminal; the files have all."""
 _PNG_DPI, _PAGE_DPI, _CSS_DPI = 150, 110, 96
@@ -84,8 +84,7 @@ def _write(folder: Path, groups: Sequence[SeedGroup], tables: Sequence[Leaderboa
                 figures.append(_page_figure(drawing, figure, folder / FIGURES))
     write_results(folder / RESULTS, tables)
     write_images(folder / IMAGES, tables)
-    write_markdown(folder / MARKDOWN, tables)
-    write_latex(folder / LATEX, tables)
+    write_text_tables(folder, tables)
     write_text(folder / INDEX, page(groups, tables, figures, undrawn=undrawn, command=command))
     return undrawn
 

@@ -1,4 +1,4 @@
-"""The leaderboards as files: results.csv, images.csv, results.md and results.tex."""
+"""The leaderboards as files: results.csv and images.csv; results.md and results.tex from templates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from zoomsr.report.captions import about_set, notes
-from zoomsr.report.columns import Column, columns_of
+from zoomsr.report.columns import columns_of
 from zoomsr.report.leaderboard import COSTS, Leaderboard
 from zoomsr.runs.files import write_text
 
@@ -30,6 +32,29 @@ def write_results(path: Path, tables: Sequence[Leaderboard]) -> None:
 def write_images(path: Path, tables: Sequence[Leaderboard]) -> None:
     """A row for each set, protocol, net, run and image; bicubic has no run."""
     _write_csv(path, [row for table in tables for row in _images(table)])
+
+
+def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
+    r"""Write results.md and results.tex: a table for each set and protocol, the best in bold.
+
+    The LaTeX is for ``\input`` and needs the packages booktabs and graphicx.
+    """
+    environment = Environment(
+        block_start_string="<%",  # LaTeX has many braces
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        loader=PackageLoader("zoomsr.report"),
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"markdown": _markdown, "latex": _latex}
+    for name in ("results.md", "results.tex"):
+        template = environment.get_template(name)
+        text = template.render(tables=tables, columns_of=columns_of, about_set=about_set, notes=notes)
+        write_text(folder / name, text)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, CsvValue]]) -> None:
@@ -53,7 +78,8 @@ def _summary(table: Leaderboard) -> Iterator[dict[str, CsvValue]]:
         yield {
             **{"set": table.title, "protocol": table.protocol, "net": row.label},
             **{"seeds": row.seeds, "images": len(row.images)},
-            **{"psnr_y": row.mean["psnr_y"], "psnr_y_low": low, "psnr_y_high": high, "psnr_y_sd": row.spread("psnr_y")},
+            **{"psnr_y": row.mean["psnr_y"], "psnr_y_low": low, "psnr_y_high": high},
+            "psnr_y_sd": row.spread("psnr_y"),
             "gain": None if row is table.bicubic else row.mean["psnr_y"] - baseline,
             **{"gain_low": gain_low, "gain_high": gain_high},
             "next_better": None if better is None else better.label,
@@ -71,58 +97,11 @@ def _images(table: Leaderboard) -> Iterator[dict[str, CsvValue]]:
                 yield {**key, **scores}
 
 
-def write_markdown(path: Path, tables: Sequence[Leaderboard]) -> None:
-    """A table for each set and protocol, the best in bold, and what its numbers are."""
-    blocks = []
-    for table in tables:
-        columns = columns_of(table)
-        lines = [["net", *(column.heading for column in columns)], ["---", *("---:" for _ in columns)]]
-        for number, row in enumerate(table.rows):
-            lines.append([_markdown(row.label), *(_markdown_cell(column, number) for column in columns)])
-        text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        blocks.append(f"## {_markdown(table.title)}, protocol {table.protocol}\n\n{about_set(table)}\n\n{text}")
-    write_text(path, "\n\n".join([*blocks, *notes(tables)] or ["No run is finished."]) + "\n")
-
-
 def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
-def _markdown_cell(column: Column, row: int) -> str:
-    text = f"**{column.texts[row]}**" if row in column.best else column.texts[row]
-    return f"{text} ({column.note(row)})" if column.note(row) else text
-
-
-def write_latex(path: Path, tables: Sequence[Leaderboard]) -> None:
-    r"""A ``table`` for each set and protocol, for ``\input``; it needs the package booktabs."""
-    head = "% \\usepackage{booktabs,graphicx} in the preamble, then \\input{results.tex}\n"
-    write_text(path, head + "\n".join(_latex_table(table) for table in tables))
-
-
-def _latex_table(table: Leaderboard) -> str:
-    columns = columns_of(table)
-    lines = [" & ".join(["net", *(_latex(column.heading) for column in columns)]) + r" \\"]
-    for number, row in enumerate(table.rows):
-        lines.append(" & ".join([_latex(row.label), *(_latex_cell(one, number) for one in columns)]) + r" \\")
-    head, bicubic, *nets = lines
-    caption = f"{table.title}, protocol {table.protocol}. {about_set(table)}"
-    return "\n".join(
-        [
-            *(r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption)}}}"),
-            r"\resizebox{\textwidth}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
-            *(r"\toprule", head, r"\midrule", bicubic, *([r"\midrule", *nets] if nets else []), r"\bottomrule"),
-            *(r"\end{tabular}}", r"\end{table}", ""),
-        ]
-    )
-
-
-def _latex_cell(column: Column, row: int) -> str:
-    """With a minus sign where the text has a hyphen."""
-    text, note = (re.sub(r"(?<!\S)-(?=\d)", r"$-$", _latex(one)) for one in (column.texts[row], column.note(row)))
-    text = rf"\textbf{{{text}}}" if row in column.best else text
-    return rf"{text} {{\scriptsize ({note})}}" if note else text
-
-
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    """With a minus sign where a number has a hyphen."""
+    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return re.sub(r"(?<!\S)-(?=\d)", "$-$", escaped)
