@@ -217,7 +217,7 @@ def test_mixed_sets_stand_in_tables_of_their_own(tmp_path: Path) -> None:
 def test_other_training_photographs_but_the_same_pictures_share_a_table_when_mixed(tmp_path: Path) -> None:
     table = _table(*_other(tmp_path, data={"hash": "def456"}))
     assert [one.label for one in table.rows] == ["bicubic", "srcnn", "vdsr"]
-    assert table.hashes == ["abc123", "def456"]
+    assert {entry.results["data"]["hash"] for row in table.entries.values() for entry in row} == {"abc123", "def456"}
 
 
 def test_protocols_of_the_same_name_that_differ_are_two_tables_when_mixed(tmp_path: Path) -> None:

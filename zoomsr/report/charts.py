@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from zoomsr.figures import Cost, Figure, curves, dots, matrix, spectrum, tradeoff
-from zoomsr.report.entries import BICUBIC, Entry
+from zoomsr.report.entries import Entry
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
 
@@ -61,32 +61,34 @@ def _of_table(table: Leaderboard, suffix: str) -> Iterator[Drawing]:
         if row.costs.get("latency_ms") and "params" in row.costs
     }
     if len(costs) > 1:
-        texts = {label: f"{cost.psnr_y:.2f} dB in {cost.latency_ms:.1f} ms" for label, cost in costs.items()}
+        pairs = {label: (cost.psnr_y, cost.latency_ms) for label, cost in costs.items()}
         yield Drawing(
             f"tradeoff{suffix}",
             f"Quality against time on {where}. Up and to the left is better; a larger marker has more parameters.",
-            f"PSNR on Y against latency: {_listed(texts)}.",
+            f"PSNR on Y in dB and latency in ms: {_listed(pairs)}.",
             partial(tradeoff, costs),
         )
     if len(table.nets) > 2 or any(net.seeds > 1 for net in table.nets):
         seeds = {net.label: net.means_by_seed("psnr_y") for net in table.nets}
-        texts = {label: ", ".join(f"{value:.2f}" for value in values) for label, values in seeds.items()}
         yield Drawing(
             f"dots{suffix}",
             f"Every seed by itself on {where}: a dot is the mean over images, the tick the mean of the dots.",
-            f"PSNR on Y of every seed, in dB: {_listed(texts)}.",
+            f"PSNR on Y of every seed, in dB: {_listed(seeds)}.",
             partial(dots, seeds, axis="PSNR on Y (dB)", baseline=table.bicubic.mean["psnr_y"]),
         )
-    bands = {row.label: found for row in table.rows[: _MAX_SPECTRA + 1] if (found := _bands(row.mean))}
+    bands = {
+        row.label: [value for name, value in row.mean.items() if name.startswith("error_band_")]
+        for row in table.rows[: _MAX_SPECTRA + 1]
+    }
+    bands = {label: values for label, values in bands.items() if values}  # older runs lack them
     if bands:
-        texts = {label: ", ".join(f"{value:.1f}" for value in values) for label, values in bands.items()}
         count = len(table.nets)
         left_out = f" The {_MAX_SPECTRA} best of {count} nets are drawn." if count > _MAX_SPECTRA else ""
         yield Drawing(
             f"spectrum{suffix}",
             f"Error by spatial frequency on {where}; less is better. lr holds no frequency above "
             f"1/{2 * table.measured.scale} cycles per pixel: there a net has to guess.{left_out}",
-            f"Error over ground truth in bands of rising frequency, in dB: {_listed(texts)}.",
+            f"Error over ground truth in bands of rising frequency, in dB: {_listed(bands)}.",
             partial(spectrum, bands),
         )
 
@@ -103,11 +105,10 @@ def _matrix(tables: Sequence[Leaderboard]) -> Drawing:
         for label in rows
     ]
     axis = f"{name}, PSNR on Y (dB)"
-    texts = {label: ", ".join(f"{value:.2f}" for value in line) for label, line in zip(rows, values, strict=True)}
     return Drawing(
         f"matrix_{slug(name)}",
         f"PSNR on Y (dB) of each net by the degradation that made lr, on {name}, protocol {protocol}.",
-        f"On {', '.join(columns)}, in dB: {_listed(texts)}.",
+        f"On {', '.join(columns)}, in dB: {_listed(dict(zip(rows, values, strict=True)))}.",
         partial(matrix, values, rows=rows, columns=columns, axis=axis, row_title="net", column_title="degradation"),
     )
 
@@ -119,7 +120,8 @@ def _curves(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard]) -> Itera
     for group in groups:
         for entry in group.entries:
             if entry.epochs:
-                title = _title(entry, tables) or (titles[0] if len(titles) == 1 else "")
+                own = [table.title for table in tables if entry in table.entries.get(group.label, ())]
+                title = own[0] if own else titles[0] if len(titles) == 1 else ""
                 found.setdefault(title, {}).setdefault(group.label, []).append(entry)
     for title, nets in found.items():
         best = {label: _best_psnr(entries) for label, entries in nets.items()}
@@ -128,19 +130,9 @@ def _curves(groups: Sequence[SeedGroup], tables: Sequence[Leaderboard]) -> Itera
             "curves" if len(found) == 1 else f"curves_{slug(title or 'unfinished')}",
             f"MAE and PSNR on Y by epoch{f', {title}' if title else ''}: training dashed, validation solid; a star "
             "marks the best epoch of the validation, a band runs from the lowest to the highest seed.",
-            f"Best validation PSNR on Y: {_listed({label: text for label, text in best.items() if text})}.",
+            f"Best validation PSNR on Y, in dB: {_listed(best)}.",
             partial(curves, histories, baseline=_baseline(title, nets, tables)),
         )
-
-
-def _title(entry: Entry, tables: Sequence[Leaderboard]) -> str:
-    """Of the table that the entry's scores are on; empty without scores."""
-    for table in tables:
-        if entry.results is not None and table.measured.name in entry.results["sets"]:
-            bicubic = entry.results["sets"][table.measured.name][BICUBIC].get(table.protocol, {})
-            if bicubic.get("images") == table.bicubic.images:
-                return table.title
-    return ""
 
 
 def _baseline(title: str, nets: Mapping[str, list[Entry]], tables: Sequence[Leaderboard]) -> Mapping[str, float] | None:
@@ -151,15 +143,10 @@ def _baseline(title: str, nets: Mapping[str, list[Entry]], tables: Sequence[Lead
     return next(table.bicubic.mean for table in tables if table.title == title)
 
 
-def _best_psnr(entries: Sequence[Entry]) -> str:
-    values = [row["val/psnr_y"] for entry in entries for row in entry.epochs if "val/psnr_y" in row]
-    return f"{max(filter(math.isfinite, values)):.2f} dB" if any(map(math.isfinite, values)) else ""
+def _best_psnr(entries: Sequence[Entry]) -> list[float]:
+    values = (row.get("val/psnr_y", math.nan) for entry in entries for row in entry.epochs)
+    return sorted(filter(math.isfinite, values))[-1:]
 
 
-def _bands(means: Mapping[str, float]) -> list[float]:
-    names = sorted((name for name in means if name.startswith("error_band_")), key=lambda name: int(name[11:]))
-    return [means[name] for name in names]
-
-
-def _listed(texts: Mapping[str, str]) -> str:
-    return "; ".join(f"{label} {text}" for label, text in texts.items())
+def _listed(values: Mapping[str, Sequence[float]]) -> str:
+    return "; ".join(f"{label} {', '.join(f'{one:.2f}' for one in row)}" for label, row in values.items() if row)

@@ -60,6 +60,11 @@ class Entry:
         """The net's name in conf/model, where it is known."""
         return str((self.settings.get("choices") or {}).get("model") or self.net)
 
+    @property
+    def sets(self) -> dict[str, Any]:
+        """Of ``metrics.json``: set, net and protocol to scores; empty without it."""
+        return {} if self.results is None else self.results["sets"]
+
 
 def read_entries(paths: Sequence[Path]) -> list[Entry]:
     """The nets of runs, folders of runs, sweeps and evaluations, each once.

@@ -69,14 +69,14 @@ class Leaderboard:
         title: of the set; unique under this protocol.
         measured: the set.
         protocol: its name.
-        hashes: of the data of all entries on it.
+        entries: label to what was averaged.
         rows: bicubic first, then by falling PSNR on Y.
     """
 
     title: str
     measured: MeasuredSet
     protocol: str
-    hashes: list[str]
+    entries: Mapping[str, Sequence[Entry]]
     rows: list[LeaderboardRow]
 
     @property
@@ -148,27 +148,23 @@ def _leaderboard(
     members: Mapping[str, Sequence[Entry]],
     names: Mapping[Path, str],
 ) -> Leaderboard:
-    baseline, nets, hashes = measured.bicubic[protocol], [], []
-    costs = {"params": 0.0}
-    for label, entries in members.items():
-        scores = {}
-        for entry in entries:
-            results = entry.results or {}
-            if protocol in results["sets"][measured.name][BICUBIC]:
-                images = results["sets"][measured.name][entry.net][protocol]["images"]
-                scores[name_of(entry, names)] = {image: images[image] for image in baseline}
-                hashes.append(results["data"]["hash"])
+    baseline, nets, costs = measured.bicubic[protocol], [], {"params": 0.0}
+    entries = {
+        label: [one for one in found if protocol in one.sets[measured.name][BICUBIC]]
+        for label, found in members.items()
+    }
+    for label, found in entries.items():
         if label == BICUBIC:
-            costs |= _costs(entries, ("macs", "latency_ms", "peak_mb"))
-        elif scores:
-            nets.append(LeaderboardRow(label, _averaged(list(scores.values())), scores, _costs(entries, COSTS)))
+            costs |= _costs(found, ("macs", "latency_ms", "peak_mb"))
+        elif found:
+            by_seed = {}
+            for one in found:
+                images = one.sets[measured.name][one.net][protocol]["images"]
+                by_seed[name_of(one, names)] = {image: images[image] for image in baseline}
+            averaged = {image: _means([seed[image] for seed in by_seed.values()]) for image in baseline}
+            nets.append(LeaderboardRow(label, averaged, by_seed, _costs(found, COSTS)))
     nets.sort(key=lambda net: -net.mean["psnr_y"])
-    rows = [LeaderboardRow(BICUBIC, baseline, {}, costs), *nets]
-    return Leaderboard(title, measured, protocol, list(dict.fromkeys(hashes)), rows)
-
-
-def _averaged(seeds: Sequence[ImageScores]) -> ImageScores:
-    return {image: _means([seed[image] for seed in seeds]) for image in seeds[0]}
+    return Leaderboard(title, measured, protocol, entries, [LeaderboardRow(BICUBIC, baseline, {}, costs), *nets])
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -141,7 +141,9 @@ def _facts(results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], 
     """The command, the data and the versions."""
     facts = {"command": command}
     for table in tables:
-        facts[f"data hash, {table.title}"] = ", ".join(table.hashes)
+        members = [entry for entries in table.entries.values() for entry in entries]
+        hashes = dict.fromkeys(entry.results["data"]["hash"] for entry in members if entry.results is not None)
+        facts[f"data hash, {table.title}"] = ", ".join(hashes)
     for package in dict.fromkeys(name for one in results for name in one["versions"]):
         facts[package] = ", ".join(dict.fromkeys(str(one["versions"].get(package, "?")) for one in results))
     return facts
