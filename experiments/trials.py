@@ -18,7 +18,8 @@ from experiments.ircnn_bank.collect import bank, settings
 from zoomsr.cli.overrides import quoted
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.job import Job
-from zoomsr.runs.run import METRICS_JSON, Run
+from zoomsr.runs.layout import HYDRA, METRICS_JSON, MULTIRUN, best_checkpoint
+from zoomsr.runs.run import Run
 
 EXPERIMENTS = Path(__file__).parent
 STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.yaml"))
@@ -49,8 +50,8 @@ class Trial:
     @property
     def runs(self) -> list[Run]:
         """Its runs, as far as they have begun."""
-        places = sorted(path.parent for path in self.folder.glob("*/.hydra")) if self.is_sweep else [self.folder]
-        return [Run.read(place) for place in places if (place / ".hydra").is_dir()]
+        places = sorted(path.parent for path in self.folder.glob(f"*/{HYDRA}")) if self.is_sweep else [self.folder]
+        return [Run.read(place) for place in places if (place / HYDRA).is_dir()]
 
     @property
     def is_finished(self) -> bool:
@@ -65,7 +66,7 @@ class Trial:
     def weights(self) -> Path:
         """The file of the trained net; that of a sweep's denoisers is made first."""
         if not self.is_sweep:
-            return self.folder / "checkpoints" / "best.ckpt"
+            return best_checkpoint(self.folder)
         path = self.folder / "bank.safetensors"
         if not path.is_file():
             net = bank(self.folder)
@@ -91,7 +92,7 @@ class Trial:
     def _arguments(self) -> list[str]:
         place = quoted(str(self.folder))
         if self.is_sweep:
-            begun = (self.folder / "multirun.yaml").is_file()
+            begun = (self.folder / MULTIRUN).is_file()
             return [f"sweep_resume={place}"] if begun else [*self.overrides, f"hydra.sweep.dir={place}"]
         begun = Job(self.folder).exists
         return [*self.overrides, f"hydra.run.dir={place}", *(["ckpt=last"] if begun else [])]

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from zoomsr.runs.files import read_rows
-from zoomsr.runs.job import SETTINGS, Job
-from zoomsr.runs.run import METRICS_CSV, METRICS_JSON
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import HYDRA, HYDRA_CONFIG, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON, SETTINGS, STATUS, run_of
 
 BICUBIC = "bicubic"
 _SCORES = ("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae")  # files of older versions lack the frequency bands
@@ -83,7 +83,7 @@ def _runs_at(path: Path) -> list[Path]:
         raise ValueError(f"there is no {path}")
     if found := [path] if _is_run(path) else list(_below(path, _DEPTH)):
         return found
-    if (path / ".hydra").is_dir():
+    if (path / HYDRA).is_dir():
         return [path]  # a run that ended before it wrote anything
     raise ValueError(f"{path} is no run and holds none: a run has {METRICS_CSV} or {METRICS_JSON}")
 
@@ -108,7 +108,7 @@ def _read(place: Path) -> list[Entry]:
     settings, epochs = _settings(place), read_rows(place / METRICS_CSV)
     if any("epoch" not in row for row in epochs):
         raise ValueError(f"{place / METRICS_CSV} is damaged: a row has no epoch")
-    with _errors_name(place / "status.json"):
+    with _errors_name(place / STATUS):
         status = Job(place).status()
         state, reason = str(status["state"]), str(status.get("error", ""))
     return [
@@ -130,17 +130,17 @@ def _read(place: Path) -> list[Entry]:
 def _evaluated(place: Path, net: str, results: dict[str, Any]) -> Entry:
     """A net of an evaluation, with the settings and costs of the run that its checkpoint lies in, where it exists."""
     about = results["nets"][net]
-    checkpoint = Path((about.get("weights") or {}).get("path", ""))
-    run = checkpoint.parent.parent
-    is_known = checkpoint.parent.name == "checkpoints" and (run / SETTINGS).is_file()
-    trained = (_results(run) if is_known else None) or {}
+    run = run_of(Path((about.get("weights") or {}).get("path", "")))
+    if run is not None and not (run / SETTINGS).is_file():
+        run = None
+    trained = (None if run is None else _results(run)) or {}
     return Entry(
         place=place,
         net=net,
         state="finished",
         reason="",
-        overrides=_overrides(run) if is_known else [],
-        settings=_settings(run) if is_known else {},
+        overrides=[] if run is None else _overrides(run),
+        settings={} if run is None else _settings(run),
         epochs=[],
         results=results,
         about={**trained.get("net", {}), **about, **{key: trained.get(key) for key in ("best_epoch", "seconds")}},
@@ -152,12 +152,12 @@ def _settings(place: Path) -> dict[str, Any]:
     """The frozen settings; Hydra's config where the run is older than these, or was started by torchrun."""
     if (place / SETTINGS).is_file():
         return Job(place).settings()
-    data = _yaml(place / ".hydra" / "config.yaml")
+    data = _yaml(place / HYDRA_CONFIG)
     return data if isinstance(data, dict) else {}
 
 
 def _overrides(place: Path) -> list[str]:
-    data = _yaml(place / ".hydra" / "overrides.yaml")
+    data = _yaml(place / HYDRA_OVERRIDES)
     return [str(text) for text in data] if isinstance(data, list) else []
 
 

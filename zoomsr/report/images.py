@@ -14,7 +14,8 @@ from zoomsr.pretrained.weights import Weights
 from zoomsr.report.anatomy import stages
 from zoomsr.report.charts import Drawing, slug
 from zoomsr.report.groups import SeedGroup
-from zoomsr.runs.crops import GALLERY, PICTURES, Crop, read_crops
+from zoomsr.runs.crops import Crop, read_crops
+from zoomsr.runs.layout import CROP_EPOCHS, CROP_JSON, GALLERY, PICTURES, best_checkpoint
 
 COMPARISON = "comparison"
 
@@ -76,7 +77,7 @@ def _gallery(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
     """Of the best net that has one."""
     for group in groups:
         for entry in group.entries:
-            if entry.is_run and entry.results is not None and any((entry.place / GALLERY).glob("*/area.json")):
+            if entry.is_run and entry.results is not None and any((entry.place / GALLERY).glob(f"*/{CROP_JSON}")):
                 yield Drawing(
                     "gallery",
                     f"Best and worst crops of {group.label}: its largest gains over bicubic and its largest errors.",
@@ -97,7 +98,7 @@ def _epochs(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
     found: dict[str, Path] = {}
     for group in groups:
         for entry in group.entries:
-            if entry.is_run and any((entry.place / PICTURES).glob("*/epoch_*.png")):
+            if entry.is_run and any((entry.place / PICTURES).glob(f"*/{CROP_EPOCHS}")):
                 found.setdefault(group.label, entry.place)
     count = max(1, min(_MAX_CROPS, _MAX_EPOCH_ROWS // max(1, len(found))))
     for label, run in list(found.items())[:_MAX_EPOCH_ROWS]:
@@ -121,7 +122,7 @@ def _architectures(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
     found: dict[str, tuple[str, Path]] = {}
     for group in groups:
         for entry in group.entries:
-            path = entry.place / "checkpoints" / "best.ckpt"
+            path = best_checkpoint(entry.place)
             target = (entry.about.get("config") or entry.settings.get("model") or {}).get("_target_")
             if entry.is_run and target in _DRAWN and path.is_file():
                 found.setdefault(str(group.settings.get("model", group.label)), (group.label, path))
