@@ -10,7 +10,9 @@ import pytest
 from _support.results import evaluation, finished, gained, keep_pictures, run
 from matplotlib.text import Text
 
+from zoomsr.figures import Figure
 from zoomsr.report.captions import about_tests, headline, notes
+from zoomsr.report.charts import Drawing
 from zoomsr.report.columns import p_text
 from zoomsr.report.entries import read_entries
 from zoomsr.report.groups import groups_of
@@ -169,7 +171,10 @@ def test_a_page_refers_to_nothing_outside(tables: list[Leaderboard], tmp_path: P
 
 def test_a_page_has_no_more_figures_than_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoomsr.report.page._MAX_BYTES", 1000)
-    figures = [PageFigure(name, f"About {name}.", name, "x" * size, (9, 9)) for name, size in (("a", 1200), ("b", 120))]
+    figures = [
+        PageFigure(Drawing(name, f"About {name}.", name, Figure), "x" * size, (9, 9))
+        for name, size in (("a", 1200), ("b", 120))
+    ]
     text = page([], [], figures, undrawn=[], command="")
     assert text.count("<img") == 1
     assert "About a. It is too large for this page: see figures/a.png." in text

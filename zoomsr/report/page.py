@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from zoomsr.report.captions import about_set, headline, notes
+from zoomsr.report.charts import Drawing
 from zoomsr.report.columns import DASH, columns_of, p_text
 from zoomsr.report.entries import BICUBIC
 from zoomsr.report.groups import SeedGroup
@@ -28,23 +29,17 @@ _MAX_BYTES = 4_500_000
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure on the page.
+    """A drawing as the page shows it.
 
     Attributes:
-        name: of its files in ``figures/``.
-        caption: below it.
-        alt: in its place.
+        drawing: its name, caption and alternative text.
         source: a data URL.
         size: width and height in CSS pixels.
-        fits: whether it is shown; otherwise the page names its file.
     """
 
-    name: str
-    caption: str
-    alt: str
+    drawing: Drawing
     source: str
     size: tuple[int, int]
-    fits: bool = True
 
 
 def page(
@@ -79,7 +74,7 @@ def page(
     settings = {group.label: group.settings for group in groups if group.settings}
     template = environment.get_template("page.html", globals=_FUNCTIONS)
     return template.render(
-        title=_title([group.label for group in groups if group.label != BICUBIC]),
+        nets=[group.label for group in groups if group.label != BICUBIC],
         generator=_GENERATOR,
         tables=tables,
         entries=entries,
@@ -99,10 +94,6 @@ def made_by_compare(index: Path) -> bool:
     return index.is_file() and f'content="{_GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")
 
 
-def _title(nets: Sequence[str]) -> str:
-    return " and ".join(nets) + " against bicubic" if len(nets) < 3 else f"{len(nets)} nets compared"
-
-
 def _hash(text: str) -> str:
     """For the Content-Security-Policy: it allows this text and no other."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
@@ -112,12 +103,13 @@ def _as_yaml(settings: Mapping[str, Any]) -> str:
     return yaml.safe_dump(settings, sort_keys=False)
 
 
-def _fitting(figures: Sequence[PageFigure]) -> list[PageFigure]:
+def _fitting(figures: Sequence[PageFigure]) -> list[tuple[PageFigure, bool]]:
+    """Each figure, and whether there is room for it; otherwise the page names its file."""
     found, left = [], _MAX_BYTES
     for figure in figures:
         fits = len(figure.source) <= left
         left -= len(figure.source) if fits else 0
-        found.append(replace(figure, fits=fits))
+        found.append((figure, fits))
     return found
 
 

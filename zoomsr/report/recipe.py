@@ -103,7 +103,7 @@ def _page_figure(drawing: Drawing, figure: Figure, folder: Path) -> PageFigure:
         data = file.getvalue()
     width, height = (round(side * _CSS_DPI) for side in figure.get_size_inches())
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return PageFigure(drawing.name, drawing.caption, drawing.alt, source, (width, height))
+    return PageFigure(drawing, source, (width, height))
 
 
 def require_free(out: Path) -> None:
