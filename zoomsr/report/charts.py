@@ -74,7 +74,7 @@ def _of_table(table: Leaderboard, suffix: str) -> Iterator[Drawing]:
             f"dots{suffix}",
             f"Every seed by itself on {where}: a dot is the mean over images, the tick the mean of the dots.",
             f"PSNR on Y of every seed, in dB: {_listed(seeds)}.",
-            partial(dots, seeds, axis="PSNR on Y (dB)", baseline=table.bicubic.mean["psnr_y"]),
+            partial(dots, seeds, axis=f"{table.measured.name}, PSNR on Y (dB)", baseline=table.bicubic.mean["psnr_y"]),
         )
     bands = {
         row.label: [value for name, value in row.mean.items() if name.startswith("error_band_")]
