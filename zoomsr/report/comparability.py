@@ -8,7 +8,7 @@ from typing import Any
 
 from zoomsr.report.entries import BICUBIC, Entry
 
-ImageScores = Mapping[str, Mapping[str, float]]
+ScoresByImage = Mapping[str, Mapping[str, float]]
 """Image to its metrics."""
 
 _TOLERANCE = 0.01
@@ -31,7 +31,7 @@ class MeasuredSet:
     degradation: str
     scale: int
     protocols: Mapping[str, Mapping[str, Any]]
-    bicubic: Mapping[str, ImageScores]
+    bicubic: Mapping[str, ScoresByImage]
 
     def difference(self, other: MeasuredSet) -> str | None:
         """The first thing that makes scores incomparable, or None."""
@@ -89,7 +89,7 @@ def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _other_images(mine: ImageScores, theirs: ImageScores) -> str | None:
+def _other_images(mine: ScoresByImage, theirs: ScoresByImage) -> str | None:
     if mine.keys() != theirs.keys():
         (name, *_) = sorted(mine.keys() ^ theirs.keys())
         return f"{len(mine)} and {len(theirs)} images, {name} in one of them alone"

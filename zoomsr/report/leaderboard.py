@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from zoomsr.report.comparability import ImageScores, MeasuredSet, sets_of
+from zoomsr.report.comparability import MeasuredSet, ScoresByImage, sets_of
 from zoomsr.report.entries import BICUBIC, Entry
 from zoomsr.report.groups import SeedGroup, name_of, names_of
 from zoomsr.report.significance import Interval, holm, interval, signed_rank
@@ -29,8 +29,8 @@ class LeaderboardRow:
     """
 
     label: str
-    images: ImageScores
-    by_seed: Mapping[str, ImageScores]
+    images: ScoresByImage
+    by_seed: Mapping[str, ScoresByImage]
     costs: Mapping[str, float]
 
     @property
