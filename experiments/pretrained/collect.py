@@ -13,7 +13,6 @@ from torch import nn
 
 from experiments import numbers
 from experiments.cells import Sheet
-from experiments.measuring import ready
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
@@ -47,7 +46,7 @@ def main(
     with one_line_errors():
         measured = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         names = [name for name in measured["nets"] if name != "bicubic"]
-        nets = {name: ready(_net(name, measured["nets"][name])) for name in names}
+        nets = {name: _net(name, measured["nets"][name]) for name in names}
         say({"measuring": "the latency of each net"})
         costs = {name: _cost(net) for name, net in nets.items()}
         write_rows(HERE / "results.csv", list(_rows(measured, costs, Sheet.read(HERE / "articles.csv"))))
@@ -71,7 +70,7 @@ def _net(name: str, measured: dict[str, Any]) -> nn.Module:
     card = None if path is None else Card.beside(path)
     if path is None or card is None or measured["weights"]["sha256"] != card.sha256:
         raise ValueError(f"the run has measured other weights than the {name} in the box: python -m zoomsr.evaluate")
-    return Weights.read(path).build()
+    return Weights.read(path).build().to(memory_format=torch.channels_last)
 
 
 def _cost(net: nn.Module) -> dict[str, Any]:
