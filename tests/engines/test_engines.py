@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 import numpy as np
 import pytest
 import torch
-from _support.engines import CPU, SRCNN_CONFIG, strong
+from _support.engines import CPU, SRCNN_CONFIG, perturbed
 from _support.tiny import photograph
 from torch import Tensor, nn
 
@@ -79,7 +79,7 @@ class Program:
 @pytest.fixture
 def weights(tmp_path: Path) -> Weights:
     torch.manual_seed(0)
-    net = strong(SRCNN(widths=[6, 5]))
+    net = perturbed(SRCNN(widths=[6, 5]))
     path = tmp_path / "net.safetensors"
     Weights(path, net.state_dict(), SRCNN_CONFIG).save(path)
     return Weights.read(path)

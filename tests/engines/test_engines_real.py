@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from _support.engines import CPU, SRCNN_CONFIG, strong
+from _support.engines import CPU, SRCNN_CONFIG, perturbed
 from _support.tiny import photograph
 
 from zoomsr.engines import ENGINES
@@ -49,7 +49,7 @@ REAL = [
 def test_tiles_of_every_shape_through_an_engine_equal_the_whole_picture_through_torch(
     tmp_path: Path, name: str, engine: str
 ) -> None:
-    net = strong(NETS[name]())
+    net = perturbed(NETS[name]())
     weights = Weights(tmp_path / "net.safetensors", net.state_dict(), {"_target_": name})
     fast = accelerated(net, weights, engine=engine, device=CPU)
     for channels in (3, 1):
@@ -93,14 +93,14 @@ def exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @lru_cache(maxsize=1)
 def _graph(channels: int) -> object:
     torch.manual_seed(0)
-    return exported(strong(SRCNN(widths=[6, 5])), channels=channels)
+    return exported(perturbed(SRCNN(widths=[6, 5])), channels=channels)
 
 
 @pytest.mark.usefixtures("exported_once")
 @pytest.mark.parametrize("engine", REAL)
 def test_a_photograph_through_an_engine_is_at_most_one_level_apart(tmp_path: Path, engine: str) -> None:
     torch.manual_seed(0)
-    weights = Weights(tmp_path / "net.safetensors", strong(SRCNN(widths=[6, 5])).state_dict(), SRCNN_CONFIG)
+    weights = Weights(tmp_path / "net.safetensors", perturbed(SRCNN(widths=[6, 5])).state_dict(), SRCNN_CONFIG)
     weights.save(weights.path)
     photo = Photograph(photograph(40, 52))
     torch_upscaler, other = (Upscaler.open(str(weights.path), device="cpu", engine=name) for name in ("torch", engine))

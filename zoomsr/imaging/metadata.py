@@ -118,29 +118,30 @@ def upright(array: PixelArray, orientation: int) -> PixelArray:
 
 def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
     """What describes the photograph, without orientation and sizes, and the names of the entries that are damaged."""
-    found, damaged = Image.Exif(), []
+    kept, damaged = Image.Exif(), []
+
+    @contextlib.contextmanager
+    def named(name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception:  # as above
+            damaged.append(name)
+
     with quiet():
         for tag in _KEPT_TAGS:
-            try:
-                if tag in exif:
-                    found[tag] = _writable({tag: exif[tag]})[tag]
-            except Exception:  # as above
-                damaged.append(tag.name)
+            with named(tag.name):
+                kept.update(_writable({tag: exif[tag]}) if tag in exif else {})
         for ifd, names in _IFDS.items():
+            entries: dict[int, Any] = {}
+            with named(ifd.name):
+                entries = {key: value for key, value in exif.get_ifd(ifd).items() if key not in _FILE_TAGS}
             part: dict[int, Any] = {}
-            try:
-                entries = exif.get_ifd(ifd)
-            except Exception:  # as above
-                damaged.append(ifd.name)
-                continue
             for number, value in entries.items():
-                try:
-                    part |= _writable({ifd: {number: value}})[ifd] if number not in _FILE_TAGS else {}
-                except Exception:  # as above
-                    damaged.append(str(names.get(number, number)))
+                with named(str(names.get(number, number))):
+                    part |= _writable({ifd: {number: value}})[ifd]
             if part:
-                found[ifd] = part
-        return (found.tobytes() if len(found) else None), damaged
+                kept[ifd] = part
+        return (kept.tobytes() if len(kept) else None), damaged
 
 
 def _writable(entries: dict[int, Any]) -> dict[int, Any]:
