@@ -11,7 +11,7 @@ import typer
 from experiments.collecting import collect, held_out
 from experiments.drawings import draw
 from experiments.measuring import Benchmarks, costs, measure
-from experiments.numbers import write
+from experiments.tables import write
 from experiments.trials import EXPERIMENTS, Study
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors

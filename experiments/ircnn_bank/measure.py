@@ -12,7 +12,7 @@ import typer
 from rich.progress import track
 from torch import Tensor
 
-from experiments import numbers
+from experiments import tables
 from experiments.report import Value, write_rows
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.evaluation.benchmarks import Benchmark
@@ -35,7 +35,7 @@ def main(
         benchmark = Benchmark.find(pictures, scale=2)
         clean = [luma(to_float(benchmark.read(n).hr)[None]) for n in range(len(benchmark.files))]
         write_rows(HERE / "results.csv", list(rows(banks, clean)))
-        numbers.write(HERE / "README.md")
+        tables.write(HERE / "README.md")
 
 
 def in_the_box() -> IRCNN:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from experiments import progress, report
-from experiments.training_speed import bench
+from experiments.benchmarks.training_speed import bench
 
 
 def test_each_part_is_said_before_it_runs_also_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +70,7 @@ def test_slow_ways_are_skipped_and_a_stuck_one_is_given_up(
     found = {"machine": "a processor", "start-up (s)": 1.0, "bare Lightning above raw (s/step)": 0.0}
     monkeypatch.setattr(bench, "overheads", lambda folder: {**found, "tiny": trained(folder, []), bench.SEEDS_WAY: 1.0})
     monkeypatch.setattr(bench, "HERE", tmp_path)
-    monkeypatch.setattr(bench.numbers, "write", lambda readme: None)
+    monkeypatch.setattr(bench.tables, "write", lambda readme: None)
     bench.main()
     said, rows = capsys.readouterr().out, (tmp_path / "results.csv").read_text()
     assert ("left out, because bf16 is not fast here: bf16; bf16, channels_last;" in said) is not has_bf16
@@ -91,18 +91,18 @@ def test_without_time_the_first_way_is_measured_all_the_same(monkeypatch: pytest
     monkeypatch.setattr(bench, "trained", lambda folder, overrides, limit_s: measured.append([*overrides[:2], limit_s]))
     for name in ("rows", "facts"):
         monkeypatch.setattr(bench, name, lambda results: {})
-    monkeypatch.setattr(bench.numbers, "write", lambda readme: None)
+    monkeypatch.setattr(bench.tables, "write", lambda readme: None)
     bench.main()
     assert measured == [[f"model={net}", *bench.WAYS["fp32"], None] for net in bench.NETS]  # however long it takes
 
 
-@pytest.mark.parametrize("name", ["training_speed", "loading", "inference_speed", "benchmarks"])
+@pytest.mark.parametrize("name", ["training_speed", "loading", "inference_speed", "metrics"])
 def test_every_table_of_a_benchmark_says_its_processor(name: str) -> None:
-    folder = Path(progress.__file__).parent / name
+    folder = Path(progress.__file__).parent / "benchmarks" / name
     (machine,) = (line for line in (folder / "facts.csv").read_text().splitlines() if line.startswith("machine,"))
     named = machine.removeprefix("machine,").strip('"')
     assert "core" in named or "NVIDIA" in named
-    assert f'[{named}](facts.csv "{{machine|value}}")' in (folder / "README.md").read_text().replace("\n", " ")
+    assert named in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch.autograd import DeviceType
 
-from experiments.gpu_speed import turns
-from experiments.gpu_speed.turns import PROFILED, TURNS, WARM_UP, Turns, kernels, share_without
+from experiments.benchmarks.gpu_speed import turns
+from experiments.benchmarks.gpu_speed.turns import PROFILED, TURNS, WARM_UP, Turns, kernels, share_without
 from zoomsr.data.loader import Timed
 
 

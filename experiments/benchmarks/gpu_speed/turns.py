@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from experiments.training_speed.rivals import Raw, wait_for
+from experiments.benchmarks.training_speed.rivals import Raw, wait_for
 from zoomsr.data.datamodule import Batch
 from zoomsr.data.loader import Timed
 

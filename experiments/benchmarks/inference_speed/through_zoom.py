@@ -1,7 +1,7 @@
 """A photograph through what ``zoomsr.zoom`` runs, by each engine: with all instructions, and with AVX2 at most.
 
-``python -m experiments.inference_speed.through_zoom`` writes through_zoom.csv. Seconds are those of one core, which a
-busy machine changes least.
+``python -m experiments.benchmarks.inference_speed.through_zoom`` writes through_zoom.csv. Seconds are of one core,
+which a busy machine changes least.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if sys.argv[1:]:
 import numpy as np
 from PIL import Image
 
-from experiments import numbers
-from experiments.inference_speed.one import PHOTOGRAPH
+from experiments import tables
+from experiments.benchmarks.inference_speed.one import PHOTOGRAPH
 from experiments.report import Value, machine, write_rows
 from zoomsr.data.sources.photographs import sample
 from zoomsr.engines import installed
@@ -40,11 +40,16 @@ def main() -> None:
     rows: list[dict[str, Value]] = []
     for label, limit in (("all", {}), ("AVX2 at most", AVX2)):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **limit}
-        command = [sys.executable, "-m", "experiments.inference_speed.through_zoom", "32" if limit else "auto"]
+        command = [
+            sys.executable,
+            "-m",
+            "experiments.benchmarks.inference_speed.through_zoom",
+            "32" if limit else "auto",
+        ]
         said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         rows += [{"machine": machine(), "instructions": label, **row} for row in json.loads(said.splitlines()[-1])]
     write_rows(HERE / "through_zoom.csv", rows)
-    numbers.write(HERE / "README.md")
+    tables.write(HERE / "README.md")
 
 
 def measure(precision: str) -> list[dict[str, Value]]:

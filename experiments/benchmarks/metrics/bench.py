@@ -8,7 +8,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from experiments import numbers
+from experiments import tables
 from experiments.benchmarks.timing import medians, show
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.imaging.pixels import luma
@@ -58,4 +58,4 @@ if __name__ == "__main__":
     ]
     write_rows(HERE / "results.csv", rows)
     write_facts(HERE / "facts.csv", {"machine": machine(), **versions()})
-    numbers.write(HERE / "README.md")
+    tables.write(HERE / "README.md")

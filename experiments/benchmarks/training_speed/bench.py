@@ -20,13 +20,13 @@ from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments import numbers
+from experiments import tables
+from experiments.benchmarks.loading.bench import write_photographs
+from experiments.benchmarks.loading.rivals import WholePng, batches
 from experiments.benchmarks.timing import matrix_rate
-from experiments.loading.bench import write_photographs
-from experiments.loading.rivals import WholePng, batches
+from experiments.benchmarks.training_speed.rivals import Bare
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
-from experiments.training_speed.rivals import Bare
 from zoomsr.hardware.devices import has_fast_bfloat16, training_device
 from zoomsr.imaging.pixels import to_float
 from zoomsr.models.srcnn import SRCNN
@@ -85,7 +85,7 @@ def main() -> None:
                 note(f"left out, because it took more than {STUCK_S} s: {net}, {way}")
     write_rows(HERE / "results.csv", rows(results))
     write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
-    numbers.write(HERE / "README.md")
+    tables.write(HERE / "README.md")
 
 
 def overheads(folder: Path) -> dict[str, Any]:
@@ -112,7 +112,10 @@ def steps_of(net: nn.Module, *, rate: float) -> int:
 def trained(folder: Path, overrides: list[str], *, limit_s: float | None = None) -> dict[str, Any]:
     """What ``RawLoop`` found in a training of its own process: medians over epochs, the first one left out."""
     file = folder / "found.json"
-    rival = ["+callbacks.rival._target_=experiments.training_speed.rivals.RawLoop", f"+callbacks.rival.file={file}"]
+    rival = [
+        "+callbacks.rival._target_=experiments.benchmarks.training_speed.rivals.RawLoop",
+        f"+callbacks.rival.file={file}",
+    ]
     arguments = [*overrides, *rival, f"trainer.max_epochs={EPOCHS}", f"data.val_patch={PATCH}"]
     command(folder, arguments, limit_s=limit_s)
     found = json.loads(file.read_text())
@@ -151,7 +154,10 @@ def bare_lightning() -> float:
 def startup(folder: Path) -> float:
     """Seconds from the command to the end of its first step."""
     file = folder / "first"
-    clock = ["+callbacks.clock._target_=experiments.training_speed.rivals.FirstStep", f"+callbacks.clock.file={file}"]
+    clock = [
+        "+callbacks.clock._target_=experiments.benchmarks.training_speed.rivals.FirstStep",
+        f"+callbacks.clock.file={file}",
+    ]
     start = time.time()
     command(folder, ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "data.val_patch=64", *clock])
     return float(file.read_text()) - start

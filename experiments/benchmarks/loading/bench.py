@@ -18,8 +18,8 @@ import torch
 import typer
 from PIL import Image
 
-from experiments import numbers
-from experiments.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
+from experiments import tables
+from experiments.benchmarks.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.data.loader import ThreadLoader
@@ -47,7 +47,7 @@ def main(
         results |= {"cold": cold(folder), "open 800 images (ms)": opening(folder), "versions": versions()}
     write_rows(HERE / "results.csv", rows(results["pairs per second"]))
     write_facts(HERE / "facts.csv", facts(results))
-    numbers.write(HERE / "README.md")
+    tables.write(HERE / "README.md")
 
 
 def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], list[Path]]:

@@ -18,8 +18,8 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from experiments import numbers
-from experiments.gpu_speed.ways import PRECISIONS, WAYS, Sizes
+from experiments import tables
+from experiments.benchmarks.gpu_speed.ways import PRECISIONS, WAYS, Sizes
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.cli.errors import DEBUG_VARIABLE, one_line_errors
 from zoomsr.hardware.devices import device_named
@@ -28,20 +28,6 @@ from zoomsr.runs.files import write_text
 HERE = Path(__file__).parent
 README = HERE / "README.md"
 NETS = ("unet", "vdsr", "srcnn")
-
-NOT_YET = "**No GPU has been at hand yet, so there are no numbers.** `make bench-gpu` writes them here.\n"
-
-TABLES = """<!-- table results.csv; columns net, way, patches_per_s ,.0f "patches/s", times_fp32 .2f "times fp32",
-     of_raw_loop .3f "of the raw loop", of_matrix_product .0% "of a matrix product", waiting .1% "waiting for data",
-     kernels_per_step .0f "kernels a step", no_kernel .0% "no kernel runs", peak_gb .2f "peak GB", note -->
-<!-- end -->
-
-<!-- table zoom.csv; columns net, precision, seconds .2f "s", times_fp32 .2f "times fp32",
-     megapixels_per_s .1f "megapixels/s", peak_gb .2f "peak GB", note -->
-<!-- end -->
-
-On [GPU](facts.csv "{gpu|value}"), [processor](facts.csv "{machine|value}"), torch [version](facts.csv "{torch|value}").
-"""
 
 Job = tuple[str, str, str]
 """What (device, train or zoom), which net, which way."""
@@ -67,7 +53,7 @@ def main(
         start = time.monotonic()
         sizes = Sizes(device, patch, batch, timed, height, width, side)
         jobs = planned(net or NETS, way or list(WAYS))
-        command = [sys.executable, "-m", "experiments.gpu_speed.ways"]
+        command = [sys.executable, "-m", "experiments.benchmarks.gpu_speed.ways"]
         found: dict[Job, dict[str, Any]] = {}
         for job, answer in carried_out(command, jobs, sizes, until=start + seconds, longest=longest):
             found[job] = answer
@@ -190,8 +176,8 @@ def write(out: Path, found: Mapping[Job, dict[str, Any]], sizes: Sizes) -> None:
     best = {f"matrix product in {kind} (TFLOP/s)": rate for kind, rate in about["best"].items()}
     facts = {"gpu": on["gpu"], "machine": machine(), **asdict(sizes), **best, **about["versions"]}
     write_facts(out / "facts.csv", facts)
-    write_text(out / README.name, README.read_text(encoding="utf-8").replace(NOT_YET, TABLES))
-    numbers.write(out / README.name)
+    write_text(out / README.name, README.read_text(encoding="utf-8"))
+    tables.write(out / README.name)
 
 
 def training_rows(found: Mapping[Job, dict[str, Any]], best: Mapping[str, float]) -> list[dict[str, Value]]:

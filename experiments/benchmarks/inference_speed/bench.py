@@ -16,9 +16,9 @@ import numpy as np
 import typer
 from PIL import Image
 
-from experiments import numbers
+from experiments import tables
+from experiments.benchmarks.inference_speed.one import FAST_BFLOAT16, HEIGHT, NETS, PHOTOGRAPH, WAYS, WIDTH
 from experiments.benchmarks.timing import medians
-from experiments.inference_speed.one import FAST_BFLOAT16, HEIGHT, NETS, PHOTOGRAPH, WAYS, WIDTH
 from experiments.progress import each, note
 from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.data.sources.photographs import sample
@@ -48,12 +48,12 @@ def main() -> None:
     write_rows(HERE / "results.csv", rows(results["nets"]))
     write_rows(HERE / "large.csv", large_rows(results["large"]))
     write_facts(HERE / "facts.csv", facts(results | {"versions": versions()}))
-    numbers.write(HERE / "README.md")
+    tables.write(HERE / "README.md")
 
 
 def one(net: str, way: str, folder: Path) -> dict[str, float]:
     """Seconds and peak bytes of one way, in a process of its own."""
-    arguments = [sys.executable, "-m", "experiments.inference_speed.one", net, way, str(folder)]
+    arguments = [sys.executable, "-m", "experiments.benchmarks.inference_speed.one", net, way, str(folder)]
     said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(said.splitlines()[-1])
     return found

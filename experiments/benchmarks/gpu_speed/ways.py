@@ -110,7 +110,10 @@ def trained(net: str, way: str, sizes: Sizes) -> dict[str, Any]:
             *("data.patches_per_image=100000", f"data.val_patch={sizes.patch}", "+trainer.limit_test_batches=1"),
             # Drawn once an epoch, and here there is one of seconds.
             *("callbacks.pictures=null", "callbacks.gallery=null", "trainer.max_epochs=1"),
-            *("+callbacks.turns._target_=experiments.gpu_speed.turns.Turns", f"+callbacks.turns.file={file}"),
+            *(
+                "+callbacks.turns._target_=experiments.benchmarks.gpu_speed.turns.Turns",
+                f"+callbacks.turns.file={file}",
+            ),
             *(f"+callbacks.turns.seconds={sizes.seconds}", "+callbacks.turns.compile=${compile}"),
             *(f"hydra.run.dir={folder}/run", f"model={net}", *WAYS[way]),
         ]
