@@ -85,7 +85,7 @@ bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak m
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m experiments.benchmarks.inference_speed.bench
 
-# The recipes of the box, from the weights in the box, with patches and batches for a GPU; ARGS adds overrides.
+# The pretrained nets' recipes, from their weights, with patches and batches for a GPU; ARGS adds overrides.
 NETS ?= unet
 MINUTES ?= 8
 BUDGET ?= $(MINUTES)m

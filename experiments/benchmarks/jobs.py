@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,22 +151,14 @@ def zoomed(net: str, precision: str, sizes: Sizes) -> Answer:
 
 def training_rows(found: Mapping[Job, Answer], best: Mapping[str, float]) -> list[dict[str, Value]]:
     """Every net's ways, beside its fp32; of one that failed only why."""
-    rows: list[dict[str, Value]] = []
-    for (_, net, way), answer in ((job, answer) for job, answer in found.items() if job[0] == "train"):
-        if "error" in answer:
-            rows.append({"net": net, "way": way, "note": answer["error"]})
-            continue
+
+    def row(net: str, way: str, answer: Answer) -> dict[str, Value]:
         ours, raw = (statistics.median(answer[loop]) for loop in ("trainer", "raw"))
         pairs = list(zip(answer["trainer"], answer["raw"], strict=True))
+        gpu = {"no_kernel": answer.get("no kernel"), "kernels_per_step": answer.get("kernels")}
+        gpu["peak_gb"] = None if answer["peak"] is None else answer["peak"] / 1e9
         first = found.get(("train", net, "fp32"), {}).get("trainer")
-        gpu = {
-            "no_kernel": answer.get("no kernel"),
-            "kernels_per_step": answer.get("kernels"),
-            "peak_gb": None if answer["peak"] is None else answer["peak"] / 1e9,
-        }
-        row: dict[str, Value] = {
-            "net": net,
-            "way": way,
+        return {
             "patches_per_s": answer["patches"] / ours,
             "times_fp32": statistics.median(first) / ours if first else None,
             "of_raw_loop": statistics.median(theirs / own for own, theirs in pairs),
@@ -176,9 +168,36 @@ def training_rows(found: Mapping[Job, Answer], best: Mapping[str, float]) -> lis
             "trainer_ms": 1e3 * ours,
             "above_raw_ms": 1e3 * statistics.median(own - theirs for own, theirs in pairs),
             "flop_per_step": answer["flop"],
+            **{name: value for name, value in gpu.items() if value is not None},
         }
-        rows.append(row | {name: value for name, value in gpu.items() if value is not None})
-    return rows
+
+    return _rows(found, "train", "way", row)
+
+
+def zoom_rows(found: Mapping[Job, Answer], sizes: Sizes) -> list[dict[str, Value]]:
+    """A photograph in each precision, beside fp32; of one that failed only why."""
+
+    def row(net: str, precision: str, answer: Answer) -> dict[str, Value]:
+        seconds, first = answer["seconds"], found.get(("zoom", net, "fp32"), {}).get("seconds")
+        return {
+            "lr": f"{sizes.width}x{sizes.height}",
+            "seconds": seconds,
+            "times_fp32": first / seconds if first else None,
+            "megapixels_per_s": sizes.height * sizes.width / 1e6 / seconds,
+            "peak_gb": None if answer["peak"] is None else answer["peak"] / 1e9,
+        }
+
+    return _rows(found, "zoom", "precision", row)
+
+
+def _rows(
+    found: Mapping[Job, Answer], what: str, how: str, row: Callable[[str, str, Answer], dict[str, Value]]
+) -> list[dict[str, Value]]:
+    return [
+        {"net": net, how: way, **({"note": answer["error"]} if "error" in answer else row(net, way, answer))}
+        for (kind, net, way), answer in found.items()
+        if kind == what
+    ]
 
 
 if __name__ == "__main__":

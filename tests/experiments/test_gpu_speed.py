@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from experiments.benchmarks.gpu_speed import bench
-from experiments.benchmarks.gpu_speed.bench import DEVICE, line, planned, verdicts, write, zoom_rows
-from experiments.benchmarks.jobs import WAYS, Sizes, answered, training_rows
+from experiments.benchmarks.gpu_speed.bench import DEVICE, line, planned, verdicts, write
+from experiments.benchmarks.jobs import WAYS, Sizes, answered, training_rows, zoom_rows
 from experiments.benchmarks.turns import TURNS
 
 SIZES = Sizes(device="cpu", patch=32, batch=2, seconds=0.2, height=12, width=16, side=64)
@@ -58,7 +58,7 @@ def test_rates_are_those_of_the_middle_turn_beside_fp32_and_beside_the_devices_b
     ]
 
 
-def test_a_photograph_is_counted_before_it_is_enlarged() -> None:
+def test_a_photograph_is_counted_before_it_is_upscaled() -> None:
     found = {
         ("zoom", "unet", "fp32"): {"seconds": 4.0, "peak": 3e9},
         ("zoom", "unet", "bf16"): {"seconds": 1.0, "peak": None},
@@ -68,6 +68,7 @@ def test_a_photograph_is_counted_before_it_is_enlarged() -> None:
     assert (half["times_fp32"], half["megapixels_per_s"], half["peak_gb"]) == (4, 24, None)
 
 
+@pytest.mark.slow
 def test_a_training_and_a_photograph_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)  # which the training replaces

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.harness import Answer, answers, note, publish
-from experiments.benchmarks.jobs import COMMAND, PRECISIONS, WAYS, Job, Sizes, training_rows
+from experiments.benchmarks.jobs import COMMAND, PRECISIONS, WAYS, Job, Sizes, training_rows, zoom_rows
 from experiments.report import Value, machine
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.hardware.devices import device_named
@@ -105,21 +105,6 @@ def write(out: Path, found: Mapping[Job, Answer], sizes: Sizes) -> None:
         results=[{**row, **on, "note": row.get("note")} for row in training_rows(found, about["best"])],
         zoom=[{**row, **on, "note": row.get("note")} for row in zoom_rows(found, sizes)],
     )
-
-
-def zoom_rows(found: Mapping[Job, Answer], sizes: Sizes) -> list[dict[str, Value]]:
-    """A photograph in each precision, beside fp32."""
-    rows: list[dict[str, Value]] = []
-    for (_, net, precision), answer in ((job, answer) for job, answer in found.items() if job[0] == "zoom"):
-        row: dict[str, Value] = {"net": net, "precision": precision, "lr": f"{sizes.width}x{sizes.height}"}
-        if "error" in answer:
-            rows.append({**row, "note": answer["error"]})
-            continue
-        seconds, first = answer["seconds"], found.get(("zoom", net, "fp32"), {}).get("seconds")
-        row |= {"seconds": seconds, "times_fp32": first / seconds if first else None}
-        row["megapixels_per_s"] = sizes.height * sizes.width / 1e6 / seconds
-        rows.append({**row, "peak_gb": None if answer["peak"] is None else answer["peak"] / 1e9})
-    return rows
 
 
 if __name__ == "__main__":

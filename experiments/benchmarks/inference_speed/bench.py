@@ -43,7 +43,7 @@ def main() -> None:
         rows = [one(net, way, name) for net, way in each(jobs, "upscaling", until_s=UNTIL_S)]
         first = {row["net"]: row["ms"] for row in reversed(rows)}
         results = [{**row, "times_eager_fp32": first[row["net"]] / row["ms"]} for row in rows]
-        large = [enlarged(label, Path(name)) for label in each([*LARGE], "zoom", until_s=UNTIL_S)]
+        large = [large_photograph(label, Path(name)) for label in each([*LARGE], "zoom", until_s=UNTIL_S)]
     publish(HERE, facts, results=results, large=large)
 
 
@@ -89,7 +89,7 @@ def command(folder: Path) -> dict[str, Value]:
     return {name: min(zoomed(arguments)[0] for _ in range(3)) for name, arguments in ways.items()}
 
 
-def enlarged(label: str, folder: Path) -> dict[str, Value]:
+def large_photograph(label: str, folder: Path) -> dict[str, Value]:
     """A row: the command on a large photograph, its peak, and its peak above the 8-bit input and output."""
     (height, width), source = LARGE[label], folder / "large.png"
     with source.open("wb") as file:

@@ -55,7 +55,7 @@ def main(
 
 
 def write_photographs(folder: Path, photos: Path | None) -> tuple[list[Path], list[Path]]:
-    """8 pictures of 2040 px, hr and lr as PNG; the sample's are enlarged to that size."""
+    """8 pictures of 2040 px, hr and lr as PNG; the sample's are resized to it."""
     source = sorted(photos.iterdir()) if photos else [photo.path for photo in sample().train + sample().val]
     hr, lr = [], []
     for number, path in zip(range(8), cycle(source), strict=False):
