@@ -16,7 +16,7 @@ WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.i
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
 
-demo: $(READY) ## zoom a photograph by a trained net, then train one and compare it with bicubic (4 minutes on 2 cores)
+demo: $(READY) ## zoom a photograph with a pretrained net, then train one and compare it with bicubic (4 minutes on 2 cores)
 	$(BIN)/python -m zoomsr.zoom '$(CAT)' --box 100,50,128,128 --compare --overwrite -o "$(RUNS)/first_zoom.png"
 	$(BIN)/python -m zoomsr.train model=unet trainer.max_epochs=10
 
@@ -85,21 +85,21 @@ bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak m
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m experiments.benchmarks.inference_speed.bench
 
-# The pretrained nets' recipes, from their weights, with patches and batches for a GPU; ARGS adds overrides.
+# The recipes of the pretrained nets, warm-started from their weights, with patches and batches for a GPU; ARGS adds overrides.
 NETS ?= unet
 MINUTES ?= 8
 BUDGET ?= $(MINUTES)m
 OUT ?= $(or $(ZOOMSR_RUNS),runs)/exported
 GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
-FROM_BOX = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
+PRETRAINED = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
 	ckpt=zoomsr/pretrained/$*.safetensors ckpt_mode=weights compile=true \
 	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
 
 train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
 
 train-gpu-%:
-	$(WITH_CUDA) $$python -m zoomsr.train $(FROM_BOX) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true && \
-	$$python -m zoomsr.train $(FROM_BOX) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true && \
+	$(WITH_CUDA) $$python -m zoomsr.train $(PRETRAINED) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true && \
+	$$python -m zoomsr.train $(PRETRAINED) budget=$(BUDGET) "hydra.run.dir=$(GPU_RUN)" overwrite=true && \
 	$$python -m zoomsr.export -m "$(GPU_RUN)" -o "$(OUT)/$*.safetensors" --licence MIT --overwrite && \
 	$$python -m zoomsr.compare "$(GPU_RUN)_before" "$(GPU_RUN)" -o "$(GPU_RUN)_report" && \
 	cp "$(GPU_RUN)_report/results.csv" "$(OUT)/$*.csv"

@@ -35,7 +35,8 @@ from zoomsr.models.complexity import Costs
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.unet import UNet
 from zoomsr.report.anatomy import stages
-from zoomsr.runs.crops import PICTURES, Crop, read_crops
+from zoomsr.runs.crops import Crop, read_crops
+from zoomsr.runs.layout import PICTURES
 from zoomsr.runs.run import Run
 
 _PROTOCOL = "modern"

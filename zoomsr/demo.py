@@ -15,7 +15,8 @@ import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
-from zoomsr.runs.directories import LOCK, lock, locks_end
+from zoomsr.runs.directories import lock, locks_end
+from zoomsr.runs.layout import LOCK
 
 _PREFIX = "zoomsr-demo-"
 

@@ -32,17 +32,17 @@ def main(
     """Fold the batch norm of every denoiser's best checkpoint and write the bank, in the order of the noise levels."""
     with one_line_errors():
         net = bank(sweep)
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            made = plain(compose("train", ["model=ircnn"]).model)
-        weights = Weights(output, net.state_dict(), {**made, **sizes(net), "last_noise": last_noise})
+        weights = Weights(output, net.state_dict(), settings(net) | {"last_noise": last_noise})
         ship(weights, output, origin=origin(runs_of(sweep)[0][1]), licence=licence, tests=test or ())
         say({"use": f"python -m zoomsr.evaluate ckpt={output} data_dir=FOLDER"})
 
 
-def sizes(net: IRCNN) -> dict[str, Any]:
-    """In which the net may differ from ``conf/model/ircnn.yaml``."""
+def settings(net: IRCNN) -> dict[str, Any]:
+    """How the net was made, as ``conf/model/ircnn.yaml`` says it."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        made = plain(compose("train", ["model=ircnn"]).model)
     width = net.denoisers[0].noise.in_channels
-    return {"channels": net.channels, "n_denoisers": len(net.denoisers), "width": width}
+    return {**made, "channels": net.channels, "n_denoisers": len(net.denoisers), "width": width}
 
 
 def origin(run: Path) -> Origin:

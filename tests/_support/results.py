@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from zoomsr.runs.crops import PICTURES, Crop
+from zoomsr.runs.crops import Crop
 from zoomsr.runs.files import write_rows
+from zoomsr.runs.layout import PICTURES
 
 BICUBIC = {"a.png": 30.0, "b.png": 32.0, "c.png": 28.0, "d.png": 34.0, "e.png": 31.0, "f.png": 33.0}
 MODERN = {"name": "modern", "lr_8bit": True, "luma_8bit": False}

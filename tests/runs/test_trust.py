@@ -14,7 +14,8 @@ from lightning.pytorch.callbacks import Callback
 
 from zoomsr.cli.overrides import completed
 from zoomsr.jobs import __main__ as job
-from zoomsr.runs.job import SETTINGS, Job
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import SETTINGS
 from zoomsr.runs.run import Run
 from zoomsr.runs.trust import HYDRAS, require_own, sign
 

@@ -14,7 +14,6 @@ from PIL import Image
 from zoomsr import upscale
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.pretrained.vetting import constructed
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.job import Job
 from zoomsr.runs.run import Run

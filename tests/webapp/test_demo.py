@@ -22,7 +22,8 @@ from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
-from zoomsr.runs.directories import LOCK, lock, locks_end
+from zoomsr.runs.directories import lock, locks_end
+from zoomsr.runs.layout import LOCK
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.results import Panel, data_address, numbers, side_by_side, under_slider
 from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled

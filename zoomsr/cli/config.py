@@ -28,6 +28,7 @@ from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.overrides import LAST, is_first_rank, quoted
 from zoomsr.runs import directories
 from zoomsr.runs.files import short
+from zoomsr.runs.layout import MULTIRUN
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONF_DIR = next(
@@ -147,7 +148,7 @@ class RunDirectory(Callback):
                 # The jobs are composed anew, from the overrides.
                 config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
                 return
-            if not self._resumes and (folder / "multirun.yaml").is_file():
+            if not self._resumes and (folder / MULTIRUN).is_file():
                 raise ValueError(
                     f"{folder} holds a sweep already: {shlex.quote(f'sweep_resume={short(folder)}')} resumes it"
                 )

@@ -11,12 +11,11 @@ from typing import Any
 
 import yaml
 
+from zoomsr.runs.layout import CHECKPOINTS, HYDRA_OVERRIDES, HYDRA_SELF, LAST_CKPT, MULTIRUN, PREVIOUS_CKPT, run_of
 from zoomsr.runs.trust import require_own, sign_all
 
-_CHECKPOINTS = "checkpoints"
 LAST = "last"
-LAST_CKPT, PREVIOUS_CKPT = "last.ckpt", "previous.ckpt"
-_MULTIRUN = ("-m", "--multirun")
+_MULTIRUN_FLAGS = ("-m", "--multirun")
 _TRUST = "--trust"
 _CONFIG_DIR = ("--config-dir", "-cd")
 _NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
@@ -41,7 +40,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
-    if set(_MULTIRUN) & set(flags):  # where a comma separates values
+    if set(_MULTIRUN_FLAGS) & set(flags):  # where a comma separates values
         return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
     overrides = [_readable(text) for text in overrides]
     own_dir = given.get("hydra.run.dir")
@@ -51,10 +50,9 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if run_dir is None:
         return [*flags, *overrides]
     _require(run_dir, is_trusted=is_trusted)
-    notes = run_dir / ".hydra"
-    old = [text for text in _read(notes / "overrides.yaml") or [] if not text.startswith(("ckpt=", "overwrite="))]
+    old = [text for text in _read(run_dir / HYDRA_OVERRIDES) or [] if not text.startswith(("ckpt=", "overwrite="))]
     new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
-    flags = _with_config_dir(flags, _read(notes / "hydra.yaml") if (notes / "hydra.yaml").is_file() else {})
+    flags = _with_config_dir(flags, _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
 
 
@@ -94,31 +92,30 @@ def _run_dir(ckpt: str) -> Path | None:
         return _newest_run()
     path = Path(ckpt)
     if path.is_dir():
-        if not any((path / _CHECKPOINTS / name).is_file() for name in (LAST_CKPT, PREVIOUS_CKPT)):
-            raise ValueError(f"ckpt={ckpt} has no {_CHECKPOINTS}/{LAST_CKPT} to resume from")
+        if not any((path / CHECKPOINTS / name).is_file() for name in (LAST_CKPT, PREVIOUS_CKPT)):
+            raise ValueError(f"ckpt={ckpt} has no {CHECKPOINTS}/{LAST_CKPT} to resume from")
         return path
-    is_last = path.name in (LAST_CKPT, PREVIOUS_CKPT) and path.parent.name == _CHECKPOINTS
-    return path.parent.parent if is_last else None
+    return run_of(path) if path.name in (LAST_CKPT, PREVIOUS_CKPT) else None
 
 
 def _newest_run() -> Path:
     root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
-    patterns = [f"{depth}/{_CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
+    patterns = [f"{depth}/{CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
     # One that was set aside, to be replaced, is hidden.
     found = [path for pattern in patterns for path in root.glob(pattern) if not path.parts[-3].startswith(".")]
     found = [path for path in found if _has_notes(path.parent.parent)]
     if not found:
-        raise ValueError(f"ckpt=last: no run below {root} has a {_CHECKPOINTS}/{LAST_CKPT} to resume from")
+        raise ValueError(f"ckpt=last: no run below {root} has a {CHECKPOINTS}/{LAST_CKPT} to resume from")
     return max(found, key=lambda path: path.stat().st_mtime).parent.parent
 
 
 def _has_notes(run_dir: Path) -> bool:
-    return (run_dir / ".hydra" / "overrides.yaml").is_file()
+    return (run_dir / HYDRA_OVERRIDES).is_file()
 
 
 def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: bool) -> list[str]:
     try:
-        hydra: dict[str, Any] = _read(sweep_dir / "multirun.yaml")["hydra"]
+        hydra: dict[str, Any] = _read(sweep_dir / MULTIRUN)["hydra"]
         task, own = hydra["overrides"]["task"], hydra["overrides"]["hydra"]
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"sweep_resume={sweep_dir} is no sweep's directory: {error}") from error

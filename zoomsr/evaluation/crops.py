@@ -13,7 +13,8 @@ from zoomsr.figures import Enlargement, Panel
 from zoomsr.imaging.pixels import luma
 from zoomsr.metrics.quality import SSIM_WINDOW, psnr, ssim
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import GALLERY, Crop, Image, read_crops
+from zoomsr.runs.crops import Crop, Image, read_crops
+from zoomsr.runs.layout import GALLERY
 
 GAIN, ERROR = "gain", "error"
 """How the folders of a gallery begin."""

@@ -29,9 +29,8 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.pretrained.weights import Weights, pretrained_nets, weights_file
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
-from zoomsr.runs.run import METRICS_JSON, versions
-
-IMAGES_CSV = "images.csv"
+from zoomsr.runs.layout import IMAGES_CSV, METRICS_JSON, run_of
+from zoomsr.runs.run import versions
 
 
 def run(config: DictConfig) -> None:
@@ -165,8 +164,8 @@ def _opened(path: Path, model: DictConfig | None, scale: int) -> Measured:
 
 def _of_run(path: Path) -> str:
     """runs/NAME/checkpoints/best.ckpt is NAME/best, any other file is its own name in its folder."""
-    folder = path.resolve().parent
-    return f"{(folder.parent if folder.name == 'checkpoints' else folder).name}/{path.stem}"
+    path = path.resolve()
+    return f"{(run_of(path) or path.parent).name}/{path.stem}"
 
 
 def _choice(group: str) -> str | None:

@@ -28,6 +28,7 @@ from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
+from zoomsr.runs.layout import HYDRA
 from zoomsr.runs.run import Run, versions
 
 MAX_LOST = 0.005
@@ -71,7 +72,7 @@ class Origin:
         if card is not None:
             return Origin(card.data, card.degradation, card.protocols, card.sets, card.command, card.versions)
         run = weights.parent.parent
-        return Origin.of_run(Run.read(run)) if (run / ".hydra").is_dir() else Origin()
+        return Origin.of_run(Run.read(run)) if (run / HYDRA).is_dir() else Origin()
 
     @staticmethod
     def of_run(run: Run) -> Origin:

@@ -14,7 +14,8 @@ import typer
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.overrides import is_first_rank
 from zoomsr.jobs.launchers import train_here
-from zoomsr.runs.job import OUTPUT, Job
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import OUTPUT
 from zoomsr.runs.trust import require_own
 
 _SAVES_WITHIN_S = 30

@@ -12,7 +12,8 @@ from typing import TextIO
 
 from zoomsr.cli.console import CONSOLE, printable
 from zoomsr.runs.directories import unlock
-from zoomsr.runs.job import _RANKS, OUTPUT, Job
+from zoomsr.runs.job import _RANKS, Job
+from zoomsr.runs.layout import OUTPUT
 
 
 class Process:

@@ -22,6 +22,7 @@ from zoomsr.jobs.launchers import Launcher
 from zoomsr.jobs.sweep import report
 from zoomsr.runs.files import short, write_text
 from zoomsr.runs.job import Job
+from zoomsr.runs.layout import HYDRA_OVERRIDES, TRIAL
 from zoomsr.runs.run import Run
 from zoomsr.runs.trust import require_own
 from zoomsr.training.callbacks.pruning import STUDY, storage
@@ -85,7 +86,7 @@ class Search:
         again = f"the same command with {shlex.quote(f'hydra.run.dir={short(self._folder)}')}"
         code = report(list(jobs.values()), self._folder, again=again)
         best = study.best_trials if _numbers(study, "COMPLETE") else []
-        say({"best": ", ".join(f"trial_{trial.number}" for trial in best) or "none"})
+        say({"best": ", ".join(TRIAL.format(number=trial.number) for trial in best) or "none"})
         return code
 
     def _study(self) -> Any:
@@ -105,7 +106,7 @@ class Search:
         return study
 
     def _job(self, number: int) -> Job:
-        return Job(self._folder / f"trial_{number}")
+        return Job(self._folder / TRIAL.format(number=number))
 
     def _lacking(self, study: Any) -> int:
         """Trials still to come; as many may fail as are wanted, before the search gives up."""
@@ -121,8 +122,8 @@ class Search:
         if len(self._objectives) > 1:  # Optuna does not prune these
             settings["callbacks"]["pruning"] = None
         say({f"trial {trial.number}": " ".join(overrides)})
-        (job.path / ".hydra").mkdir(parents=True, exist_ok=True)
-        write_text(job.path / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides))
+        (job.path / HYDRA_OVERRIDES).parent.mkdir(parents=True, exist_ok=True)
+        write_text(job.path / HYDRA_OVERRIDES, yaml.safe_dump(overrides))
         return trial.number, Job.freeze(settings)
 
     def _tell(self, study: Any, number: int, job: Job) -> None:

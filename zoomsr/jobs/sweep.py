@@ -11,7 +11,8 @@ from pathlib import Path
 from zoomsr.cli.console import CONSOLE, say, score_table
 from zoomsr.jobs.launchers import Launcher
 from zoomsr.runs.files import short
-from zoomsr.runs.job import OUTPUT, STOPPED, Job
+from zoomsr.runs.job import STOPPED, Job
+from zoomsr.runs.layout import HYDRA, OUTPUT
 from zoomsr.runs.run import Run, labels
 
 
@@ -56,7 +57,7 @@ def report(jobs: Sequence[Job], folder: Path, *, again: str) -> int:
 
 def _print_table(jobs: Sequence[Job], sweep_dir: Path) -> None:
     # Unfinished ones too: a job's name is that in which it differs from all others.
-    rows = ranking([Run.read(job.path) for job in jobs if (job.path / ".hydra").is_dir()])
+    rows = ranking([Run.read(job.path) for job in jobs if (job.path / HYDRA).is_dir()])
     if rows:
         CONSOLE.print(score_table(f"{short(sweep_dir)}: held-out photographs, ranked", rows))
 

@@ -24,6 +24,7 @@ from zoomsr.models import Net
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.vetting import TARGET, constructed, described, require_ours, require_plain
 from zoomsr.runs.files import atomic_write
+from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
 from zoomsr.runs.moved import with_new_names
 
 WEIGHTS_DIR = Path(__file__).parent
@@ -61,7 +62,7 @@ def weights_file(net: str) -> Path | None:
         return WEIGHTS_DIR / f"{net}.safetensors"
     path = Path(net)
     if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
-        return path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+        return best_checkpoint(path) if path.is_dir() else path
     if path.exists():
         raise ValueError(f"no net is called {net}; the {'folder' if path.is_dir() else 'file'} here is ./{net}")
     near = difflib.get_close_matches(net, names, n=3)
@@ -97,7 +98,9 @@ class Weights:
             ValueError: no such file, damaged, asks to run code, holds no net, or one with NaN or Inf.
         """
         if not path.is_file():
-            raise ValueError(f"there is no file {path}: a run keeps best.ckpt and last.ckpt in its checkpoints folder")
+            raise ValueError(
+                f"there is no file {path}: a run keeps {BEST_CKPT} and {LAST_CKPT} in its {CHECKPOINTS} folder"
+            )
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         data = open_plain(path)

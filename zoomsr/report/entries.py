@@ -12,8 +12,8 @@ import yaml
 
 from zoomsr.report.results import read_results
 from zoomsr.runs.files import read_rows
-from zoomsr.runs.job import SETTINGS, Job
-from zoomsr.runs.run import METRICS_CSV, METRICS_JSON
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import HYDRA, HYDRA_CONFIG, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON, SETTINGS, STATUS, run_of
 
 BICUBIC = "bicubic"
 _DEPTH = 3
@@ -88,7 +88,7 @@ def _runs_at(path: Path) -> list[Path]:
         return [path]
     if found := list(_below(path, _DEPTH)):
         return found
-    if (path / ".hydra").is_dir():
+    if (path / HYDRA).is_dir():
         return [path]  # it has ended before it could write anything
     raise ValueError(f"{path} is no run and holds none: a run has {METRICS_CSV} or {METRICS_JSON}")
 
@@ -151,20 +151,20 @@ def _evaluated(place: Path, net: str, results: dict[str, Any]) -> Entry:
 
 def _trained_by(checkpoint: Path) -> Path | None:
     """The run that a checkpoint lies in, where it is still there."""
-    run = checkpoint.parent.parent
-    return run if checkpoint.parent.name == "checkpoints" and (run / SETTINGS).is_file() else None
+    run = run_of(checkpoint)
+    return run if run is not None and (run / SETTINGS).is_file() else None
 
 
 def _settings(place: Path) -> dict[str, Any]:
     """Frozen ones; those of Hydra where a run is older, or was started by torchrun."""
     if (place / SETTINGS).is_file():
         return Job(place).settings()
-    data = _yaml(place / ".hydra" / "config.yaml")
+    data = _yaml(place / HYDRA_CONFIG)
     return data if isinstance(data, dict) else {}
 
 
 def _overrides(place: Path) -> list[str]:
-    data = _yaml(place / ".hydra" / "overrides.yaml")
+    data = _yaml(place / HYDRA_OVERRIDES)
     return [str(text) for text in data] if isinstance(data, list) else []
 
 
@@ -180,4 +180,4 @@ def _status(place: Path, *, finished: bool) -> tuple[str, str]:
         status = Job(place).status()
         return ("finished", "") if finished else (str(status["state"]), str(status.get("error", "")))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{place}/status.json is damaged: {error}") from error
+        raise ValueError(f"{place / STATUS} is damaged: {error}") from error

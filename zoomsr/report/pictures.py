@@ -15,7 +15,8 @@ from zoomsr.report.anatomy import stages
 from zoomsr.report.drawings import Drawing, slug
 from zoomsr.report.entries import Entry
 from zoomsr.report.rows import Row
-from zoomsr.runs.crops import GALLERY, PICTURES, Crop, read_crops
+from zoomsr.runs.crops import Crop, read_crops
+from zoomsr.runs.layout import CROP_EPOCHS, CROP_JSON, GALLERY, PICTURES, best_checkpoint
 
 COMPARISON = "comparison"
 
@@ -67,7 +68,7 @@ def _compare(chosen: Mapping[str, Sequence[Crop]]) -> Figure:
 def _gallery(rows: Sequence[Row]) -> Iterator[Drawing]:
     for row in rows:
         for entry in row.entries:
-            if entry.is_run and entry.is_scored and any((entry.place / GALLERY).glob("*/area.json")):
+            if entry.is_run and entry.is_scored and any((entry.place / GALLERY).glob(f"*/{CROP_JSON}")):
                 yield Drawing(
                     "gallery",
                     f"Good results and difficulties of {row.label}: its largest gains over bicubic and largest errors.",
@@ -123,7 +124,7 @@ def _draw_architecture(path: Path) -> Figure:
 
 def _checkpoint(row: Row) -> Path | None:
     for entry in row.entries:
-        path = entry.place / "checkpoints" / "best.ckpt"
+        path = best_checkpoint(entry.place)
         made = (entry.about.get("config") or entry.settings.get("model") or {}).get("_target_")
         if entry.is_run and made in _UNETS and path.is_file():
             return path
@@ -132,7 +133,7 @@ def _checkpoint(row: Row) -> Path | None:
 
 def _with_epochs(row: Row) -> Path | None:
     for entry in row.entries:
-        if entry.is_run and any((entry.place / PICTURES).glob("*/epoch_*.png")):
+        if entry.is_run and any((entry.place / PICTURES).glob(f"*/{CROP_EPOCHS}")):
             return entry.place
     return None
 

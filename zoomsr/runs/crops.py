@@ -11,17 +11,23 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from zoomsr.runs.files import write_json
+from zoomsr.runs.files import atomic_write, write_json
+from zoomsr.runs.layout import (
+    CROP_BICUBIC,
+    CROP_EPOCH,
+    CROP_EPOCHS,
+    CROP_HR,
+    CROP_JSON,
+    CROP_LR,
+    CROP_PHOTOGRAPH,
+    CROP_TESTED,
+)
 
 Image = NDArray[np.float32]
 """(H, W, 3) on [0, 1]."""
 
-PICTURES, GALLERY = "pictures", "gallery"
-"""Folders of a run with an area in each of their sub-folders."""
-
 _SHRUNK = 512
-_PHOTOGRAPH, _TESTED = "photograph.png", "tested.png"
-_PAIR = ("input.png", "truth.png", "bicubic.png")
+_IMAGES = (CROP_LR, CROP_HR, CROP_BICUBIC)
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,14 @@ class Crop:
         box = self.box
         if self.photograph is not None:
             photograph, box = _shrunk(self.photograph, self.box)
-            _write(folder / _PHOTOGRAPH, photograph)
-        for name, image in zip(_PAIR, (self.lr, self.hr, self.bicubic), strict=True):
+            _write(folder / CROP_PHOTOGRAPH, photograph)
+        for name, image in zip(_IMAGES, (self.lr, self.hr, self.bicubic), strict=True):
             _write(folder / name, image)
         for epoch, image in self.epochs.items():
             keep_epoch(folder, epoch, image)
         if self.tested is not None:
             keep_tested(folder, self.tested)
-        write_json(folder / "area.json", {"name": self.name, "box": list(box)})
+        write_json(folder / CROP_JSON, {"name": self.name, "box": list(box)})
 
     @staticmethod
     def read(folder: Path) -> Crop:
@@ -71,11 +77,11 @@ class Crop:
             ValueError: a file of it is missing or damaged.
         """
         try:
-            about = json.loads((folder / "area.json").read_text(encoding="utf-8"))
+            about = json.loads((folder / CROP_JSON).read_text(encoding="utf-8"))
             left, top, width, height = map(int, about["box"])
-            lr, hr, bicubic = (_read(folder / name) for name in _PAIR)
+            lr, hr, bicubic = (_read(folder / name) for name in _IMAGES)
             photograph, tested = (
-                _read(folder / name) if (folder / name).is_file() else None for name in (_PHOTOGRAPH, _TESTED)
+                _read(folder / name) if (folder / name).is_file() else None for name in (CROP_PHOTOGRAPH, CROP_TESTED)
             )
             return Crop(
                 name=str(about["name"]),
@@ -84,7 +90,7 @@ class Crop:
                 lr=lr,
                 hr=hr,
                 bicubic=bicubic,
-                epochs={int(path.stem[6:]): _read(path) for path in sorted(folder.glob("epoch_*.png"))},
+                epochs={int(path.stem[6:]): _read(path) for path in sorted(folder.glob(CROP_EPOCHS))},
                 tested=tested,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -93,17 +99,17 @@ class Crop:
 
 def read_crops(folder: Path, kind: str = "") -> list[Crop]:
     """The areas in those sub-folders whose names begin with ``kind``, by name; none where there is no folder."""
-    return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/area.json"))]
+    return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/{CROP_JSON}"))]
 
 
 def keep_epoch(folder: Path, epoch: int, image: Image) -> None:
     """Add what the net makes of the area after an epoch."""
-    _write(folder / f"epoch_{epoch:05d}.png", image)
+    _write(folder / CROP_EPOCH.format(epoch=epoch), image)
 
 
 def keep_tested(folder: Path, image: Image) -> None:
     """Add what the tested weights make of the area."""
-    _write(folder / _TESTED, image)
+    _write(folder / CROP_TESTED, image)
 
 
 def is_milestone(epoch: int) -> bool:
@@ -123,9 +129,8 @@ def _shrunk(photograph: Image, box: tuple[int, int, int, int]) -> tuple[Image, t
 
 
 def _write(path: Path, image: Image) -> None:
-    partial = path.with_name(f".{path.name}")
-    PIL.Image.fromarray(_bytes(image)).save(partial, format="png")
-    partial.replace(path)
+    with atomic_write(path) as file:
+        PIL.Image.fromarray(_bytes(image)).save(file, format="png")
 
 
 def _read(path: Path) -> Image:

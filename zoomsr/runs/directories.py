@@ -15,20 +15,9 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from zoomsr.runs.files import short
-from zoomsr.runs.trust import SIGNATURES
+from zoomsr.runs.layout import LOCK, LOCKED_BY, MULTIRUN, NOTES, REPLACED, RESULTS, SETTINGS, SIGNS, STUDY_DB, TRIALS
 
 _logger = logging.getLogger(__name__)
-
-LOCK = ".lock"
-_HOLDER = ".locked_by"  # not in the lock file itself, which some versions of filelock empty
-_REPLACED = ".replaced"
-# What a command writes before its work begins, beside files of its log.
-_NOTES = (".hydra", "tensorboard", "settings.yaml", "status.json", SIGNATURES, LOCK, _HOLDER)
-_STUDY = "study.db"
-_SWEEP = "multirun.yaml"
-# What a directory has from a run or a search; .hydra is no sign, because every rank of torchrun writes it.
-_SIGNS = ("settings.yaml", "checkpoints", "metrics.json", "metrics.csv", _STUDY)
-_RESULTS = ("images.csv", "comparison.png", "pictures", "gallery", "gallery.png", "*_step[0-9]*", "*.log")
 
 _held: dict[Path, FileLock] = {}
 
@@ -78,9 +67,9 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
     except FileExistsError:
         before = frozenset(path.name for path in folder.iterdir())
     lock(folder)
-    if (folder / _SWEEP).exists():
+    if (folder / MULTIRUN).exists():
         raise ValueError(f"{short(folder)} is a sweep: choose another hydra.run.dir")
-    found = [name for name in _SIGNS if (folder / name).exists() and not (searches and name == _STUDY)]
+    found = [name for name in SIGNS if (folder / name).exists() and not (searches and name == STUDY_DB)]
     if found and overwrite:
         _set_aside(folder)
         before = frozenset(path.name for path in folder.iterdir())
@@ -102,11 +91,11 @@ def discard_unused() -> None:
     except ValueError:
         return  # another process has resumed it
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
-    if all(path.name in _NOTES or path.suffix == ".log" for path in new):
+    if all(path.name in NOTES or path.suffix == ".log" for path in new):
         for path in new:
             if path.name != LOCK:
                 _remove(path)
-        for path in (_claim.path / _REPLACED).glob("*"):
+        for path in (_claim.path / REPLACED).glob("*"):
             path.rename(_claim.path / path.name)
         if _claim.before is None:
             with suppress(OSError):  # another process is starting there, or Windows keeps the open file of the lock
@@ -117,7 +106,7 @@ def discard_unused() -> None:
 def drop_replaced() -> None:
     """Remove the run that this command has replaced; it was kept until there was something in its place."""
     if _claim is not None:
-        _remove(_claim.path / _REPLACED)
+        _remove(_claim.path / REPLACED)
 
 
 def lock(folder: Path, *, patience: float = 0) -> None:
@@ -140,14 +129,14 @@ def lock(folder: Path, *, patience: float = 0) -> None:
     try:
         file.acquire(timeout=patience, poll_interval=0.2)
     except Timeout:
-        holder = key / _HOLDER
+        holder = key / LOCKED_BY
         who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.is_file() else "another process"
         raise ValueError(f"{short(folder)} is in use by {who}: wait for it, or stop it") from None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
             raise
         _logger.warning("%s: %s; nothing keeps a second process out of it", folder, error.strerror)
-    (key / _HOLDER).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
+    (key / LOCKED_BY).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
     _held[key] = file
 
 
@@ -177,11 +166,11 @@ def _take(path: Path, *, before: frozenset[str] | None) -> None:
 
 def _set_aside(folder: Path) -> None:
     """Move what a run or a search leaves, by name; other files stay."""
-    aside = folder / _REPLACED
+    aside = folder / REPLACED
     _remove(aside)
     aside.mkdir()
-    trials = [path for path in folder.glob("trial_*") if (path / "settings.yaml").is_file()]
-    known = {*_SIGNS, *_NOTES, *_RESULTS} - {LOCK, _HOLDER}
+    trials = [path for path in folder.glob(TRIALS) if (path / SETTINGS).is_file()]
+    known = {*SIGNS, *NOTES, *RESULTS} - {LOCK, LOCKED_BY}
     for path in [*(path for name in known for path in folder.glob(name)), *trials]:
         path.rename(aside / path.name)
 

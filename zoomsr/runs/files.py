@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import io
 import json
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,7 +31,7 @@ def read_rows(path: Path) -> list[dict[str, float]]:
 
 
 def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write rows with the columns of all of them, whole or not at all."""
+    """Write rows with the columns of all of them, atomically."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -40,33 +42,48 @@ def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON, atomically."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
+    """Write a text file, atomically."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file under another name, which takes its own once all of it is written.
+    """A new file with a temporary name of its own, open for writing and reading, which takes ``path`` at the end.
+
+    Several processes may write one path at once: the last to end wins. Nothing is left where writing fails.
 
     Raises:
-        OSError: it cannot be written, as on a full disk; the one that was there stays as it was.
+        OSError: it cannot be written, as on a full disk; the file that was there is unchanged.
     """
-    partial = path.with_name(f".{path.name}.part")
+    partial = path.with_name(f"{_partial_prefix(path)}{secrets.token_hex(4)}.part")
     try:
-        with partial.open("wb") as file:
+        with partial.open("x+b") as file:
             yield file
         partial.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        raise OSError(f"{path} cannot be written: {reason}; what was there before is unchanged") from error
+        failure = OSError(f"{path} cannot be written: {reason}; what was there before is unchanged")
+        failure.errno = error.errno
+        raise failure from error
     finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def drop_partials(path: Path) -> None:
+    """Remove what killed writers of a file have left; for large files that only one process writes."""
+    for partial in path.parent.glob(f"{glob.escape(_partial_prefix(path))}????????.part"):
         partial.unlink(missing_ok=True)
+
+
+def _partial_prefix(path: Path) -> str:
+    return f".{os.fsencode(path.name)[-200:].decode(errors='ignore')}."  # a name has 255 bytes at most
 
 
 def sha256_of(path: Path) -> str:

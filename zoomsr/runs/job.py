@@ -18,13 +18,9 @@ from typing import Any
 import yaml
 
 from zoomsr.runs.files import write_json, write_text
+from zoomsr.runs.layout import METRICS_JSON, OUTPUT, SETTINGS, STATUS
 from zoomsr.runs.moved import with_new_names
-from zoomsr.runs.run import METRICS_JSON
 from zoomsr.runs.trust import sign
-
-SETTINGS = "settings.yaml"
-STATUS = "status.json"
-OUTPUT = "output.log"
 
 PRUNED = 3
 """Exit code of a job that a search has given up."""

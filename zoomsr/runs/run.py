@@ -14,11 +14,9 @@ import yaml
 
 import zoomsr
 from zoomsr.runs.files import read_rows
+from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON
 
 _PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
-
-METRICS_CSV = "metrics.csv"
-METRICS_JSON = "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,13 @@ class Run:
         Raises:
             ValueError: not a run's directory, or a file in it is damaged.
         """
-        if not (path / ".hydra").is_dir():
-            raise ValueError(f"{path} is not a run: it has no .hydra folder (python -m zoomsr.train makes runs)")
+        if not (path / HYDRA).is_dir():
+            raise ValueError(f"{path} is not a run: it has no {HYDRA} folder (python -m zoomsr.train makes runs)")
         results = path / METRICS_JSON
         try:
             return Run(
                 path=path,
-                overrides=yaml.safe_load((path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or [],
+                overrides=yaml.safe_load((path / HYDRA_OVERRIDES).read_text(encoding="utf-8")) or [],
                 epochs=read_rows(path / METRICS_CSV),
                 results=json.loads(results.read_text(encoding="utf-8")) if results.is_file() else None,
             )

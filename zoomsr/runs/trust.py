@@ -18,11 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from zoomsr.runs.files import write_text
+from zoomsr.runs.layout import HYDRA_OVERRIDES, HYDRA_SELF, MADE_BY, MULTIRUN, SETTINGS
 
-SIGNATURES = ".made_by"
-_SETTINGS = "settings.yaml"
-HYDRAS = (".hydra/overrides.yaml", ".hydra/hydra.yaml")
-_PROGRAM = (_SETTINGS, "multirun.yaml", *HYDRAS)
+HYDRAS = (HYDRA_OVERRIDES, HYDRA_SELF)
+_PROGRAM = (SETTINGS, MULTIRUN, *HYDRAS)
 
 
 def require_own(folder: Path) -> None:
@@ -32,7 +31,7 @@ def require_own(folder: Path) -> None:
         ValueError: it has no signature of this user, or its settings were changed since.
     """
     with suppress(OSError, RuntimeError):  # no key yet, no home, or no signatures
-        said = (folder / SIGNATURES).read_text(encoding="utf-8", errors="replace").split()
+        said = (folder / MADE_BY).read_text(encoding="utf-8", errors="replace").split()
         if set(_signatures(folder, _key_file().read_bytes()).values()) <= set(said):
             return
     raise ValueError(
@@ -44,7 +43,7 @@ def require_own(folder: Path) -> None:
 def sign(folder: Path, files: Sequence[str] = _PROGRAM) -> None:
     """Note that this user stands for these settings in a directory; without a place for the key nothing is noted."""
     with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
-        path = folder / SIGNATURES
+        path = folder / MADE_BY
         said = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
         found = _signatures(folder, _key()).items()
         lines = [signature for name, signature in found if name in files or signature in said]
@@ -54,7 +53,7 @@ def sign(folder: Path, files: Sequence[str] = _PROGRAM) -> None:
 
 def sign_all(folder: Path) -> None:
     """Sign a directory and every run below it."""
-    for path in {folder, *(settings.parent for settings in folder.rglob(_SETTINGS))}:
+    for path in {folder, *(settings.parent for settings in folder.rglob(SETTINGS))}:
         sign(path)
 
 
@@ -94,7 +93,10 @@ def _name(partial: Path, path: Path) -> None:
 
 
 def _key() -> bytes:
-    """The user's key, which is made when it is first needed; two processes that make it at once agree on one."""
+    """The user's key, which is made when it is first needed; two processes that make it at once agree on one.
+
+    Not by ``atomic_write``, with which the last writer wins: here the first does, and nobody else may read the file.
+    """
     path = _key_file()
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

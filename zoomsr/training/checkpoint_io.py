@@ -12,9 +12,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from zoomsr.cli.console import say
-from zoomsr.cli.overrides import LAST_CKPT, PREVIOUS_CKPT
 from zoomsr.pretrained.weights import is_intact
-from zoomsr.runs.files import atomic_write, short
+from zoomsr.runs.files import atomic_write, drop_partials, short
+from zoomsr.runs.layout import LAST_CKPT, PREVIOUS_CKPT
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -27,6 +27,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """See ``CheckpointIO``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        drop_partials(path)  # of this run, which is locked, by a process that was killed
         with atomic_write(path) as file:
             try:
                 torch.save(checkpoint, file)

@@ -17,8 +17,8 @@ from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.models import scale_of
 from zoomsr.runs.files import short
-from zoomsr.runs.run import METRICS_JSON, Run
-from zoomsr.training.callbacks.pictures import COMPARISON
+from zoomsr.runs.layout import COMPARISON_PNG, METRICS_JSON, TENSORBOARD
+from zoomsr.runs.run import Run
 from zoomsr.training.callbacks.results import trained_epochs
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
@@ -92,7 +92,7 @@ def say_result(run_dir: Path) -> None:
         CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
     title = f"Held-out photographs, protocol modern, weights of epoch {best}"
     CONSOLE.print(score_table(title, finished.means()))
-    places = {"picture": run_dir / COMPARISON, "results": run_dir / METRICS_JSON, "curves": run_dir / "tensorboard"}
+    places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON, "curves": run_dir / TENSORBOARD}
     lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
     if "curves" in lines:
         lines["curves"] = f"tensorboard --logdir {lines['curves']}"

@@ -61,7 +61,7 @@ def test_unpacking_goes_on_after_an_interruption(tmp_path: Path) -> None:
         unpack(leave(tmp_path, DATA, "set.zip"), ARCHIVE, tmp_path / "out", progress=interrupt)
     assert files_in(tmp_path / "out") == {ONE: MEMBERS[ONE]}
     leave(tmp_path / "out" / "SET" / "X2", b"short", Path(TWO).name)
-    leave(tmp_path / "out" / "SET" / "X2", b"left by a crash", Path(THREE).name + ".part")
+    leave(tmp_path / "out" / "SET" / "X2", b"left by a crash", f".{Path(THREE).name}.0123abcd.part")
     before = (tmp_path / "out" / ONE).stat().st_mtime_ns
     assert spread(tmp_path) == [1, 2, 3]
     assert (tmp_path / "out" / ONE).stat().st_mtime_ns == before
@@ -131,7 +131,7 @@ def test_a_bomb_writes_hardly_more_than_it_declares(tmp_path: Path, monkeypatch:
     struct.pack_into("<I", data, place + 24, 100)
     with pytest.raises(ValueError, match="does not have the 100 bytes it declares"):
         spread(tmp_path, bytes(data))
-    assert written == [0, 10_000]
+    assert written == [10_000]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def fetch(
         progress(archive.size)
         return path
     folder.mkdir(parents=True, exist_ok=True)
+    # A fixed name, not atomic_write's: the next attempt resumes from this file.
     part = _Part(archive, folder / f"{archive.name}.part", progress)
     if part.n_bytes > archive.size:
         part.path.unlink()

@@ -12,6 +12,7 @@ from copy import copy
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from zoomsr.data.div2k.archives import CHUNK, Archive, Progress, full_disk_explained, require_space, size_of
+from zoomsr.runs.files import atomic_write, drop_partials
 
 
 def unpack(path: Path, archive: Archive, target: Path, *, progress: Progress, largest: int = 64 * 2**20) -> None:
@@ -69,19 +70,14 @@ def _problem(entry: zipfile.ZipInfo, target: Path, largest: int) -> str | None:
 
 def _extract(file: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f"{place.name}.part")
-    part.unlink(missing_ok=True)  # a link would be followed
+    drop_partials(place)
     longer, size = copy(entry), 0
     longer.file_size += CHUNK  # zipfile drops what exceeds the declared size, so a member that lies would go unseen
-    try:
-        with file.open(longer) as source, part.open("xb") as out:
-            while size <= entry.file_size and (chunk := source.read(CHUNK)):
-                size += out.write(chunk)
+    with file.open(longer) as source, atomic_write(place) as out:
+        while size <= entry.file_size and (chunk := source.read(CHUNK)):
+            size += out.write(chunk)
         if size != entry.file_size:
             raise zipfile.BadZipFile(f"{entry.filename} does not have the {entry.file_size} bytes it declares")
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

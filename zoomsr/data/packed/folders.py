@@ -8,8 +8,9 @@ from pathlib import Path
 from zoomsr.data.packed.packing import HR_INDEX, Pairs
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.runs.files import cache_folder
+from zoomsr.runs.layout import LOCK
 
-_OURS = ("hr.*", "lr_*.*", ".lock")
+_OURS = ("hr.*", "lr_*.*", ".hr.*.part", ".lr_*.part", LOCK)
 
 
 def folders(path: Path | None) -> list[Path]:
@@ -19,7 +20,7 @@ def folders(path: Path | None) -> list[Path]:
         ValueError: ``path`` holds none.
     """
     root = cache_folder() if path is None else path
-    found = sorted({file.parent for file in [*root.rglob("hr.json"), *root.rglob("hr.u8"), *root.rglob("hr.part")]})
+    found = sorted({file.parent for name in ("hr.json", "hr.u8", ".hr.*.part") for file in root.rglob(name)})
     if not found and path is not None:
         raise ValueError(f"{path} holds no packed photographs ({HR_INDEX})")
     return found

@@ -24,7 +24,8 @@ from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import crop_to_multiple
 from zoomsr.imaging.resize import resize
-from zoomsr.runs.files import cache_folder, sha256_of, write_json
+from zoomsr.runs.files import atomic_write, cache_folder, drop_partials, sha256_of, write_json, write_text
+from zoomsr.runs.layout import LOCK
 
 HR_INDEX = "hr.json"
 
@@ -142,9 +143,7 @@ def _in_cache(photos: Sequence[Photo]) -> Path:
     is_packed = (cache / "packed" / key / HR_INDEX).is_file()
     with suppress(OSError) if is_packed else _explained(cache):
         seen.parent.mkdir(parents=True, exist_ok=True)
-        partial = seen.with_name(f"{seen.name}.{os.getpid()}")
-        partial.write_text(key, encoding="utf-8")
-        partial.replace(seen)
+        write_text(seen, key)
     return cache / "packed" / key
 
 
@@ -166,7 +165,7 @@ def _ensure(index: Path, build: Callable[[], None]) -> PixelStore:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder; says so before it waits for one."""
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -196,15 +195,11 @@ def _write(
         free = shutil.disk_usage(index.parent).free
         if free < total:
             raise ValueError(f"{index.parent} has {decimal(free)} free, and {decimal(total)} are needed")
-        partial = index.with_suffix(".part")
-        try:
-            with partial.open("wb", buffering=0) as file:
-                images = _write_all(file.fileno(), images, load, threads=threads)
-                os.fsync(file.fileno())
-            partial.replace(index.with_suffix(".u8"))
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        data = index.with_suffix(".u8")
+        drop_partials(data)
+        with atomic_write(data) as file:
+            images = _write_all(file.fileno(), images, load, threads=threads)
+            os.fsync(file.fileno())
         made_by, scale = (None, 1) if degradation is None else (repr(degradation), degradation.scale)
         write_json(index, index_of(images, source_hash=source_hash, degradation=made_by, scale=scale))
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from zoomsr.cli.console import say
-from zoomsr.cli.overrides import LAST, LAST_CKPT, PREVIOUS_CKPT
+from zoomsr.cli.overrides import LAST
 from zoomsr.jobs.launchers.slurm import Output
 from zoomsr.jobs.process import Process
 from zoomsr.runs.directories import unlock
-from zoomsr.runs.job import OUTPUT, SETTINGS, STOPPED, Job
+from zoomsr.runs.job import STOPPED, Job
+from zoomsr.runs.layout import CHECKPOINTS, LAST_CKPT, OUTPUT, PREVIOUS_CKPT, SETTINGS
 
 
 class Ray:
@@ -139,7 +140,7 @@ def carry_out(job: Job, place: Path) -> int:
     # A cancel comes as an interrupt, and not at all where the shell that began it all has that ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     frozen = (job.path / SETTINGS).stat().st_mtime
-    saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / "checkpoints" / name).is_file()]
+    saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / CHECKPOINTS / name).is_file()]
     if any(path.stat().st_mtime > frozen for path in saved):
         Job.freeze(job.settings() | {"ckpt": LAST, "ckpt_mode": "resume"})
     process = Process(job, environment={}, label="")

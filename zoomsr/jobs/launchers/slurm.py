@@ -18,7 +18,8 @@ from zoomsr.cli.overrides import LAST
 from zoomsr.jobs.launchers import train_here
 from zoomsr.runs.directories import unlock
 from zoomsr.runs.files import short
-from zoomsr.runs.job import OUTPUT, STATUS, Job
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import OUTPUT, STATUS
 
 _TIME_IS_NEAR = "USR2"
 """The signal that SLURM sends before the time limit; not USR1, on which Lightning would put the job back as well."""

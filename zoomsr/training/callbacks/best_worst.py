@@ -17,13 +17,12 @@ from torch import Tensor
 from zoomsr.data.datamodule import Batch
 from zoomsr.evaluation.crops import ERROR, GAIN, crop_rows, pixels
 from zoomsr.figures import best_worst
-from zoomsr.imaging.encode import atomic_file
 from zoomsr.imaging.pixels import luma
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.runs.crops import GALLERY, Crop, Image
+from zoomsr.runs.crops import Crop, Image
+from zoomsr.runs.files import atomic_write
+from zoomsr.runs.layout import GALLERY, GALLERY_PNG
 from zoomsr.training.callbacks.curves import tensorboard
-
-GALLERY_PICTURE = "gallery.png"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class BestWorstCrops(Callback):
     def _draw(self, trainer: Trainer) -> None:
         gains, errors = crop_rows(self._run_dir, net_name=self._net_name)
         figure = best_worst(gains=gains, errors=errors)
-        with atomic_file(self._run_dir / GALLERY_PICTURE) as file:
+        with atomic_write(self._run_dir / GALLERY_PNG) as file:
             figure.savefig(file, dpi=110, format="png")
         if (writer := tensorboard(trainer)) is not None:
             writer.add_figure("gallery/good results and difficulties", figure, trainer.current_epoch)

@@ -18,6 +18,7 @@ from zoomsr.cli.console import say
 from zoomsr.data.datamodule import Batch, PairsDataModule
 from zoomsr.pretrained.weights import write_tensors
 from zoomsr.runs.files import short
+from zoomsr.runs.layout import NONFINITE
 from zoomsr.training.diagnosis import diagnose, first_wrong
 from zoomsr.training.module import ZoomModule, ends_epoch
 
@@ -163,7 +164,7 @@ class Guard(Callback):
 
     def _keep(self, batch: Batch, step: _Step, module: ZoomModule) -> Path:
         """Tensors alone: lr, hr, index, and the weights as ``net.NAME``."""
-        path = self._run_dir / f"nonfinite_step{step.number}.safetensors"
+        path = self._run_dir / NONFINITE.format(step=step.number)
         weights = {f"net.{key}": value for key, value in module.net.state_dict().items()}
         write_tensors(path, {"lr": batch["lr"], "hr": batch["hr"], "index": batch["index"], **weights}, header={})
         return path

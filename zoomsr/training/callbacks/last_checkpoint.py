@@ -12,8 +12,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from zoomsr.cli.overrides import LAST_CKPT
 from zoomsr.runs.job import stop_signals
+from zoomsr.runs.layout import LAST_CKPT
 from zoomsr.training.callbacks.step_limit import ranks_may_agree
 from zoomsr.training.module import ends_epoch
 

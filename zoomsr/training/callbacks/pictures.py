@@ -10,11 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.evaluation.crops import comparison_row, hardest_crop, magnified, panel
 from zoomsr.figures import Enlargement, comparison, epochs
-from zoomsr.imaging.encode import atomic_file
-from zoomsr.runs.crops import PICTURES, Crop, Image, is_milestone, keep_epoch, keep_tested
+from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
+from zoomsr.runs.files import atomic_write
+from zoomsr.runs.layout import COMPARISON_PNG, PICTURES
 from zoomsr.training.callbacks.curves import tensorboard
-
-COMPARISON = "comparison.png"
 
 
 class Pictures(Callback):
@@ -65,7 +64,7 @@ class Pictures(Callback):
             image = _enlarged(pl_module, area)
             keep_tested(folder, image)
             rows.append(comparison_row(area, {self._net_name: image}))
-        with atomic_file(self._run_dir / COMPARISON) as file:
+        with atomic_write(self._run_dir / COMPARISON_PNG) as file:
             comparison(rows).savefig(file, dpi=110, format="png")
 
     def _choose(self, trainer: Trainer) -> None:

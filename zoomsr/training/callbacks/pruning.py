@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from zoomsr.runs.layout import STUDY_DB
 from zoomsr.training.module import ZoomModule
 
 STUDY = "zoomsr"
@@ -14,7 +15,7 @@ STUDY = "zoomsr"
 
 def storage(folder: Path) -> str:
     """The URL of the study in a search's folder."""
-    return f"sqlite:///{folder.absolute() / 'study.db'}"
+    return f"sqlite:///{folder.absolute() / STUDY_DB}"
 
 
 class Pruned(Exception):  # noqa: N818  # not an error: a decision

@@ -19,7 +19,8 @@ from zoomsr.hardware.devices import DeviceUse
 from zoomsr.metrics.quality import ImageScore, mean_score
 from zoomsr.models.complexity import costs_of
 from zoomsr.runs.files import read_rows, write_json, write_rows
-from zoomsr.runs.run import METRICS_CSV, METRICS_JSON, versions
+from zoomsr.runs.layout import METRICS_CSV, METRICS_JSON
+from zoomsr.runs.run import versions
 from zoomsr.training.module import ZoomModule, ends_epoch
 
 _SECONDS = "zoomsr_seconds"
