@@ -144,13 +144,20 @@ def answers(*studies: str) -> str:
 
 
 def write(readme: Path) -> None:
-    """Generate the tables and numbers of a README anew, where cog is installed."""
+    """Generate the tables and numbers of a README anew, where cog is installed.
+
+    Raises:
+        ValueError: the code between its markers fails; the README stays as it was.
+    """
     if find_spec("cogapp") is None:  # as on a rented machine with torch alone
         print(f"{readme} is as it was: its tables need cogapp (pip install zoomsr[dev]; make numbers)")
         return
-    from cogapp import Cog
+    from cogapp.cogapp import Cog, CogError
 
-    Cog().callable_main([*COG, "-r", "--verbosity=0", str(readme)])
+    try:
+        Cog().callable_main([*COG, "-r", "--verbosity=0", str(readme)])
+    except CogError as error:
+        raise ValueError(f"{readme} cannot be written: {str(error).splitlines()[-1]}") from error
 
 
 def _place(file: str | Path) -> Path:

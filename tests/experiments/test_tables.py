@@ -100,6 +100,14 @@ def test_writing_fills_in_what_the_csv_holds_and_twice_changes_nothing(results: 
     assert readme.read_text() == text
 
 
+def test_writing_where_a_number_cannot_be_computed_leaves_the_readme(results: Path) -> None:
+    readme = results.with_name("README.md")
+    readme.write_text(README.replace('set="Set14"', 'set="Set7"'))
+    with pytest.raises(ValueError, match=r"cannot be written: ValueError: results\.csv has no row with .*Set7"):
+        tables.write(readme)
+    assert readme.read_text() == README.replace('set="Set14"', 'set="Set7"')
+
+
 def test_writing_without_cog_says_so_and_leaves_the_readme(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
