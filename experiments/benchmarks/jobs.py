@@ -39,7 +39,7 @@ WAYS = {
     "bf16, channels_last, CUDA graphs, cuDNN's search": [_BF16, "compile=reduce-overhead", "trainer.benchmark=true"],
 }
 """Ways to train; each begins with its number format."""
-TINY = {"model": "srcnn", "model.widths": "[3,3]", "model.kernels": "[1,1,1]", "data.batch_size": 4, "data.patch": 32}
+TINY = ["model=srcnn", "model.widths=[3,3]", "model.kernels=[1,1,1]"]
 """A net that costs next to nothing, so that the trainer's own time shows."""
 PRECISIONS = {"fp32": "32", "bf16": "bf16"}
 """Of ``zoom``; its fp32 is without TF32."""
@@ -112,17 +112,16 @@ def trained(net: str, way: str, sizes: Sizes) -> Answer:
     """What ``Turns`` found in a training by the user's own command, in this process."""
     with tempfile.TemporaryDirectory(prefix="zoomsr-bench-") as folder:
         file = Path(folder) / "found.json"
-        settings = {
-            **{"trainer": "auto", "trainer.accelerator": "gpu" if sizes.device == "cuda" else "cpu"},
-            **{"data": "sample", "data.patch": sizes.patch, "data.batch_size": sizes.batch},
-            **{"data.patches_per_image": 100000, "data.val_patch": sizes.patch},
-            # Drawn once an epoch, and here there is one of seconds.
-            **{"callbacks.pictures": "null", "callbacks.gallery": "null", "trainer.max_epochs": 1},
-            **{"+callbacks.turns._target_": "experiments.benchmarks.turns.Turns", "+callbacks.turns.file": file},
-            **{"+callbacks.turns.seconds": sizes.seconds, "+callbacks.turns.compile": "${compile}"},
-            **{"hydra.run.dir": f"{folder}/run", **(TINY if net == "tiny" else {"model": net})},
-        }
-        sys.argv = ["zoomsr.train", *(f"{name}={value}" for name, value in settings.items()), *WAYS[way]]
+        model, patch, batch = (TINY, 32, 4) if net == "tiny" else ([f"model={net}"], sizes.patch, sizes.batch)
+        sys.argv = [
+            *("zoomsr.train", "trainer=auto", f"trainer.accelerator={'gpu' if sizes.device == 'cuda' else 'cpu'}"),
+            *("data=sample", f"data.patch={patch}", f"data.batch_size={batch}", f"data.val_patch={patch}"),
+            # Figures are drawn once an epoch, and here there is one of seconds.
+            *("data.patches_per_image=100000", "callbacks.pictures=null", "callbacks.gallery=null"),
+            *("+callbacks.turns._target_=experiments.benchmarks.turns.Turns", f"+callbacks.turns.file={file}"),
+            *(f"+callbacks.turns.seconds={sizes.seconds}", "+callbacks.turns.compile=${compile}"),
+            *("trainer.max_epochs=1", f"hydra.run.dir={folder}/run", *model, *WAYS[way]),
+        ]
         try:
             train()
         except SystemExit as end:

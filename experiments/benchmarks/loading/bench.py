@@ -74,7 +74,7 @@ def building(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Value]:
     """Seconds and bytes to get ready, and the decoder's own speed."""
     os.sync()  # the PNG files are on the disk before anything is timed
     photos = [Photo(path.stem, path) for path in hr]
-    n_cores, number = len(os.sched_getaffinity(0)), iter(range(99))
+    n_cores = len(os.sched_getaffinity(0))
 
     def decoded(path: Path) -> int:
         return np.asarray(Image.open(path).convert("RGB")).size  # and let go
@@ -83,7 +83,7 @@ def building(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Value]:
         ways = {
             "alone": lambda: [decoded(path) for path in hr],
             "together": lambda: list(pool.map(decoded, hr)),
-            "packing": lambda: open_pairs(photos, folder=folder / f"packed{next(number)}"),  # each time anew
+            "packing": lambda: open_pairs(photos, folder=Path(tempfile.mkdtemp(dir=folder))),  # each time anew
         }
         times = {way: statistics.median(values) for way, values in turns(ways, rounds=3).items()}
     note("packing lr; cutting sub-images into LMDB")
