@@ -1,7 +1,8 @@
-"""A study as ``study.yaml`` says it, and its trainings."""
+"""A study as ``study.yaml`` states it, and its trainings and evaluations."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,10 +14,12 @@ from typing import Any
 
 import yaml
 
-from experiments.ircnn_bank.collect import bank
-from zoomsr.models import Net
+from experiments.ircnn_bank.collect import bank, settings
+from zoomsr.cli.overrides import quoted
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.job import Job
+from zoomsr.runs.layout import HYDRA, METRICS_JSON, MULTIRUN, best_checkpoint
+from zoomsr.runs.run import Run
 
 EXPERIMENTS = Path(__file__).parent
 STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.yaml"))
@@ -41,46 +44,67 @@ class Trial:
 
     @property
     def is_sweep(self) -> bool:
-        """Whether it is made of several runs."""
+        """Whether it consists of several runs."""
         return _SWEEP in self.overrides
 
     @property
-    def runs(self) -> list[Path]:
-        """The directories of its runs."""
-        return sorted(path.parent for path in self.folder.glob("*/.hydra")) if self.is_sweep else [self.folder]
+    def runs(self) -> list[Run]:
+        """Its runs, as far as they have begun."""
+        places = sorted(path.parent for path in self.folder.glob(f"*/{HYDRA}")) if self.is_sweep else [self.folder]
+        return [Run.read(place) for place in places if (place / HYDRA).is_dir()]
 
     @property
     def is_finished(self) -> bool:
-        """Whether the final scores of all its runs are there."""
-        return bool(self.runs) and all(Job(run).is_finished for run in self.runs)
+        """Whether all its runs have their final scores."""
+        runs = self.runs
+        return bool(runs) and all(run.results is not None for run in runs)
 
-    def run(self) -> int:
-        """Train, or go on where it was stopped; the exit code."""
-        command = [sys.executable, "-m", "zoomsr.train", *self._arguments()]
-        print("$", shlex.join(command[1:]), flush=True)
-        return subprocess.run(command, check=False).returncode
+    def train(self) -> int:
+        """Train, or resume; return the exit code."""
+        return _run("zoomsr.train", *self._arguments())
 
-    def net(self) -> Net:
-        """The trained net, on the CPU."""
-        if self.is_sweep:
-            return bank(self.folder)
-        return Weights.read(self.folder / "checkpoints" / "best.ckpt").build()  # type: ignore[return-value]
+    def weights(self) -> Path:
+        """The file of the trained net; that of a sweep's denoisers is made first."""
+        if not self.is_sweep:
+            return best_checkpoint(self.folder)
+        path = self.folder / "bank.safetensors"
+        if not path.is_file():
+            net = bank(self.folder)
+            Weights(path, net.state_dict(), settings(net)).save(path)
+        return path
+
+    def evaluate(self, folders: Sequence[Path], degradation: str) -> Path:
+        """The directory of the net's evaluation on benchmark folders; made where there is none of these folders.
+
+        Raises:
+            ValueError: the evaluation failed.
+        """
+        place = self.folder.parent / "evaluations" / f"{self.folder.name}_{degradation}"
+        path = place / METRICS_JSON
+        known = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.is_file() else {}
+        if not known.keys() >= {folder.name for folder in folders}:
+            data = f"data_dir=[{','.join(quoted(str(folder)) for folder in folders)}]"
+            files = [f"ckpt={quoted(str(self.weights()))}", f"hydra.run.dir={quoted(str(place))}", "overwrite=true"]
+            if _run("zoomsr.evaluate", data, *files, f"degradation={degradation}", "device=cpu"):
+                raise ValueError(f"{self.folder} could not be evaluated")
+        return place
 
     def _arguments(self) -> list[str]:
+        place = quoted(str(self.folder))
         if self.is_sweep:
-            begun = (self.folder / "multirun.yaml").is_file()
-            return [f"sweep_resume={self.folder}"] if begun else [*self.overrides, f"hydra.sweep.dir={self.folder}"]
+            begun = (self.folder / MULTIRUN).is_file()
+            return [f"sweep_resume={place}"] if begun else [*self.overrides, f"hydra.sweep.dir={place}"]
         begun = Job(self.folder).exists
-        return [*self.overrides, f"hydra.run.dir={self.folder}", *(["ckpt=last"] if begun else [])]
+        return [*self.overrides, f"hydra.run.dir={place}", *(["ckpt=last"] if begun else [])]
 
 
 @dataclass(frozen=True)
 class Study:
-    """What ``study.yaml`` says.
+    """What ``study.yaml`` states.
 
     Attributes:
         name: of its folder.
-        common: overrides of every job but those that name an experiment.
+        common: overrides of every job, apart from keys that the job sets itself.
         jobs: name to the overrides in which it differs.
         seeds: with which every job is run.
         test_degradations: choices of ``conf/degradation`` on which every net is tested.
@@ -110,7 +134,7 @@ class Study:
 
         Args:
             runs: the folder of all studies' runs.
-            data: overrides that choose the photographs; a job that chooses its own does without them.
+            data: overrides that choose the training images; a job with its own ``data=`` ignores them.
         """
         return [
             Trial(job, seed, self._overrides(own, data, seed), (runs / self.name / _slug(job, seed)).absolute())
@@ -127,3 +151,9 @@ class Study:
 
 def _slug(job: str, seed: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9]+', '_', job).strip('_')}_seed{seed}"
+
+
+def _run(module: str, *arguments: str) -> int:
+    command = ["-m", module, *arguments]
+    print("$", shlex.join(command), flush=True)
+    return subprocess.run([sys.executable, *command], check=False).returncode

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from _support import tiny
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from zoomsr.cli.config import CONF_DIR, instantiate, plain
 
@@ -52,12 +59,44 @@ def test_every_file_is_short_and_says_what_it_is_for(file: Path) -> None:
     assert any("#" in line for line in lines) or len(lines) <= 2
 
 
-@pytest.mark.parametrize("group", ["degradation", "loss", "optimizer", "scheduler", "callbacks", "logger", "trainer"])
+def _is_degradation(degradation: Any) -> bool:
+    hr = torch.rand(1, 3, 12, 12)
+    lr = degradation.down(hr, torch.Generator().manual_seed(1))
+    return bool(lr.shape[-1] * degradation.scale == 12 and degradation.up(lr).shape == hr.shape)
+
+
+def _is_loss(loss: Any) -> bool:
+    """A scalar, larger for a larger error."""
+    hr = torch.rand(1, 3, 8, 8)
+    small, large = (loss(hr + error * torch.rand(1, 3, 8, 8), hr) for error in (0.1, 1))
+    return bool(0 < small < large and large.ndim == 0)
+
+
+def _is_optimizer(partial: Any) -> bool:
+    return isinstance(partial([nn.Parameter(torch.zeros(1))]), Optimizer)
+
+
+def _is_schedule(partial: Any) -> bool:
+    return isinstance(partial(SGD([nn.Parameter(torch.zeros(1))], 0.1), 10), LRScheduler)
+
+
+WANTED: dict[str, Callable[[Any], bool]] = {
+    "degradation": _is_degradation,
+    "loss": _is_loss,
+    "optimizer": _is_optimizer,
+    "scheduler": _is_schedule,
+    "callbacks": lambda callback: isinstance(callback, Callback),
+    "logger": lambda logger: isinstance(logger, Logger),
+    "trainer": lambda partial: partial.func is Trainer,
+}
+
+
+@pytest.mark.parametrize("group", WANTED)
 def test_every_choice_instantiates(group: str, tmp_path: Path) -> None:
     for file in (CONF_DIR / group).glob("*.yaml"):
         node = composed(f"{group}={file.stem}", run_dir=str(tmp_path))[group]
         for part in [node] if "_target_" in node else node.values():
-            assert callable(instantiate(part)) or instantiate(part) is not None
+            assert WANTED[group](instantiate(part)), file
 
 
 def test_div2k_has_800_to_train_on_and_100_held_out(div2k: Path) -> None:

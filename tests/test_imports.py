@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "hardware": set(),
     "runs": set(),
     "cli": {"runs"},
-    "imaging": {"hardware"},
+    "imaging": {"hardware", "runs"},
     "metrics": {"hardware", "imaging"},
     "models": {"imaging"},
     "pretrained": {"models", "runs"},
@@ -119,8 +119,8 @@ def test_a_net_knows_torch_and_images_only(path: Path) -> None:
 
 def test_heavy_packages_wait_until_the_command_line_is_read() -> None:
     commands = "zoomsr.train, zoomsr.evaluate, zoomsr.zoom, zoomsr.compare, zoomsr.export, zoomsr.demo, zoomsr.__main__"
-    light = f"{commands}, zoomsr.jobs.sweep, zoomsr.jobs.__main__, zoomsr.jobs.launchers.local"
-    code = f"import sys, {light}; print(sorted(sys.modules))"
+    jobs = "zoomsr.jobs.sweep, zoomsr.jobs.__main__, zoomsr.jobs.launchers.local, hydra_plugins.zoomsr_launcher"
+    code = f"import sys, {commands}, {jobs}; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for package in ("torch", "lightning", "numpy", "PIL", "matplotlib"):
         assert f"'{package}'" not in loaded

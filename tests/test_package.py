@@ -40,11 +40,14 @@ def test_no_version_that_is_allowed_opens_what_the_newest_closes(package: str, c
 @pytest.mark.slow
 def test_wheel_holds_every_module_and_every_yaml(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assets = [path for kind in ("css", "html", "js") for path in (ROOT / "zoomsr").rglob(f"*.{kind}")]
+    assets = [path for kind in ("css", "html", "js", "md", "tex") for path in (ROOT / "zoomsr").rglob(f"*.{kind}")]
     assert len(assets) >= 4
-    for source in (*(ROOT / "zoomsr").rglob("*.py"), *assets, ROOT / "zoomsr" / "py.typed"):
+    modules = [path for package in ("zoomsr", "hydra_plugins") for path in (ROOT / package).rglob("*.py")]
+    for source in (*modules, *assets, ROOT / "zoomsr" / "py.typed"):
         assert source.relative_to(ROOT).as_posix() in names
-    for weights in (ROOT / "zoomsr" / "weights").iterdir():
+    nets = [path for kind in ("safetensors", "json") for path in (ROOT / "zoomsr" / "pretrained").glob(f"*.{kind}")]
+    assert len(nets) >= 8
+    for weights in nets:
         assert weights.relative_to(ROOT).as_posix() in names
     for source in (ROOT / "conf").rglob("*.yaml"):
         assert f"zoomsr/{source.relative_to(ROOT).as_posix()}" in names
@@ -63,7 +66,7 @@ def test_installed_wheel_trains_from_any_directory(wheel: Path, photos: Path, tm
     elsewhere.mkdir()
     where = [python, "-c", "import zoomsr.cli.config as c; print(c.__file__, c.CONF_DIR)"]
     found = subprocess.run(where, cwd=elsewhere, check=True, capture_output=True, text=True).stdout
-    assert found.split() == [str(site / "zoomsr" / "config.py"), str(site / "zoomsr" / "conf")]
+    assert found.split() == [str(site / "zoomsr" / "cli" / "config.py"), str(site / "zoomsr" / "conf")]
     for number, command in enumerate(([place / "bin" / "zoomsr", "train"], [python, "-m", "zoomsr.train"])):
         arguments = [*TINY, "model=srcnn", "model.widths=[8,4]", f"data.root={photos}", f"hydra.run.dir=run{number}"]
         subprocess.run([*command, *arguments, "trainer.max_epochs=1"], cwd=elsewhere, check=True, timeout=120)

@@ -16,19 +16,22 @@ Runs = Annotated[
     list[Path] | None, typer.Argument(help="runs, a sweep, folders of runs, or evaluations", metavar="RUN...")
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="the report's folder; an earlier report there is replaced")]
-Mixed = Annotated[bool, typer.Option("--mixed", help="sets that were not measured alike stand in tables of their own")]
+Mixed = Annotated[
+    bool,
+    typer.Option("--mixed", help="a table for each set that was measured differently, and a matrix of degradations"),
+]
 
 
 @app.command()
 def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False) -> None:
-    """Hold runs against each other: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
+    """Compare runs: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
 
-    Runs that differ in nothing but the seed are one row. Unfinished and failed runs are listed, and their curves drawn.
+    Runs that differ only in the seed share a row. Unfinished and failed runs are listed, and their curves drawn.
     """
     with one_line_errors():
         if not runs:
             raise ValueError("no runs were named: python -m zoomsr.compare runs/A runs/B, or a folder of them")
-        from zoomsr.report.comparing import compare as write_report  # heavy
+        from zoomsr.report.recipe import compare as write_report  # heavy
 
         options = [*(["--mixed"] if mixed else []), "-o", str(out)]
         command = shlex.join(["python", "-m", "zoomsr.compare", *map(str, runs), *options])

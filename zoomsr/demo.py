@@ -33,7 +33,7 @@ def demo(
         list[str] | None, typer.Option("--model", "-m", help="a file of weights to offer as well; may be repeated")
     ] = None,
 ) -> None:
-    """Open a page in the browser that enlarges an area of a photograph by every net, side by side.
+    """Open a page in the browser that upscales a crop of a photograph by every net, side by side.
 
     Nothing leaves this machine, and the page needs no internet. Ctrl-C ends it.
     """
@@ -49,7 +49,7 @@ def demo(
         with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, locks_end():
             folder = Path(name).resolve()
             lock(folder)
-            # Gradio reads them as it is imported; without them it fills the system's folder, and calls home.
+            # Gradio reads them as it is imported; without them it writes to /tmp/gradio, and sends statistics.
             os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
             from zoomsr.webapp.blocks import serve
 
@@ -57,9 +57,9 @@ def demo(
 
 
 def _remove_left_overs() -> None:
-    """Folders of servers that were killed: those that no living one has locked."""
+    """Remove the folders of servers that were killed: those that no running one has locked."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # Without a lock it is just being made; a link may lead anywhere.
+        # A folder without a lock file is being made right now; a link may lead anywhere.
         if path.is_symlink() or not (path / LOCK).is_file():
             continue
         with suppress(ValueError, OSError), locks_end():  # in use, or another user's

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +33,7 @@ def div2k(
     mirror: Annotated[list[str] | None, typer.Option(help="address of a folder with the zips; may be repeated")] = None,
 ) -> None:
     """Fetch DIV2K, check it, unpack and pack it. Run again after an interruption: it does what is missing."""
-    with one_line_errors():
+    with _command():
         from zoomsr.data.div2k.archives import DIV2K_MIRROR
         from zoomsr.data.div2k.prepare import Preparation
         from zoomsr.data.packed.packing import locked
@@ -51,11 +53,13 @@ def div2k(
 @app.command()
 def folder(
     path: Annotated[Path, typer.Argument(help="images at any depth")],
-    val_root: Annotated[Path | None, typer.Option(help="a folder of held-out images; default: a tenth of PATH")] = None,
+    val_root: Annotated[
+        Path | None, typer.Option(help="a folder of validation images; default: a tenth of PATH")
+    ] = None,
     scale: Scale = 2,
 ) -> None:
-    """Pack a folder of images into the cache, as data=folder does when it first meets it."""
-    with one_line_errors():
+    """Pack a folder of images into the cache, as data=folder does when it first reads it."""
+    with _command():
         from zoomsr.data.sources.photographs import folder as photographs
 
         _pack(photographs(str(path), val_root=None if val_root is None else str(val_root)), scale)
@@ -65,7 +69,7 @@ def folder(
 @app.command()
 def sample(scale: Scale = 2) -> None:
     """Pack the ten photographs of data=sample into the cache."""
-    with one_line_errors():
+    with _command():
         from zoomsr.data.sources.photographs import sample as photographs
 
         _pack(photographs(), scale)
@@ -78,21 +82,24 @@ def stream(
     output: Annotated[Path, typer.Argument(help="a new folder, to be copied to where it is streamed from")],
 ) -> None:
     """Write images as chunks for data=streaming (needs the extra zoomsr[streaming])."""
-    with one_line_errors():
+    with _command():
+        from zoomsr.cli.console import progress_bar
         from zoomsr.data.sources.photographs import images
         from zoomsr.data.sources.streaming import write_stream
 
-        write_stream(images(path), output)
+        photos = images(path)
+        with progress_bar() as progress:
+            task = progress.add_task("writing", total=len(photos))
+            write_stream(photos, output, advance=lambda: progress.advance(task))
         _say_next(f"python -m zoomsr.train data=streaming data.url={output}")
 
 
 @app.command()
 def verify(path: Packed = None) -> None:
-    """Check packed pixels: intact, lr and hr of the same names, sizes and alignment, nothing held out is trained on."""
-    with one_line_errors():
+    """Check packed pixels: intact, lr and hr of the same names, sizes and alignment, no validation image trained on."""
+    with _command():
         from zoomsr.cli.console import CONSOLE, findings_table, progress_bar
-        from zoomsr.data.packed.folders import folders
-        from zoomsr.data.packed.verify import verify_folders
+        from zoomsr.data.packed.verify import folders, verify_folders
 
         with progress_bar() as progress:
             task = progress.add_task("checking")
@@ -105,9 +112,9 @@ def verify(path: Packed = None) -> None:
 @app.command()
 def cache() -> None:
     """List what is packed in the cache."""
-    with one_line_errors():
+    with _command():
         from zoomsr.cli.console import decimal, say
-        from zoomsr.data.packed.folders import contents, folders, size
+        from zoomsr.data.packed.verify import contents, folders, size
         from zoomsr.runs.files import cache_folder
 
         for place in folders(None):
@@ -118,11 +125,19 @@ def cache() -> None:
 @app.command()
 def clear(path: Packed = None) -> None:
     """Remove packed pixels; photographs stay."""
-    with one_line_errors():
+    with _command():
         from zoomsr.cli.console import decimal, say
-        from zoomsr.data.packed.folders import remove
+        from zoomsr.data.packed.verify import remove
 
         say({"removed": decimal(remove(path))})
+
+
+@contextmanager
+def _command() -> Iterator[None]:
+    from zoomsr.cli.console import said_logs
+
+    with one_line_errors(), said_logs():
+        yield
 
 
 def _pack(photographs: Photographs, scale: int) -> None:

@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from zoomsr.cli.config import instantiate, plain, start, sweep_directory
+from zoomsr.cli.config import instantiate, plain, start
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.overrides import LAST, completed, is_first_rank
 from zoomsr.jobs.launchers import train_here
+from zoomsr.jobs.sweep import metric
 from zoomsr.runs.directories import discard_unused, locks_end
 from zoomsr.runs.job import STOPPED, Job, differences
-from zoomsr.runs.trust import HYDRAS, sign
 
 
 def main() -> None:
-    """The command: one run, or every job of a sweep once Hydra has resolved the settings of all of them."""
+    """The command: one run, one search, or a sweep, whose jobs ``hydra_plugins.zoomsr_launcher`` runs."""
     with one_line_errors(), locks_end():
         sys.argv[1:] = completed(sys.argv[1:])
-        sweep = _Sweep()
-        start(partial(_task, sweep), config_name="train")
-        sweep.finish()
+        start(_task, config_name="train")
 
 
-def _task(sweep: _Sweep, config: DictConfig) -> None:
-    if (folder := sweep_directory()) is not None:
-        sign(folder)
-    if config.get("hparams_search") is not None:
-        sweep.search(config)
-    elif folder is not None:
-        sweep.add(config)
-    else:
-        _run(config)
+def _task(config: DictConfig) -> float | None:
+    if config.get("hparams_search") is None:
+        return _run(config)
+    code = instantiate(config.hparams_search).run(instantiate(config.launcher))
+    if code in STOPPED:
+        sys.exit(code)
+    if code:
+        raise ValueError("the search has trials without scores")
+    return None
 
 
-def _run(config: DictConfig) -> None:
+def _run(config: DictConfig) -> float | None:
     settings = plain(config)
     job = Job(Path(config.run_dir))
     ranks = _started_ranks()
@@ -54,6 +51,7 @@ def _run(config: DictConfig) -> None:
             raise ValueError(job.status()["error"])
         discard_unused()
         sys.exit(code if code > 0 else 128 - code)
+    return metric(job) if is_first_rank() else None
 
 
 def _started_ranks() -> int:
@@ -62,38 +60,6 @@ def _started_ranks() -> int:
     if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
         raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
     return ranks
-
-
-class _Sweep:
-    """The jobs of a sweep, which run as fresh processes when all of them are known."""
-
-    def __init__(self) -> None:
-        self._jobs: list[Job] = []
-        self._code = 0
-        self._config: DictConfig | None = None
-        self._folder: Path | None = None
-
-    def add(self, config: DictConfig) -> None:
-        """Freeze a job's settings; a finished one is left as it is."""
-        job = Job(Path(config.run_dir))
-        if not job.is_finished:
-            job = Job.freeze(plain(config) | ({} if config.ckpt else {"ckpt": LAST}))
-        sign(job.path, HYDRAS)  # which are written anew
-        self._jobs.append(job)
-        self._config, self._folder = config, sweep_directory()
-
-    def search(self, config: DictConfig) -> None:
-        """Search at once: what a trial is given depends on those before it."""
-        self._code = instantiate(config.hparams_search).run(instantiate(config.launcher)) or self._code
-
-    def finish(self) -> None:
-        """Run what is missing, print the table, and exit as the worst of them."""
-        if self._config is not None and self._folder is not None:
-            from zoomsr.jobs.sweep import finish
-
-            finish(self._jobs, instantiate(self._config.launcher), sweep_dir=self._folder)
-        if self._code:
-            sys.exit(self._code)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""``python -m zoomsr.zoom photo.jpg``: a photograph, or an area of it, twice as large."""
+"""``python -m zoomsr.zoom photo.jpg``: a photograph, or a crop of it, twice as large."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,65 +13,58 @@ from zoomsr.cli.malloc import give_back_early
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-Models = Annotated[
+ModelOption = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
 ]
-Out = Annotated[
+OutOption = Annotated[
     str | None,
     typer.Option("--out", "-o", help="a file, or a folder (trip/) for many; default: photo-x2.png beside it"),
 ]
-Compare = Annotated[bool, typer.Option("--compare", help="one picture: the area, nearest, bicubic, and each --model")]
-SelfEnsemble = Annotated[
-    bool, typer.Option("--self-ensemble", help="mean over eight turns: better, in 8 times the time")
+CompareOption = Annotated[
+    bool, typer.Option("--compare", help="one picture: the crop, nearest, bicubic, and each --model")
+]
+SelfEnsembleOption = Annotated[
+    bool, typer.Option("--self-ensemble", help="mean over eight flips and rotations: better, in 8 times the time")
 ]
 
 
 @app.command()
 def zoom(
     files: Annotated[list[str], typer.Argument(help="photographs, folders, or patterns such as 'trip/*.jpg'")],
-    box: Annotated[str | None, typer.Option(help="X,Y,W,H: an area, in pixels of the upright picture")] = None,
-    model: Models = None,
-    out: Out = None,
+    box: Annotated[str | None, typer.Option(help="X,Y,W,H: a crop, in pixels of the upright picture")] = None,
+    model: ModelOption = None,
+    out: OutOption = None,
     scale: Annotated[int | None, typer.Option(help="2, or 4: the net runs twice")] = None,
-    compare: Compare = False,
-    truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the dB")] = None,
-    self_ensemble: SelfEnsemble = False,
-    exact: Annotated[bool, typer.Option("--exact", help="tiles as the net's whole receptive field asks")] = False,
+    compare: CompareOption = False,
+    truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the PSNR")] = None,
+    self_ensemble: SelfEnsembleOption = False,
+    exact: Annotated[bool, typer.Option("--exact", help="tiles with the net's whole receptive field")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
     quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
 ) -> None:
-    """Enlarge photographs, or an area of one, by a trained net.
+    """Upscale photographs, or a crop of one, by a trained net.
 
-    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, as the output is called.
+    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, by the output's suffix.
     """
     with one_line_errors():
         give_back_early()
         from zoomsr.inference.batch import Options, parse_box, run  # heavy
+        from zoomsr.inference.upscaler import Upscaler
 
         if truth is not None and not compare:
             raise ValueError("--truth goes with --compare")
-        options = Options(
-            box=None if box is None else parse_box(box),
-            scale=scale,
-            out=out,
-            quality=quality,
-            overwrite=overwrite,
-            models=tuple(model or ["unet"]),
-            device=device,
-            precision=precision,
-            tile=tile,
-            exact=exact,
-            self_ensemble=self_ensemble,
-            engine=engine,
-        )
+        open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
+        open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble)
+        crop = None if box is None else parse_box(box)
+        options = Options(model or ["unet"], open_net, crop, scale, out, quality, overwrite)
         if compare:
             from zoomsr.inference.side_by_side import draw
 
-            draw(files, options, truth=truth)
+            draw(files, options, ground_truth=truth)
         else:
             run(files, options)
 

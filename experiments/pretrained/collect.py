@@ -16,7 +16,7 @@ from experiments.report import Value, machine, write_facts, write_rows
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.evaluation.benchmarks import Benchmark
-from zoomsr.evaluation.crops import comparison_row, crop_at, magnified
+from zoomsr.evaluation.crops import comparison_row, crop_at, upscaled
 from zoomsr.figures import Cost, comparison, tradeoff
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.pixels import to_float
@@ -96,7 +96,7 @@ def draw(set5: Mapping[str, Any], costs: Mapping[str, Costs], shown: list[Crop],
     folder.mkdir(exist_ok=True)
     for name, chosen in (("zooms", ("unet",)), ("all_nets", tuple(nets))):
         figure = comparison(
-            [comparison_row(crop, {net: magnified(nets[net], crop, device=CPU) for net in chosen}) for crop in shown]
+            [comparison_row(crop, {net: upscaled(nets[net], crop, device=CPU) for net in chosen}) for crop in shown]
         )
         figure.savefig(folder / f"{name}.webp", dpi=110, pil_kwargs={"quality": 90})
     psnr = {name: set5[name]["modern"]["mean"]["psnr_y"] for name in nets}

@@ -27,8 +27,9 @@ from _support.tiny import TINY, TINY_NET
 from zoomsr.data.datamodule import PairsDataModule, Residence
 from zoomsr.data.sources.photographs import folder
 from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.export import write
-from zoomsr.inference.tiling import Pixels, upscale_tiled
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import read_rows
@@ -100,18 +101,18 @@ def scores_on(train: Train, start: Path, *overrides: str) -> tuple[dict[str, flo
     return validated, sets["srcnn"]["modern"]["images"]
 
 
-def astronaut() -> Pixels:
+def astronaut() -> PixelArray:
     """A part of a real photograph, (96, 128, 3) of uint8: cards speak of such."""
     spec = importlib.util.find_spec("skimage")
     assert spec is not None
     assert spec.origin is not None
-    pixels: Pixels = np.asarray(Image.open(Path(spec.origin).parent / "data" / "astronaut.png").convert("RGB"))
+    pixels: PixelArray = np.asarray(Image.open(Path(spec.origin).parent / "data" / "astronaut.png").convert("RGB"))
     return pixels[60:156, 150:278].copy()
 
 
 def zoomed(
-    model: str, pixels: Pixels, device: str, *, precision: str = "32", tile: int | None = None, exact: bool = True
-) -> Pixels:
+    model: str, pixels: PixelArray, device: str, *, precision: str = "32", tile: int | None = None, exact: bool = True
+) -> PixelArray:
     """A photograph, (H, W, 3) of uint8, enlarged."""
     upscaler = Upscaler.open(model, device=device, precision=precision, tile=tile, exact=exact, engine="torch")
     assert upscaler.device.type == torch.device(device).type
@@ -120,12 +121,14 @@ def zoomed(
     return out
 
 
-def most_levels(one: Pixels, other: Pixels) -> int:
+def most_levels(one: PixelArray, other: PixelArray) -> int:
     """The largest difference of two pictures, in whole levels."""
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-def tiles_run(net: torch.nn.Module, pixels: Pixels, device: torch.device, *, tile: int) -> tuple[Pixels, list[int]]:
+def tiles_run(
+    net: torch.nn.Module, pixels: PixelArray, device: torch.device, *, tile: int
+) -> tuple[PixelArray, list[int]]:
     """A photograph enlarged on the device, and how many output pixels each tile gave."""
     out = np.zeros((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
     done: list[int] = []

@@ -53,7 +53,7 @@ def require_named(train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     )
     step = int(re.search(r"L1Loss is nan at step (\d+), epoch 1", line).group(1))  # type: ignore[union-attr]
     assert "comes out of net.upscale (Upscale)" in line
-    named = re.findall(r"(\S+) at \((\d+), (\d+)\) turned \d", line)
+    named = re.findall(r"(\S+) at \((\d+), (\d+)\) augmentation \d", line)
     assert len(named) == 2
     assert "0.png" in {name for name, _, _ in named}
     assert all(int(left) <= 64 - 32 and int(top) <= 48 - 32 for _, left, top in named)

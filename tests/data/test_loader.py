@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed, _RecycledBuffers, before_turn
+from zoomsr.data.loader import PatchLoader, RecycledBuffers, ResidentLoader, ThreadLoader, unaugmented
 from zoomsr.data.packed.packing import Photo, open_pairs
 from zoomsr.data.patches import PatchSampler, RandomPatches
 from zoomsr.data.sources.photographs import folder
@@ -91,8 +91,8 @@ def test_resident_batches_are_cut_by_one_gather_of_each_kind(patches: RandomPatc
 def test_patches_are_drawn_beside_the_training_and_not_in_it(
     patches: RandomPatches, monkeypatch: pytest.MonkeyPatch, is_resident: bool
 ) -> None:
-    drawn, place = [], patches.place
-    monkeypatch.setattr(patches, "place", lambda key: (drawn.append(threading.current_thread()), place(key))[1])
+    drawn, spec = [], patches.spec
+    monkeypatch.setattr(patches, "spec", lambda key: (drawn.append(threading.current_thread()), spec(key))[1])
     sampler = PatchSampler(30, seed=0)
     if is_resident:
         batches = iter(ResidentLoader(patches, sampler, batch_size=3, device=torch.device("cpu")))
@@ -112,7 +112,7 @@ def test_an_incomplete_batch_is_dropped(patches: RandomPatches) -> None:
 
 
 def test_buffers_are_used_again_but_never_under_a_reader() -> None:
-    buffers = _RecycledBuffers()
+    buffers = RecycledBuffers()
     first, _ = buffers.take((2, 3))
     view = first[1:].flatten()
     second, _ = buffers.take((2, 3))
@@ -144,28 +144,27 @@ def test_an_error_in_a_thread_reaches_the_caller(patches: RandomPatches, monkeyp
         ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2, threads=0)
 
 
-def test_waiting_is_counted() -> None:
-    class Slow:
-        sampler = PatchSampler(2, seed=0)
-        batch_size = 1
+def test_waiting_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
 
-        def __len__(self) -> int:
-            return 2
-
-        def __iter__(self) -> Any:
+    class Slow(PatchLoader):
+        def batches(self) -> Any:
             for _ in range(2):
-                time.sleep(0.05)
+                clock[0] += 0.5
                 yield {}
 
-    timed = Timed(Slow())
-    assert len(list(timed)) == len(timed) == 2
-    assert 0.1 <= timed.waited < 1
+    loader = Slow(PatchSampler(2, seed=0), batch_size=1)
+    for _ in loader:
+        clock[0] += 10  # the training's own time
+    assert len(loader) == 2
+    assert loader.waited == 1
 
 
-def test_turns_are_the_eight_of_the_square() -> None:
+def test_augmentations_are_the_eight_of_the_square() -> None:
     picture, eight = np.arange(9, dtype=np.uint8).reshape(1, 3, 3), np.empty((8, 1, 3, 3), np.uint8)
-    for turn, turned in enumerate(eight):
-        np.copyto(before_turn(turned, turn), picture)
+    for augmentation, augmented in enumerate(eight):
+        np.copyto(unaugmented(augmented, augmentation), picture)
     expected = [np.rot90(side, k, (1, 2)) for side in (picture, picture[..., ::-1]) for k in range(4)]
     assert {tuple(t.flatten().tolist()) for t in eight} == {tuple(e.flatten().tolist()) for e in expected}
     np.testing.assert_array_equal(eight[0], picture)
@@ -223,12 +222,12 @@ def test_y_alone_is_the_y_of_the_same_patches(photos: Path) -> None:
         for key in ("lr", "hr"):
             torch.testing.assert_close(y[key], luma(both[key]))
         assert (noise["lr"] - noise["hr"]).std() == pytest.approx(0.1, rel=0.1)  # not less, as that of a Y of noisy RGB
-    assert colour.held_out(0)["hr"].shape == grey.held_out(0)["hr"].shape
+    assert colour.validation_image(0)["hr"].shape == grey.validation_image(0)["hr"].shape
 
 
 def test_held_out_lr_is_the_8_bit_file(photos: Path) -> None:
     data = _data(photos)
-    batch = data.held_out(0)
+    batch = data.validation_image(0)
     levels = batch["lr"] * 255
     torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
     expected = to_float(downscale((batch["hr"] * 255).round().to(torch.uint8), 2))

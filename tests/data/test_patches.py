@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from zoomsr.data.packed.packing import Pairs, Photo, open_pairs
-from zoomsr.data.packed.store import Pixels
+from zoomsr.data.packed.store import UInt8Array
 from zoomsr.data.patches import FixedPatches, PatchKey, PatchSampler, RandomPatches
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Bicubic
@@ -20,9 +20,9 @@ def _patches(pairs: Pairs, *, seed: int = 1, per_image: int = 20) -> RandomPatch
     return RandomPatches(pairs, patch=16, scale=2, per_image=per_image, seed=seed)
 
 
-def _filled(patches: RandomPatches, epoch: int, number: int) -> tuple[Pixels, Pixels]:
+def _filled(patches: RandomPatches, epoch: int, number: int) -> tuple[UInt8Array, UInt8Array]:
     hr, lr = np.empty((3, 16, 16), np.uint8), np.empty((3, 8, 8), np.uint8)
-    patches.fill(patches.place(PatchKey(epoch, number)), hr, lr)
+    patches.fill(patches.spec(PatchKey(epoch, number)), hr, lr)
     return hr, lr
 
 
@@ -36,7 +36,7 @@ def test_a_patch_is_a_function_of_seed_epoch_and_index(pairs: Pairs) -> None:
 
 def test_patches_lie_on_the_scales_grid_and_reach_every_edge(pairs: Pairs) -> None:
     patches = _patches(pairs, per_image=400)
-    places = [patches.place(PatchKey(0, number)) for number in range(0, len(patches), 3)]
+    places = [patches.spec(PatchKey(0, number)) for number in range(0, len(patches), 3)]
     assert {place.top for place in places} == set(range(0, 25, 2))
     assert {place.left for place in places} == set(range(0, 35, 2))
     whole = pairs.hr.read(0).numpy()
@@ -48,15 +48,15 @@ def test_patches_lie_on_the_scales_grid_and_reach_every_edge(pairs: Pairs) -> No
 def test_lr_patch_is_cut_from_the_whole_lr_where_hr_is(pairs: Pairs, odd_photos: list[Photo]) -> None:
     patches = _patches(pairs)
     for number in range(6):
-        place = patches.place(PatchKey(4, number))
+        place = patches.spec(PatchKey(4, number))
         whole = downscale(crop_to_multiple(files.read(odd_photos[place.image].path), 2), 2).numpy()
         top, left = place.top // 2, place.left // 2
         assert np.array_equal(_filled(patches, 4, number)[1], whole[:, top : top + 8, left : left + 8])
 
 
-def test_all_turns_and_fresh_seeds_are_drawn(pairs: Pairs) -> None:
-    places = [_patches(pairs).place(PatchKey(0, number)) for number in range(60)]
-    assert {place.turn for place in places} == set(range(8))
+def test_all_augmentations_and_fresh_seeds_are_drawn(pairs: Pairs) -> None:
+    places = [_patches(pairs).spec(PatchKey(0, number)) for number in range(60)]
+    assert {place.augmentation for place in places} == set(range(8))
     assert len({place.seed for place in places}) == 60
 
 

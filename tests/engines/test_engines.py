@@ -299,7 +299,7 @@ def test_mistakes_are_named(net: nn.Module, weights: Weights, monkeypatch: pytes
             accelerated(model, weights, engine=engine, device=torch.device(device))
 
 
-def test_the_zoomer_counts_the_pixels_of_each_photograph(
+def test_the_upscaler_counts_the_pixels_of_each_photograph(
     net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LEAST_PIXELS_TO_EXPORT", 2 * 20 * 30)

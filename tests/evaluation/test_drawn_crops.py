@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr.evaluation.crops import comparison_row, epochs_row, hardest_crop, magnified, panel
+from zoomsr.evaluation.crops import comparison_row, epochs_row, hardest_crop, panel, upscaled
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.models.bicubic import Bicubic as BicubicUp
 from zoomsr.runs.crops import Crop
@@ -48,5 +48,5 @@ def test_rows_name_bicubic_first_and_then_nets_or_epochs() -> None:
 
 def test_an_area_is_enlarged_as_the_net_does() -> None:
     area = _area()
-    image = magnified(BicubicUp(2), area, device=torch.device("cpu"))
+    image = upscaled(BicubicUp(2), area, device=torch.device("cpu"))
     np.testing.assert_allclose(image, area.bicubic, atol=1e-6)

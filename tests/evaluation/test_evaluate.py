@@ -164,8 +164,11 @@ def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> N
         (["data_dir=Two/LRx2/empty"], "there is no folder"),
         (["data_dir=Two", "model=unet_seed"], "no net is called unet_seed; the nearest: unet"),
         (["data_dir=Two", "model=ircnn_denoiser"], r"no weights of ircnn_denoiser \(there are: bicubic, ircnn, srcnn"),
-        (["data_dir=Two", "model=vdsr", "model.width=8"], "model.width=8 makes another net than the vdsr in the box"),
-        (["data_dir=Two", "model=srcnn", "model.channels=3"], "model.channels=3 makes another net than the srcnn in"),
+        (["data_dir=Two", "model=vdsr", "model.width=8"], "model.width=8 makes another net than the pretrained vdsr"),
+        (
+            ["data_dir=Two", "model=srcnn", "model.channels=3"],
+            "model.channels=3 makes another net than the pretrained srcnn",
+        ),
         (["data_dir=Two", "scale=2.5"], "scale=2.5 must be a whole number from 1"),
         (["data_dir=Two", "device=meta"], "device=meta cannot be used here"),
         (["data_dir=Two", "degradation=gaussian_noise"], "gaussian_noise shrinks by 1, not by 2"),

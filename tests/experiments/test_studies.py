@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import conftest
 import pytest
 
-from experiments.collecting import collect, held_out
-from experiments.measuring import Benchmarks, costs, measure
+from experiments.collecting import epochs
+from experiments.study import collect, degradation_named, draw, groups_of, hardest, tables_of
 from experiments.trials import STUDIES, Study, Trial
-from zoomsr.runs.files import read_rows
+from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.runs.run import Run
 
 FOLDER = ["data=folder", "data.root=photos"]
@@ -57,50 +60,82 @@ def test_a_trial_that_was_stopped_is_resumed(command: Callable[..., Path], photo
 def test_rows_hold_means_and_spreads_over_seeds(train: Callable[..., Run], photos: Path, tmp_path: Path) -> None:
     runs = [train(f"seed={seed}") for seed in (1, 2)]
     trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
-    tests = Benchmarks.find([photos], ["bicubic", "box"])
-    measured = measure(trials, tests, runs=tmp_path / "study")
-    collect(tmp_path, trials, measured, costs(trials))
-    lines = (tmp_path / "results.csv").read_text().splitlines()
-    head, *rows = (line.split(",") for line in lines)
-    assert len(rows) == 2 * 2 * 2  # degradations, protocols, bicubic and the net
-    row = dict(zip(head, rows[1], strict=True))
-    assert (row["set"], row["shrunk_by"], row["protocol"], row["net"], row["seeds"]) == (
-        *("photos", "bicubic", "modern", "tiny"),
-        "2",
+    degradations = {name: degradation_named(name) for name in ("bicubic", "box")}
+    groups = groups_of(trials, [photos], list(degradations))
+    tables = tables_of(groups, [photos], degradations)
+    collect(tmp_path, trials, tables, degradations)
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["set"], row["shrunk_by"], row["protocol"], row["net"], row["seeds"]) for row in rows] == [
+        ("photos", *key, *net)
+        for key in itertools.product(("bicubic", "box"), ("modern", "classic"))
+        for net in (("bicubic", ""), ("tiny", "2"))
+    ]
+    assert list(rows[0]) == (Path(__file__).parents[2] / "experiments/unet_ablation/results.csv").read_text().split(
+        "\n"
+    )[0].split(",")
+    places = [tmp_path / "evaluations" / f"{run.path.name}_box" / "metrics.json" for run in runs]
+    first, second = (json.loads(place.read_text())["sets"]["photos"]["srcnn"]["modern"]["mean"] for place in places)
+    assert float(rows[5]["psnr_y"]) == pytest.approx((first["psnr_y"] + second["psnr_y"]) / 2, abs=1e-3)
+    assert float(rows[5]["psnr_y_sd"]) == pytest.approx(abs(first["psnr_y"] - second["psnr_y"]) / 2**0.5, rel=1e-3)
+    assert float(rows[5]["minutes"]) == pytest.approx(
+        sum((run.results or {})["seconds"] for run in runs) / 120, rel=1e-3
     )
-    first, second = (measured[trial.folder]["photos"]["bicubic"]["modern"]["psnr_y"] for trial in trials)
-    assert float(row["psnr_y"]) == pytest.approx((first + second) / 2, abs=1e-3)
-    assert float(row["psnr_y_sd"]) == pytest.approx(abs(first - second) / 2**0.5, rel=1e-3)
-    again = measure(trials, Benchmarks.find([photos], ["bicubic", "box"]), runs=tmp_path / "study")
-    assert again == measured  # from the files
-    own = held_out(trials)
-    assert own[runs[0].path]["held out"]["as trained"]["modern"] == runs[0].means()["srcnn"]
+    assert rows[5]["params"] == str((runs[0].results or {})["net"]["params"])
+    before = [place.stat().st_mtime_ns for place in places]
+    for trial in trials:
+        trial.evaluate([photos], "box")
+    assert [place.stat().st_mtime_ns for place in places] == before  # what is evaluated once is kept
+    (tmp_path / "README.md").write_text("![](figures/matrix.png) ![](figures/curves.png) ![](figures/hardest.webp)")
+    shown = hardest(trials, Benchmark.find(photos, scale=2), degradations["box"])
+    assert list(shown[0].methods) == ["bicubic", "tiny"]
+    draw(tmp_path, groups, tables, shown)
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {"matrix.png", "curves.png", "hardest.webp"}
 
 
 @pytest.mark.slow
-def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., Run], tmp_path: Path) -> None:
+def test_without_test_sets_the_runs_own_validation_images_count(train: Callable[..., Run], tmp_path: Path) -> None:
+    run = train()
+    trials = [Trial("tiny", 1, (), run.path)]
+    (table,) = tables_of(groups_of(trials, [], ["bicubic"]), [], {})
+    assert table.nets[0].mean == pytest.approx(run.means()["srcnn"])
+    assert table.nets[0].label == "tiny"
+
+
+@pytest.mark.slow
+def test_the_denoisers_of_a_sweep_are_one_net(command: Callable[..., Path], photos: Path, tmp_path: Path) -> None:
+    bank = ["experiment=ircnn_bank", "model.channels=1", "model.width=4", "ema=null"]
+    levels = "degradation.sigma=0.0078431,0.0156863"
+    overrides = ("-m", *conftest.TINY, *bank, f"data.root={photos}", "trainer.max_epochs=1", levels)
+    trial = Trial("ircnn", 1, overrides, tmp_path / "study" / "ircnn_seed1")
+    assert trial.train() == 0
+    assert trial.is_finished
+    (group,) = groups_of([trial], [photos], ["bicubic"])
+    table = tables_of([group], [photos], {"bicubic": degradation_named("bicubic")})[0]
+    assert table.nets[0].label == "ircnn"
+    assert table.nets[0].costs["seconds"] == pytest.approx(sum((run.results or {})["seconds"] for run in trial.runs))
+    assert "best_epoch" not in table.nets[0].costs
+
+
+@pytest.mark.slow
+def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., Run]) -> None:
     runs = [train(), train("seed=2", "trainer.max_epochs=1")]
-    trials = [Trial("tiny", seed, (), run.path) for seed, run in enumerate(runs, start=1)]
-    collect(tmp_path, trials, held_out(trials), costs(trials))
-    text = (tmp_path / "epochs.csv").read_text().replace("tiny", "0")  # read_rows takes numbers alone
-    (tmp_path / "epochs.csv").write_text(text)
-    first, second = read_rows(tmp_path / "epochs.csv")
+    first, second = epochs("tiny", runs)
     assert (first["epoch"], first["seeds"], second["epoch"], second["seeds"]) == (1, 2, 2, 1)
     mean = (runs[0].epochs[0]["val/psnr_y"] + runs[1].epochs[0]["val/psnr_y"]) / 2
-    assert first["val_psnr_y"] == pytest.approx(mean, abs=1e-3)
-    assert second["val_psnr_y"] == pytest.approx(runs[0].epochs[1]["val/psnr_y"], abs=1e-3)
+    assert first["val_psnr_y"] == pytest.approx(mean)
+    assert second["val_psnr_y"] == runs[0].epochs[1]["val/psnr_y"]
 
 
 @pytest.mark.slow
-def test_an_epoch_that_was_cut_short_is_no_epoch_of_a_study(train: Callable[..., Run], tmp_path: Path) -> None:
+def test_an_epoch_that_was_cut_short_is_no_epoch_of_a_study(train: Callable[..., Run]) -> None:
     limits = ("+trainer.max_steps=13", "trainer.max_epochs=9", "+trainer.val_check_interval=0.4")  # 5 steps an epoch
     run = train(*limits)
-    trials = [Trial("0", 1, (), run.path)]
-    collect(tmp_path, trials, held_out(trials), costs(trials))
-    rows = read_rows(tmp_path / "epochs.csv")
+    rows = list(epochs("tiny", [run]))
     assert [row["epoch"] for row in rows] == [1, 2]
     ends = [row for row in run.epochs if row["step"] in (5, 10)]
-    assert [row["train_psnr_y"] for row in rows] == pytest.approx([row["train/psnr_y"] for row in ends], abs=1e-3)
-    assert not any("val_psnr_y" in row for row in rows)  # 0.4 of an epoch leaves its end out
+    assert [row["train_psnr_y"] for row in rows] == [row["train/psnr_y"] for row in ends]
+    assert [row["val_psnr_y"] for row in rows] == [None, None]  # 0.4 of an epoch leaves its end out
     passed = sum(row["seconds"] for row in run.epochs if row["step"] <= 10)
-    assert rows[1]["minutes"] == pytest.approx(passed / 60, rel=1e-3)
+    assert rows[1]["minutes"] == pytest.approx(passed / 60)

@@ -69,15 +69,15 @@ def test_a_dark_style_of_the_reader_changes_nothing(name: str) -> None:
 def test_a_comparison_names_everything_in_order() -> None:
     axes = comparison([sample_row("cat"), sample_row("dog")]).axes
     assert [ax.get_title() for ax in axes if ax.get_title()] == [
-        *("cat", "truth", "input (nearest)", "bicubic", "unet"),
-        *("dog", "truth", "input (nearest)", "bicubic", "unet"),
+        *("cat", "ground truth", "input (nearest)", "bicubic", "unet"),
+        *("dog", "ground truth", "input (nearest)", "bicubic", "unet"),
     ]
     captions = [ax.get_xlabel() for ax in axes[:9] if ax.get_xlabel()]
     assert captions == ["32x32 pixels", "16x16 pixels", "20.00 dB, SSIM 0.5000", "20.33 dB, SSIM 0.5100"]
     assert [ax.xaxis.label.get_fontweight() for ax in axes[:9]][-3::2] == ["normal", "bold"]
 
 
-def test_area_is_marked_where_it_is_and_the_inset_in_every_panel() -> None:
+def test_the_crop_is_marked_where_it_is_and_the_inset_in_every_panel() -> None:
     row = sample_row()
     lively = row.methods["bicubic"].image.copy()
     lively[10:16, 4:16] += 5  # the methods differ nowhere more
@@ -112,12 +112,12 @@ def test_error_maps_share_a_labelled_bar_and_name_their_mean() -> None:
 
 def test_epochs_are_shown_in_order_between_input_and_truth() -> None:
     titles = [ax.get_title() for ax in epochs([sample_row("cat", EIGHT_EPOCHS, marked=False)]).axes]
-    assert titles[:-1] == ["input (nearest)", *EIGHT_EPOCHS, "truth", "|error| of epoch 100"]
+    assert titles[:-1] == ["input (nearest)", *EIGHT_EPOCHS, "ground truth", "|error| of epoch 100"]
 
 
 def test_a_gallery_says_its_titles_once_for_each_block() -> None:
     figure = best_worst(gains=[sample_row("a"), sample_row("b")], errors=[sample_row("c"), sample_row("d")])
-    assert [ax.get_title() for ax in figure.axes].count("truth") == 2
+    assert [ax.get_title() for ax in figure.axes].count("ground truth") == 2
     said = [text.get_text() for text in drawn_texts(figure)]
     assert [said.index(name) for name in "abcd"] == sorted(said.index(name) for name in "abcd")
     assert "Good results: the largest gain over bicubic" in said
@@ -134,9 +134,9 @@ def test_rows_of_different_methods_are_refused(draw: Callable[[list[Enlargement]
 
 def test_pictures_of_wrong_sizes_are_refused() -> None:
     row = sample_row()
-    with pytest.raises(ValueError, match="the truth of cat is 30x32: it must be 32x32"):
+    with pytest.raises(ValueError, match="the ground truth of cat is 30x32: it must be 32x32"):
         replace(row, hr=row.hr[:, :-2])
-    with pytest.raises(ValueError, match="nothing has enlarged cat"):
+    with pytest.raises(ValueError, match="nothing has upscaled cat"):
         replace(row, methods={})
 
 
@@ -160,7 +160,7 @@ def test_curves_draw_the_mean_and_the_band_of_the_seeds() -> None:
 def test_curves_say_the_best_epoch_and_what_is_missing() -> None:
     figure = curves({"unet": [sample_history(4)], "vdsr": [sample_history(2, held_out=False)], "srcnn": [[]]})
     said = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert said[:3] == ["unet: 34.00 dB at epoch 4", "vdsr: no held-out epoch", "srcnn: no held-out epoch"]
+    assert said[:3] == ["unet: 34.00 dB at epoch 4", "vdsr: no validation epoch", "srcnn: no validation epoch"]
     with pytest.raises(ValueError, match="at least one run"):
         curves({})
 
@@ -185,7 +185,7 @@ def test_spectrum_draws_each_ring_at_its_middle() -> None:
     assert bicubic.get_xdata().tolist() == [0.0625, 0.1875, 0.3125, 0.4375]
     assert unet.get_ydata().tolist() == [-31, -22, -12, -6]
     assert zero.get_ydata() == [0, 0]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("spatial frequency (cycles/pixel)", "error over truth (dB)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("spatial frequency (cycles/pixel)", "error over ground truth (dB)")
     with pytest.raises(ValueError, match="at least one net"):
         spectrum({})
 

@@ -57,32 +57,32 @@ def _exif() -> bytes:
     return exif.tobytes()
 
 
-def _damaged(data: bytes, chance: random.Random) -> bytes:
+def _damaged(data: bytes, rng: random.Random) -> bytes:
     """Bits flipped, numbers of the header replaced, cut off, or a part doubled."""
     altered = bytearray(data)
-    kind = chance.randrange(4)
+    kind = rng.randrange(4)
     if kind == 0:
-        for _ in range(chance.randint(1, 8)):
-            altered[chance.randrange(len(altered))] ^= 1 << chance.randrange(8)
+        for _ in range(rng.randint(1, 8)):
+            altered[rng.randrange(len(altered))] ^= 1 << rng.randrange(8)
     elif kind == 1:
-        at = chance.randrange(min(200, len(altered) - 4))
-        altered[at : at + 4] = chance.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"])
+        at = rng.randrange(min(200, len(altered) - 4))
+        altered[at : at + 4] = rng.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"])
     elif kind == 2:
-        del altered[chance.randrange(len(altered)) :]
+        del altered[rng.randrange(len(altered)) :]
     else:
-        start = chance.randrange(len(altered))
-        altered[start:start] = altered[start : start + chance.randint(1, 64)]
+        start = rng.randrange(len(altered))
+        altered[start:start] = altered[start : start + rng.randint(1, 64)]
     return bytes(altered)
 
 
 def _try_all(folder: Path, progress: multiprocessing.SimpleQueue[str]) -> None:
     """In a process of its own, which a decoder of another language might take down."""
-    chance, upscaler = random.Random(16), Upscaler.open("bicubic", device="cpu")
+    rng, upscaler = random.Random(16), Upscaler.open("bicubic", device="cpu")
     names = list(originals := _originals())
     for number in range(N_PICTURES):
         name = names[number % len(names)]
         path = folder / f"{number}-{name}"
-        path.write_bytes(_damaged(originals[name], chance))
+        path.write_bytes(_damaged(originals[name], rng))
         progress.put(f"began {path.name}")
         began = time.monotonic()
         for what in (Photograph.read, files.read):

@@ -98,7 +98,9 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path, name: str, channels:
     pixels = np.random.default_rng(5).integers(0, white + 1, (9, 14, channels)).astype(dtype)
     colours = channels - (channels in (2, 4))
     alpha = pixels[..., colours:] if colours < channels else None
-    original = Photograph(pixels[..., :colours], alpha, ICC if colours == 3 else None, (300.0, 150.0), _full())
+    original = Photograph(
+        pixels[..., :colours], alpha, icc=ICC if colours == 3 else None, dpi=(300.0, 150.0), exif=_full()
+    )
     assert original.write(tmp_path / name) == ()
     back = Photograph.read(tmp_path / name)
     assert back.pixels.dtype == dtype

@@ -12,8 +12,8 @@ import tifffile
 from _support.tiny import photograph
 from PIL import ExifTags, Image, ImageOps
 
-from zoomsr.imaging.files import MAX_PIXELS
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.photo import CropBox, Photograph
 
 PIXELS = photograph(20, 30)
 
@@ -170,14 +170,14 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) ->
 
 def test_box(tmp_path: Path) -> None:
     whole = Photograph(PIXELS, alpha=PIXELS[..., :1])
-    area = whole.cropped(Box(3, 5, 7, 4))
-    assert np.array_equal(area.pixels, PIXELS[5:9, 3:10])
-    assert area.alpha is not None
-    assert area.alpha.shape == (4, 7, 1)
+    crop = whole.cropped(CropBox(3, 5, 7, 4))
+    assert np.array_equal(crop.pixels, PIXELS[5:9, 3:10])
+    assert crop.alpha is not None
+    assert crop.alpha.shape == (4, 7, 1)
     for box, words in {
-        Box(0, 0, 31, 20): "box 0,0,31,20 is not inside the picture, which is 30x20",
-        Box(-1, 0, 5, 5): "not inside",
-        Box(0, 0, 0, 5): "box 0,0,0,5 is empty",
+        CropBox(0, 0, 31, 20): "box 0,0,31,20 is not inside the picture, which is 30x20",
+        CropBox(-1, 0, 5, 5): "not inside",
+        CropBox(0, 0, 0, 5): "box 0,0,0,5 is empty",
     }.items():
         with pytest.raises(ValueError, match=words):
             whole.cropped(box)

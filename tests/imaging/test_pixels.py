@@ -9,7 +9,7 @@ from _support.tiny import photograph
 from PIL import Image, ImageCms
 
 from zoomsr.imaging import files
-from zoomsr.imaging.pixels import crop_to_multiple, luma, shave
+from zoomsr.imaging.pixels import crop_to_multiple, luma, quantize, shave, to_8bit
 
 PIXELS = photograph(6, 10)
 
@@ -113,25 +113,13 @@ def test_text_named_png_is_refused(tmp_path: Path) -> None:
         files.read(tmp_path / "text.png")
 
 
-def test_write_then_read_gives_the_rounded_image(tmp_path: Path) -> None:
-    values = torch.tensor([-1.0, 0.0, 0.4999 / 255, 0.5 / 255, 1.0, 2.0]).view(1, 2, 3).expand(3, 2, 3)
-    files.write(tmp_path / "a.png", values)
-    assert files.read(tmp_path / "a.png")[0].flatten().tolist() == [0, 0, 0, 1, 255, 255]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files.write(tmp_path / "a.png", torch.ones(3, 4, 4))
-
-    def full_disk(self: Image.Image, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        files.write(tmp_path / "a.png", torch.zeros(3, 4, 4))
-    assert files.read(tmp_path / "a.png").min() == 255
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+def test_floats_are_clipped_and_rounded_half_up() -> None:
+    values = torch.tensor([-1.0, 0.0, 0.4999 / 255, 0.5 / 255, 1.0, 2.0])
+    assert quantize(values).tolist() == [0, 0, 0, 1, 255, 255]
+    assert quantize(values * 255 / 65535, 65535).tolist() == [0, 0, 0, 1, 255, 510]
+    assert (quantize(values).dtype, quantize(values, 65535).dtype) == (torch.uint8, torch.int32)
+    deep = np.arange(65536, dtype=np.uint16)
+    assert np.array_equal(to_8bit(deep), quantize(torch.from_numpy(deep.astype(np.float64)) / 65535).numpy())
 
 
 def test_luma_is_matlabs() -> None:

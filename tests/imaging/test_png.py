@@ -40,7 +40,9 @@ def test_profile_resolution_and_exif_are_kept() -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     block = exif.tobytes()
-    with Image.open(io.BytesIO(_written(photograph(4, 5), Description(icc, (300, 150), block)))) as picture:
+    with Image.open(
+        io.BytesIO(_written(photograph(4, 5), Description(icc=icc, dpi=(300, 150), exif=block)))
+    ) as picture:
         picture.load()
         assert picture.info["icc_profile"] == icc
         assert picture.info["dpi"] == pytest.approx((300, 150), abs=0.02)

@@ -60,9 +60,9 @@ def test_uint8_equals_the_definition_with_both_roundings(size: tuple[int, int]) 
 
 @pytest.mark.parametrize("name", ["Set5", "Set14"])
 def test_published_lr_images_come_out_bit_for_bit(benchmarks: Path, name: str) -> None:
-    truths = sorted((benchmarks / name / "HR").glob("*.png"))
-    assert len(truths) == {"Set5": 5, "Set14": 14}[name]
-    for path in truths:
+    originals = sorted((benchmarks / name / "HR").glob("*.png"))
+    assert len(originals) == {"Set5": 5, "Set14": 14}[name]
+    for path in originals:
         hr = crop_to_multiple(files.read(path), 2)
         assert torch.equal(downscale(hr, 2), files.read(benchmarks / name / "LRx2" / path.name)), path.name
 
@@ -87,10 +87,10 @@ def test_gradients_are_right() -> None:
 def test_autocast_does_not_touch_pixels() -> None:
     pictures = torch.rand(1, 3, 16, 16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(Upscale(2)(pictures), Upscale(2)(pictures.clone()))
-        assert Upscale(2)(pictures).dtype == torch.float32
-        under_autocast = downscale(pictures, 2)
-    assert torch.equal(under_autocast, downscale(pictures, 2))
+        enlarged, shrunk = Upscale(2)(pictures), downscale(pictures, 2)
+    assert enlarged.dtype == torch.float32
+    assert torch.equal(enlarged, Upscale(2)(pictures))
+    assert torch.equal(shrunk, downscale(pictures, 2))
 
 
 def test_half_input_is_computed_in_float32_and_returned_as_half() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import torch
 from _support.tiny import photograph
 from PIL import Image
 
-from zoomsr import upscale
+from zoomsr import load_model, upscale
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.resize import resize
+from zoomsr.inference import api
 from zoomsr.inference.upscaler import Upscaler
+from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 
@@ -49,9 +52,9 @@ def test_a_tensor_gives_what_resize_gives() -> None:
 
 def test_a_box_of_each() -> None:
     whole = upscale(PIXELS, "bicubic")
-    area = upscale(PIXELS, "bicubic", box=(4, 6, 10, 8))
-    assert area.shape == (16, 20, 3)
-    assert np.array_equal(area[6:-6, 6:-6], whole[12:28, 8:28][6:-6, 6:-6])
+    crop = upscale(PIXELS, "bicubic", box=(4, 6, 10, 8))
+    assert crop.shape == (16, 20, 3)
+    assert np.array_equal(crop[6:-6, 6:-6], whole[12:28, 8:28][6:-6, 6:-6])
     assert upscale(Image.fromarray(PIXELS), "bicubic", box=(4, 6, 10, 8)).size == (20, 16)
 
 
@@ -111,3 +114,22 @@ def test_mistakes_are_named() -> None:
             upscale(image, "bicubic")  # type: ignore[type-var]
     with pytest.raises(ValueError, match=r"no weights of unett|no net is called unett"):
         upscale(PIXELS, "unett")
+
+
+def test_the_example_in_the_docstring_is_right() -> None:
+    assert doctest.testmod(api) == (0, 5)
+
+
+def test_a_model_is_loaded_as_a_module(tmp_path: Path) -> None:
+    path, net = tmp_path / "net.safetensors", SRCNN(widths=[6, 5])
+    torch.nn.init.normal_(net.reconstruction.weight)
+    Weights(path, net.state_dict(), {"_target_": "zoomsr.models.srcnn.SRCNN", "widths": [6, 5]}).save(path)
+    lr = torch.rand(1, 3, 8, 9)
+    for model in (path, str(path)):
+        loaded = load_model(model, device="cpu")
+        assert (loaded.training, loaded.scale) == (False, 2)
+        assert torch.equal(loaded(lr), net(lr))
+    torch.testing.assert_close(load_model("bicubic", device="cpu")(lr), resize(lr, (16, 18)), atol=1e-6, rtol=0)
+    assert isinstance(load_model(device="cpu"), ResidualUNet)
+    with pytest.raises(ValueError, match="no net is called unett"):
+        load_model("unett")

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from zoomsr.inference import export as exporting
 from zoomsr.inference import release
-from zoomsr.inference.release import _HALOS, Origin, _enlarged, smallest_halo
+from zoomsr.inference.release import HALOS, Origin, smallest_halo
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
@@ -158,7 +159,7 @@ def test_a_card_has_the_scores_of_the_benchmarks(export: Export, tmp_path: Path)
     card = Card.beside(tmp_path / "out.safetensors")
     assert (list(card.sets["Two"]), list(card.protocols)) == (["bicubic", "out"], ["modern", "classic"])
     assert card.sets["Two"]["out"]["classic"]["psnr_y"] != card.sets["Two"]["bicubic"]["classic"]["psnr_y"]
-    # What is known of weights goes on with them.
+    # What a card says is copied into the next one.
     export("-m", "out.safetensors", "-o", "again.safetensors")
     assert Card.beside(tmp_path / "again.safetensors").sets == card.sets
     assert "there is no folder none" in export("-m", path, "-o", "x.safetensors", "--test", "none", code=1)
@@ -168,12 +169,17 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     net = VDSR(depth=8).eval()
     torch.nn.init.normal_(net.residual.weight, std=0.02)
     pixels = photograph(130, 150)
-    halo = smallest_halo(net, [pixels])
-    whole = _enlarged(net, pixels)
+
+    def upscaled(tile: int, halo: int | None = None) -> np.ndarray:
+        out = np.empty((260, 300, 3), np.uint8)
+        upscale_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo)
+        return out
+
+    halo, whole = smallest_halo(net, [pixels]), upscaled(1000)
     assert 0 < halo <= net.halo
-    assert np.array_equal(_enlarged(net, pixels, tile=96, halo=halo), whole)
-    smaller = max(one for one in (*_HALOS, net.halo) if one < halo)
-    assert not np.array_equal(_enlarged(net, pixels, tile=96, halo=smaller), whole)
+    assert np.array_equal(upscaled(96, halo), whole)
+    smaller = max(one for one in (*HALOS, net.halo) if one < halo)
+    assert not np.array_equal(upscaled(96, smaller), whole)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,6 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
         (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
     ],
 )
-def test_a_card_says_the_command_without_the_places_of_one_machine(overrides: list[str], said: str) -> None:
+def test_a_card_says_the_command_without_the_paths_of_one_machine(overrides: list[str], said: str) -> None:
     origin = Origin.of_run(Run(Path("runs/mine"), overrides, [], None))
     assert origin.command == f"python -m zoomsr.train {said}"

@@ -16,7 +16,7 @@ from _support.zooming import Zoom
 from PIL import ExifTags, Image, ImageCms
 
 from zoomsr.imaging import decode, files, tiff
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference import batch
 from zoomsr.inference.out_of_core import read_region
 
@@ -149,9 +149,11 @@ def test_one_part_of_all_is_decoded_as_a_whole(
     tifffile.imwrite(tmp_path / "a.tif", photograph(70, 90), photometric="rgb", rowsperstrip=rows, tile=tile)
     if is_large:
         with pytest.raises(ValueError, match=r"a\.tif has more than 1,100 pixels"):
-            read_region(tmp_path / "a.tif", Box(3, 5, 9, 8))
+            read_region(tmp_path / "a.tif", CropBox(3, 5, 9, 8))
     else:
-        assert np.array_equal(read_region(tmp_path / "a.tif", Box(3, 5, 9, 8)).pixels, photograph(70, 90)[5:13, 3:12])
+        assert np.array_equal(
+            read_region(tmp_path / "a.tif", CropBox(3, 5, 9, 8)).pixels, photograph(70, 90)[5:13, 3:12]
+        )
 
 
 def test_an_area_needs_no_more_than_the_area(zoom: Zoom, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoomsr.imaging.encode import atomic_file
 from zoomsr.inference.targets import plan
+from zoomsr.runs.files import atomic_write
 
 
 @pytest.fixture
@@ -112,6 +112,6 @@ def test_very_long_names_fit(trip: Path) -> None:
     Path("out").mkdir()
     for target in found:
         assert len(target.name.encode()) <= 255
-        with atomic_file(target) as file:
+        with atomic_write(target) as file:
             file.write(b"x")
     assert len(list(Path("out").iterdir())) == 2

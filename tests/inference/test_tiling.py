@@ -82,17 +82,17 @@ def test_a_grey_picture_stays_grey(channels: int) -> None:
     assert np.array_equal(_tiled(net, grey), _tiled(Bicubic(), grey))  # an untrained SRCNN is bicubic
 
 
-def test_out_of_memory_halves_the_tile_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_tile_and_loses_nothing() -> None:
     net, pixels, sides = build("srcnn"), photograph(70, 90), []
-    expected, run = _tiled(net, pixels), tiling._run
+    expected, forward = _tiled(net, pixels), net.forward
 
-    def tight(net: object, part: np.ndarray, *arguments: object, **options: object) -> torch.Tensor:
-        sides.append(max(part.shape[:2]))
+    def tight(lr: torch.Tensor) -> torch.Tensor:
+        sides.append(max(lr.shape[2:]))
         if sides[-1] > 50:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return run(net, part, *arguments, **options)  # type: ignore[arg-type]
+        return forward(lr)
 
-    monkeypatch.setattr(tiling, "_run", tight)
+    net.forward = tight
     done: list[int] = []
     assert np.array_equal(_tiled(net, pixels, tile=128, advance=done.append), expected)
     assert sum(done) == 4 * 70 * 90
@@ -101,20 +101,20 @@ def test_out_of_memory_halves_the_tile_and_loses_nothing(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("message", ["CUDA error: out of memory", "std::bad_alloc"])
-def test_memory_is_given_back_before_the_next_try(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
-    net, pixels, run, held = build("srcnn"), photograph(20, 30), tiling._run, []
-    expected = _tiled(net, pixels)
+def test_memory_is_given_back_before_the_next_try(message: str) -> None:
+    net, pixels, held, alive = build("srcnn"), photograph(20, 30), [], []
+    expected, forward = _tiled(net, pixels), net.forward
 
-    def tight(net: object, part: np.ndarray, *arguments: object, **options: object) -> torch.Tensor:
-        if part.shape[1] == 30:
+    def tight(lr: torch.Tensor) -> torch.Tensor:
+        if lr.shape[3] == 30:
             features = torch.ones(9)
             held.append(weakref.ref(features))
             raise RuntimeError(message)
-        return run(net, part, *arguments, **options)  # type: ignore[arg-type]
+        if held:
+            alive.append(held[-1]() is not None)
+        return forward(lr)
 
-    alive: list[bool] = []
-    monkeypatch.setattr(tiling, "_run", tight)
-    monkeypatch.setattr(tiling, "_let_go", lambda device: alive.append(held[-1]() is not None))
+    net.forward = tight
     assert np.array_equal(_tiled(net, pixels, tile=32, halo=8), _tiled(net, pixels, tile=8, halo=8))
     assert np.abs(_tiled(net, pixels, tile=8).astype(int) - expected).max() <= 1
     assert alive
@@ -162,13 +162,14 @@ def test_tiles_cover_every_pixel_once_with_the_least_work(
     assert work(parts[0].bottom, parts[0].right) == least
 
 
-def test_memory_that_never_suffices_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*arguments: object, **options: object) -> torch.Tensor:
+def test_memory_that_never_suffices_is_one_line() -> None:
+    def none(lr: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(tiling, "_run", none)
+    net = Bicubic()
+    net.forward = none  # type: ignore[method-assign]
     with pytest.raises(ValueError, match=r"memory does not suffice for a tile of 1x1 pixels \(CUDA out of memory\)"):
-        _tiled(Bicubic(), photograph(8, 8))
+        _tiled(net, photograph(8, 8))
 
 
 def test_other_errors_are_not_taken_for_memory() -> None:
@@ -194,7 +195,7 @@ def test_the_tile_is_larger_where_the_halo_is_and_memory_allows_it(monkeypatch: 
         *((121, 2 * 10**9, 256), (1142, None, 1024), (1142, 7 * 10**9, 64)),
     ):
         monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
-        assert upscaler._suitable_tile(halo, CPU) == side, (halo, free)
+        assert upscaler.tile_for(halo, CPU) == side, (halo, free)
 
 
 def test_free_memory_is_less_than_the_machines() -> None:

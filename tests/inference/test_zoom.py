@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +54,14 @@ def test_an_area_of_it_four_times(zoom: Zoom, photo: Path, tmp_path: Path) -> No
 def test_a_trained_net_by_name_and_by_file(zoom: Zoom, photo: Path, weights: Path, tmp_path: Path) -> None:
     zoom(photo, "-m", "srcnn", "-o", "name.png")
     zoom(photo, "-m", weights / "srcnn.safetensors", "-o", "file.png", "--tile", "16")
-    zoom(photo, "-m", "srcnn", "-o", "turns.png", "--self-ensemble")
+    zoom(photo, "-m", "srcnn", "-o", "ensemble.png", "--self-ensemble")
     zoom(photo, "-m", "bicubic", "-o", "bicubic.png")
-    by_name, by_file, turns, bicubic = (
-        _pixels(tmp_path / f"{name}.png").astype(int) for name in ("name", "file", "turns", "bicubic")
+    by_name, by_file, ensemble, bicubic = (
+        _pixels(tmp_path / f"{name}.png").astype(int) for name in ("name", "file", "ensemble", "bicubic")
     )
     assert np.abs(by_name - by_file).max() <= 1  # a tile's sums may be of another order
     assert np.abs(by_name - bicubic).max() > 10
-    assert np.abs(by_name - turns).max() > 1
+    assert np.abs(by_name - ensemble).max() > 1
 
 
 def test_transparency_is_enlarged_by_bicubic(zoom: Zoom, tmp_path: Path) -> None:
@@ -210,15 +209,37 @@ def test_a_folder_that_cannot_be_written(zoom: Zoom, photo: Path, tmp_path: Path
     assert "Permission denied" in zoom(photo, "-m", "bicubic", "-o", folder / "a.png", code=1)
 
 
+SIGNALLING = """
+import signal
+from zoomsr.inference import tiling
+from zoomsr.zoom import app
+
+run = tiling.run
+
+def first(net, lr):
+    print("first tile", flush=True)
+    tiling.run = run
+    return run(net, lr)
+
+tiling.run = first
+signal.signal(signal.SIGINT, signal.default_int_handler)
+app()
+"""
+"""Runs the command and prints a line when the first tile begins."""
+
+
 @pytest.mark.slow
 def test_an_interrupt_leaves_no_file(photo: Path, tmp_path: Path) -> None:
     Image.fromarray(photograph(3000, 3000)).save(tmp_path / "large.bmp")
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from zoomsr.zoom import app; app()"
-    command = [sys.executable, "-c", code, str(tmp_path / "large.bmp"), str(photo), "-m", "bicubic", "--tile", "16"]
+    command = [sys.executable, "-c", SIGNALLING, str(tmp_path / "large.bmp"), str(photo), "-m", "bicubic"]
     process = subprocess.Popen(
-        [*command, "-o", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--tile", "16", "-o", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    time.sleep(4)  # in the midst of 35,000 tiles
+    assert process.stdout is not None
+    assert process.stdout.readline() == "first tile\n"  # of 35,000
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=30)
     assert process.returncode == 130, said
@@ -227,17 +248,17 @@ def test_an_interrupt_leaves_no_file(photo: Path, tmp_path: Path) -> None:
 
 
 def test_compared_with_the_truth(zoom: Zoom, tmp_path: Path) -> None:
-    Image.fromarray(photograph(64, 96)).save(tmp_path / "truth.png")
+    Image.fromarray(photograph(64, 96)).save(tmp_path / "hr.png")
     Image.fromarray(photograph(64, 96)[::2, ::2]).save(tmp_path / "photo.png")
     box = ("--box", "10,4,24,24")
-    text = zoom("photo.png", "--compare", "-m", "srcnn", *box, "--truth", "truth.png")
+    text = zoom("photo.png", "--compare", "-m", "srcnn", *box, "--truth", "hr.png")
     assert "compared photo-compared.png" in text
     with Image.open(tmp_path / "photo-compared.png") as picture:
         assert min(picture.size) > 500
     zoom("photo.png", "--compare", "-m", "srcnn", "-m", "bicubic", "-o", "plain.png")
     assert (tmp_path / "plain.png").is_file()
     wrong = zoom("photo.png", "--compare", "-m", "srcnn", *box, "--truth", "photo.png", "-o", "x.png", code=1)
-    assert "photo.png is 48x32: the truth must be 2 times the photograph, or 48x48" in wrong
+    assert "photo.png is 48x32: the ground truth must be 2 times the photograph, or 48x48" in wrong
 
 
 LIGHT = """

@@ -89,6 +89,12 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
         Local(devices=1, slots=0)
 
 
+def test_jobs_of_one_name_in_two_folders_are_two_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Local, "_run_one", lambda launcher, job, share, label: int(job.path.parent.name))
+    jobs = [Job(tmp_path / number / "srcnn") for number in "12"]
+    assert Local(devices=1, accelerator="cpu").run(jobs) == [1, 2]
+
+
 @pytest.mark.parametrize(("visible", "found"), [("3,1", ["3", "1"]), ("", []), ("-1", []), ("2,-1,0", ["2"])])
 def test_only_visible_gpus_are_shared_out(visible: str, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -102,7 +108,8 @@ def test_a_job_sees_only_its_own_devices_and_no_ranks_of_others(
     for name, value in (("LOCAL_RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     jobs = [Job.freeze(settings(name) | {"loss": {"_target_": "test_launch.Confess"}}) for name in ("one", "two")]
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    for folder in Path(__file__).parents[:2]:  # of this file, and of what it imports
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     assert Local(devices=1, gpus=["6", "7"]).run(jobs) == [1, 1]
     said = sorted(job.status()["error"] for job in jobs)
     assert [line.split()[-1] for line in said] == ["6/None/None", "7/None/None"]
@@ -225,7 +232,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     rest = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + number, rest
     assert "Traceback" not in rest
-    assert re.search(rf"stopped +saved in \S+last\.ckpt; python -m zoomsr.train ckpt={run} goes on", rest)
+    assert re.search(rf"stopped +saved in \S+last\.ckpt; python -m zoomsr.train ckpt={run} resumes it", rest)
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     epochs = checkpoint["epoch"] + 2
     small_again = ["-m", "zoomsr.train", f"ckpt={run}", f"trainer.max_epochs={epochs}"]

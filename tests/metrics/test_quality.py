@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from zoomsr.imaging.pixels import luma
 from zoomsr.metrics.collection import ImageScores
-from zoomsr.metrics.protocol import CLASSIC, MODERN, Protocol
+from zoomsr.metrics.protocol import CLASSIC, MODERN, MetricProtocol
 from zoomsr.metrics.quality import PSNR_CEILING, ImageScore, mean_score, measure
 from zoomsr.metrics.spectrum import ERROR_FLOOR
 
@@ -53,7 +53,7 @@ def _reference(sr: torch.Tensor, hr: torch.Tensor, *, border: int, luma_8bit: bo
 @pytest.mark.parametrize("protocol", [MODERN, CLASSIC])
 @pytest.mark.parametrize("border", [0, 2, 4])
 @pytest.mark.parametrize("size", [(40, 56), (41, 23)])
-def test_measure_equals_scikit_image(protocol: Protocol, border: int, size: tuple[int, int]) -> None:
+def test_measure_equals_scikit_image(protocol: MetricProtocol, border: int, size: tuple[int, int]) -> None:
     sr, hr = _pair(*size)
     expected = _reference(sr, hr, border=border, luma_8bit=protocol.luma_8bit)
     double = measure(sr.double(), hr.double(), protocol=protocol, border=border)
@@ -109,7 +109,7 @@ def test_different_or_tiny_images_are_refused() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 1000), st.integers(16, 40), st.integers(16, 40), st.sampled_from([MODERN, CLASSIC]))
-def test_metrics_are_symmetric_and_in_range(seed: int, height: int, width: int, protocol: Protocol) -> None:
+def test_metrics_are_symmetric_and_in_range(seed: int, height: int, width: int, protocol: MetricProtocol) -> None:
     sr, hr = (picture.double().clamp(0, 1) for picture in _pair(height, width, seed=seed))
     forward = measure(sr, hr, protocol=protocol, border=2)
     backward = measure(hr, sr, protocol=protocol, border=2)

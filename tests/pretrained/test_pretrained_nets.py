@@ -1,4 +1,4 @@
-"""The trained nets in the box are what their cards say."""
+"""The pretrained nets are what their cards say."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_nets_of_the_study_are_in_the_box() -> None:
 def test_each_has_a_card_that_says_where_it_comes_from(name: str) -> None:
     path = weights_file(name)
     assert path is not None
-    card = Card.beside(path)  # holds the check sum too
+    card = Card.beside(path)  # compares the check sum too
     assert card is not None
     weights = Weights.read(path)
     assert (card.net, card.scale, card.licence) == (weights.own_config(), 2, "MIT")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +109,21 @@ def test_mixing_is_refused_until_it_is_asked_for(compare: Callable[..., str], tm
         *(("Set5", "modern", "bicubic"), ("Set5", "modern", "unet")),
         *(("Set5", "classic", "bicubic"), ("Set5", "classic", "unet")),
     ]
+
+
+def test_nets_on_several_degradations_become_a_matrix(compare: Callable[..., str], tmp_path: Path) -> None:
+    nets = {net: finished(tmp_path / "runs" / net, gained(5), net=net) for net in ("unet", "vdsr")}
+    for name, gain in (("Bicubic(scale=2)", 1.0), ("Box(scale=2)", 2.0)):
+        place = evaluation(tmp_path / name[:3], {"unet": gained(gain), "vdsr": gained(2 * gain)})
+        data = json.loads((place / "metrics.json").read_text()) | {"degradation": name}
+        for net, trained in nets.items():
+            data["nets"][net]["weights"] = {"path": str(trained / "checkpoints" / "best.ckpt")}
+        (place / "metrics.json").write_text(json.dumps(data))
+    assert "not measured alike: degradation" in compare("Bic", "Box", code=1)
+    compare("Bic", "Box", "--mixed")
+    assert {"matrix_Set5.png", "matrix_Set5.svg"} < {path.name for path in (tmp_path / "report/figures").iterdir()}
+    text = html.unescape((tmp_path / "report" / "index.html").read_text())
+    assert "On Bicubic, Box, in dB: bicubic 31.33, 31.33; vdsr 33.33, 35.33; unet 32.33, 33.33." in text
 
 
 def test_a_folder_that_is_no_report_is_refused_before_anything_is_read(

@@ -12,21 +12,20 @@ from _support.results import BICUBIC, CLASSIC, MODERN, evaluation, finished, gai
 
 from zoomsr.report.comparability import require_alike
 from zoomsr.report.entries import read_entries
-from zoomsr.report.leaderboard import Table
-from zoomsr.report.rows import Row, rows_of
-from zoomsr.report.tabulation import tables_of
+from zoomsr.report.groups import SeedGroup, groups_of
+from zoomsr.report.leaderboard import Leaderboard, leaderboards
 
 
-def _rows(*paths: Path) -> list[Row]:
-    return rows_of(read_entries(paths))
+def _rows(*paths: Path) -> list[SeedGroup]:
+    return groups_of(read_entries(paths))
 
 
 def _labels(*paths: Path) -> dict[str, list[str]]:
     return {row.label: [entry.place.name for entry in row.entries] for row in _rows(*paths)}
 
 
-def _table(*paths: Path) -> Table:
-    (table,) = tables_of(_rows(*paths))
+def _table(*paths: Path) -> Leaderboard:
+    (table,) = leaderboards(_rows(*paths))
     return table
 
 
@@ -34,7 +33,7 @@ def test_bicubic_is_first_and_nets_fall_by_psnr(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(1), net="srcnn")
     finished(tmp_path / "b", gained(2), net="vdsr")
     finished(tmp_path / "c", gained(-1), net="unet")
-    assert [one.label for one in _table(tmp_path).standings] == ["bicubic", "vdsr", "srcnn", "unet"]
+    assert [one.label for one in _table(tmp_path).rows] == ["bicubic", "vdsr", "srcnn", "unet"]
 
 
 def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path: Path) -> None:
@@ -42,11 +41,11 @@ def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path: Path) -> None:
         finished(tmp_path / f"s{seed}", gained(gain), seed=seed)
     finished(tmp_path / "other", gained(5), seed=1, overrides=["loss=mse"], more={"loss": "mse"})
     assert _labels(tmp_path) == {"loss=mse": ["other"], "srcnn": ["s1", "s2", "s3"]}
-    _, best, seeds = _table(tmp_path).standings
-    assert (best.seeds, best.spread) == (1, None)
+    _, best, seeds = _table(tmp_path).rows
+    assert (best.seeds, best.spread("psnr_y")) == (1, None)
     assert seeds.seeds == 3
-    assert seeds.psnr_by_seed() == pytest.approx([32.333333, 33.333333, 34.333333])
-    assert seeds.spread == pytest.approx(1.0)
+    assert seeds.means_by_seed("psnr_y") == pytest.approx([32.333333, 33.333333, 34.333333])
+    assert seeds.spread("psnr_y") == pytest.approx(1.0)
     assert seeds.images["c.png"]["psnr_y"] == 30.0
     assert seeds.images["c.png"]["mae"] == pytest.approx((1 / 29 + 1 / 30 + 1 / 31) / 3)
 
@@ -110,7 +109,7 @@ def test_a_sweep_with_unfinished_and_failed_runs(tmp_path: Path) -> None:
         ("vdsr", "unfinished", "", 2),
         ("unet", "failed", "the loss is no number", 0),
     ]
-    assert [one.label for one in _table(sweep).standings] == ["bicubic", "srcnn"]
+    assert [one.label for one in _table(sweep).rows] == ["bicubic", "srcnn"]
 
 
 def test_a_run_that_is_named_twice_counts_once(tmp_path: Path) -> None:
@@ -120,12 +119,12 @@ def test_a_run_that_is_named_twice_counts_once(tmp_path: Path) -> None:
 
 def test_an_evaluation_has_a_table_for_each_set_and_protocol(tmp_path: Path) -> None:
     evaluation(tmp_path / "e", {"unet": gained(2), "vdsr": gained(1)}, ["Set5", "Set14"])
-    tables = tables_of(_rows(tmp_path / "e"))
+    tables = leaderboards(_rows(tmp_path / "e"))
     assert [(one.title, one.protocol) for one in tables] == [
         *(("Set5", "modern"), ("Set5", "classic")),
         *(("Set14", "modern"), ("Set14", "classic")),
     ]
-    assert [one.label for one in tables[1].standings] == ["bicubic", "unet", "vdsr"]
+    assert [one.label for one in tables[1].rows] == ["bicubic", "unet", "vdsr"]
     assert tables[1].nets[0].mean["psnr_y"] == pytest.approx(statistics.fmean(BICUBIC.values()) + 3)
 
 
@@ -138,8 +137,8 @@ def test_checkpoints_of_one_net_with_two_seeds_are_one_row_of_an_evaluation(tmp_
         path = tmp_path / "runs" / f"s{seed}" / "checkpoints" / "best.ckpt"
         data["nets"][f"srcnn s{seed}/best"]["weights"] = {"path": str(path)}
     (place / "metrics.json").write_text(json.dumps(data))
-    table = tables_of(_rows(place))[0]
-    assert [(one.label, one.seeds) for one in table.standings] == [("bicubic", 0), ("srcnn", 2), ("other", 1)]
+    table = leaderboards(_rows(place))[0]
+    assert [(one.label, one.seeds) for one in table.rows] == [("bicubic", 0), ("srcnn", 2), ("other", 1)]
     assert table.nets[0].costs == {
         "params": 10,
         "macs": 2e9,
@@ -163,7 +162,7 @@ def test_a_run_of_bicubic_is_no_further_row(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(0), net="bicubic")
     finished(tmp_path / "b", gained(1))
     table = _table(tmp_path)
-    assert [(one.label, one.costs.get("latency_ms")) for one in table.standings] == [("bicubic", 12.5), ("srcnn", 12.5)]
+    assert [(one.label, one.costs.get("latency_ms")) for one in table.rows] == [("bicubic", 12.5), ("srcnn", 12.5)]
 
 
 def _other(tmp_path: Path, **about: Any) -> list[Path]:
@@ -183,7 +182,7 @@ def _other(tmp_path: Path, **about: Any) -> list[Path]:
         ({"degradation": "Box(scale=2)"}, r"degradation Bicubic\(scale=2\) and Box\(scale=2\)"),
         ({"data": {"hash": "def456"}}, "data hash abc123 and def456"),
         ({"protocols": {"modern": {**MODERN, "luma_8bit": True}}}, "protocol modern .*luma_8bit=False and .*=True"),
-        ({"psnr": {"a.png": 31.0, "b.png": 31.0}}, r"6 and 2 pictures, c\.png in one of them alone"),
+        ({"psnr": {"a.png": 31.0, "b.png": 31.0}}, r"6 and 2 images, c\.png in one of them alone"),
     ],
 )
 def test_what_was_not_measured_alike_is_refused(tmp_path: Path, about: dict[str, Any], said: str) -> None:
@@ -208,8 +207,8 @@ def test_other_sets_and_other_pictures_of_the_same_names_are_refused(tmp_path: P
 
 def test_mixed_sets_stand_in_tables_of_their_own(tmp_path: Path) -> None:
     paths = _other(tmp_path, degradation="Box(scale=2)")
-    tables = tables_of(_rows(*paths))
-    assert {one.title: [row.label for row in one.standings] for one in tables} == {
+    tables = leaderboards(_rows(*paths))
+    assert {one.title: [row.label for row in one.rows] for one in tables} == {
         "folder held-out, Bicubic(scale=2)": ["bicubic", "srcnn"],
         "folder held-out, Box(scale=2)": ["bicubic", "vdsr"],
     }
@@ -217,13 +216,13 @@ def test_mixed_sets_stand_in_tables_of_their_own(tmp_path: Path) -> None:
 
 def test_other_training_photographs_but_the_same_pictures_share_a_table_when_mixed(tmp_path: Path) -> None:
     table = _table(*_other(tmp_path, data={"hash": "def456"}))
-    assert [one.label for one in table.standings] == ["bicubic", "srcnn", "vdsr"]
-    assert table.hashes == ["abc123", "def456"]
+    assert [one.label for one in table.rows] == ["bicubic", "srcnn", "vdsr"]
+    assert {entry.results["data"]["hash"] for row in table.entries.values() for entry in row} == {"abc123", "def456"}
 
 
 def test_protocols_of_the_same_name_that_differ_are_two_tables_when_mixed(tmp_path: Path) -> None:
-    tables = tables_of(_rows(*_other(tmp_path, protocols={"modern": {**CLASSIC, "name": "modern"}})))
-    assert [len(table.standings) for table in tables] == [2, 2]
+    tables = leaderboards(_rows(*_other(tmp_path, protocols={"modern": {**CLASSIC, "name": "modern"}})))
+    assert [len(table.rows) for table in tables] == [2, 2]
     assert len({table.title for table in tables}) == 2
 
 

@@ -10,34 +10,32 @@ import pytest
 from _support.results import evaluation, finished, gained, keep_pictures, run
 from matplotlib.text import Text
 
-from zoomsr.report.captions import about_protocol, about_tests, headline
+from zoomsr.figures import Figure
+from zoomsr.report.captions import about_tests, headline, notes
+from zoomsr.report.charts import Drawing
 from zoomsr.report.columns import p_text
 from zoomsr.report.entries import read_entries
-from zoomsr.report.folder import atomic_folder
-from zoomsr.report.html import Picture, gallery
-from zoomsr.report.leaderboard import Table
-from zoomsr.report.page import made_by_compare, page
-from zoomsr.report.pictures import pictures
-from zoomsr.report.rows import rows_of
-from zoomsr.report.scores import scores
-from zoomsr.report.tables import write_images, write_latex, write_markdown, write_results
-from zoomsr.report.tabulation import tables_of
-from zoomsr.report.trainings import settings, states
+from zoomsr.report.groups import groups_of
+from zoomsr.report.images import image_figures
+from zoomsr.report.leaderboard import Leaderboard, leaderboards
+from zoomsr.report.page import PageFigure, made_by_compare, page
+from zoomsr.report.recipe import atomic_folder
+from zoomsr.report.tables import write_images, write_results, write_text_tables
 
 # Six pictures that all gain: p = 2 / 64, times 3 pairs = 0.094; all but c gain over vdsr.
 UNET, VDSR = (3.0, 3.1, 3.2, 3.3, 3.4, 3.5), (1.0, 1.1, 4.0, 1.3, 1.4, 1.5)
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> list[Table]:
+def tables(tmp_path: Path) -> list[Leaderboard]:
     """Two nets, one of them with two seeds."""
     finished(tmp_path / "runs" / "u1", gained(*UNET), net="unet", seed=1)
     finished(tmp_path / "runs" / "u2", gained(*(gain + 1 for gain in UNET)), net="unet", seed=2)
     finished(tmp_path / "runs" / "v", gained(*VDSR), net="vdsr")
-    return tables_of(rows_of(read_entries([tmp_path / "runs"])))
+    return leaderboards(groups_of(read_entries([tmp_path / "runs"])))
 
 
-def test_results_csv_is_keyed_by_set_protocol_and_net(tables: list[Table], tmp_path: Path) -> None:
+def test_results_csv_is_keyed_by_set_protocol_and_net(tables: list[Leaderboard], tmp_path: Path) -> None:
     write_results(tmp_path / "results.csv", tables)
     with (tmp_path / "results.csv").open() as file:
         rows = {row["net"]: row for row in csv.DictReader(file)}
@@ -56,7 +54,7 @@ def test_results_csv_is_keyed_by_set_protocol_and_net(tables: list[Table], tmp_p
     assert (unet["params"], unet["macs"], unet["peak_mb"], unet["seconds"]) == ("1000", "2e+09", "3.5", "90")
 
 
-def test_p_values_are_corrected_for_all_pairs(tables: list[Table]) -> None:
+def test_p_values_are_corrected_for_all_pairs(tables: list[Leaderboard]) -> None:
     # 2/64, 2/64 and 4/64 by Holm: 3 x 2/64; 2 x 2/64, not below the first; 4/64, not below the second.
     assert dict(tables[0].p_values) == {
         ("bicubic", "unet"): pytest.approx(6 / 64),
@@ -65,7 +63,7 @@ def test_p_values_are_corrected_for_all_pairs(tables: list[Table]) -> None:
     }
 
 
-def test_images_csv_has_every_picture_of_every_seed(tables: list[Table], tmp_path: Path) -> None:
+def test_images_csv_has_every_picture_of_every_seed(tables: list[Leaderboard], tmp_path: Path) -> None:
     write_images(tmp_path / "images.csv", tables)
     with (tmp_path / "images.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -76,32 +74,32 @@ def test_images_csv_has_every_picture_of_every_seed(tables: list[Table], tmp_pat
     assert list(rows[0])[:5] == ["set", "protocol", "net", "run", "image"]
 
 
-def test_markdown_sets_the_best_in_bold(tables: list[Table], tmp_path: Path) -> None:
-    write_markdown(tmp_path / "results.md", tables)
+def test_markdown_sets_the_best_in_bold(tables: list[Leaderboard], tmp_path: Path) -> None:
+    write_text_tables(tmp_path, tables)
     lines = (tmp_path / "results.md").read_text().splitlines()
     assert lines[0] == "## folder held-out, protocol modern"
     unet = next(line for line in lines if line.startswith("| unet"))
     assert re.match(r"\| unet \| 2 \| \*\*35\.08\*\* \(3\d\.\d\d to 3\d\.\d\d\) \| \+3\.75 \(", unet)
     assert "| 1,000 | 2.0 | 12.5 | 3.5 | 2 | 1.5 |" in unet
     assert "bootstrap (BCa, 9999 resamples)" in lines[-1]
-    assert "Of 6 pictures p cannot be below 0.031" in lines[-1]
+    assert "Of 6 images p cannot be below 0.031" in lines[-1]
 
 
 def test_names_cannot_break_a_table(tmp_path: Path) -> None:
     name = "a_b|c<i>$x$ & 50%\\"
     finished(tmp_path / "a", gained(1), overrides=["x=1"], more={"x": 1})
     finished(tmp_path / "b", gained(2), overrides=[name], more={"x": 2})
-    tables = tables_of(rows_of(read_entries([tmp_path])))
-    write_markdown(tmp_path / "results.md", tables)
+    tables = leaderboards(groups_of(read_entries([tmp_path])))
+    write_text_tables(tmp_path, tables)
     assert r"| a\_b\|c\<i\>$x$ & 50%\\ |" in (tmp_path / "results.md").read_text()
-    write_latex(tmp_path / "results.tex", tables)
     assert r"a\_b|c$<$i$>$\$x\$ \& 50\%\textbackslash{} &" in (tmp_path / "results.tex").read_text()
-    assert "a_b|c&lt;i&gt;$x$ &amp; 50%\\" in scores(tables)
-    assert "<i>" not in scores(tables)
+    text = page([], tables, [], undrawn=[], command="")
+    assert "a_b|c&lt;i&gt;$x$ &amp; 50%\\" in text
+    assert "<i>" not in text
 
 
-def test_latex_is_balanced_and_every_row_has_all_columns(tables: list[Table], tmp_path: Path) -> None:
-    write_latex(tmp_path / "results.tex", tables)
+def test_latex_is_balanced_and_every_row_has_all_columns(tables: list[Leaderboard], tmp_path: Path) -> None:
+    write_text_tables(tmp_path, tables)
     text = (tmp_path / "results.tex").read_text()
     assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [
         *(("begin", "table"), ("begin", "tabular"), ("end", "tabular"), ("end", "table"))
@@ -116,7 +114,7 @@ def test_latex_is_balanced_and_every_row_has_all_columns(tables: list[Table], tm
 
 def test_latex_has_a_minus_where_a_net_loses(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(-1.5))
-    write_latex(tmp_path / "results.tex", tables_of(rows_of(read_entries([tmp_path / "a"]))))
+    write_text_tables(tmp_path, leaderboards(groups_of(read_entries([tmp_path / "a"]))))
     assert r"& $-$1.50 {\scriptsize ($-$1.50 to $-$1.50)} &" in (tmp_path / "results.tex").read_text()
 
 
@@ -127,9 +125,9 @@ def test_p_is_shown_to_two_digits(p: float, text: str) -> None:
 
 def test_two_pictures_have_neither_interval_nor_test(tmp_path: Path) -> None:
     finished(tmp_path / "a", {"a.png": 31.0, "b.png": 34.0})
-    (table,) = tables_of(rows_of(read_entries([tmp_path])))
-    assert (table.intervals["srcnn"], table.p_values) == (None, {})
-    assert about_tests([table]) == "Sets of fewer than 3 pictures have neither intervals nor tests."
+    (table,) = leaderboards(groups_of(read_entries([tmp_path])))
+    assert (table.nets[0].interval, table.p_values) == (None, {})
+    assert about_tests([table]) == "Sets of fewer than 3 images have neither intervals nor tests."
     assert (
         headline([table])
         == "srcnn is the best net on folder held-out: 32.50 dB PSNR on Y, +1.50 dB over bicubic, protocol modern."
@@ -137,51 +135,58 @@ def test_two_pictures_have_neither_interval_nor_test(tmp_path: Path) -> None:
 
 
 def test_protocols_in_words(tmp_path: Path) -> None:
-    tables = tables_of(rows_of(read_entries([evaluation(tmp_path / "e", {"unet": gained(1)})])))
-    assert "given an 8-bit lr;" in about_protocol(tables, "modern")
-    assert "Y (BT.601) is not rounded" in about_protocol(tables, "modern")
-    assert "an lr of floats" in about_protocol(tables, "classic")
-    assert "Y (BT.601) is rounded to whole grey levels" in about_protocol(tables, "classic")
+    modern, classic, tests = notes(
+        leaderboards(groups_of(read_entries([evaluation(tmp_path / "e", {"u": gained(1)})])))
+    )
+    assert "given an 8-bit lr;" in modern
+    assert "Y (BT.601) is not rounded" in modern
+    assert "an lr of floats" in classic
+    assert "Y (BT.601) is rounded to whole grey levels" in classic
+    assert tests.startswith("A range is the 95 % interval")
 
 
 def test_states_and_settings_on_the_page(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(1), more={"lr": 0.1})
     failed = {"state": "failed", "error": "<b>no number</b>"}
     run(tmp_path / "b", net="vdsr", epochs=2, status=failed, more={"lr": 0.2})
-    rows = rows_of(read_entries([tmp_path]))
-    text = states(rows, ["epochs_x is missing: damaged"])
+    groups = groups_of(read_entries([tmp_path]))
+    text = page(groups, leaderboards(groups), [], undrawn=["epochs_x is missing: damaged"], command="")
     assert '<td class="state">failed</td><td>&lt;b&gt;no number&lt;/b&gt;</td><td>2</td>' in text
     assert "epochs_x is missing" in text
-    assert '<th scope="row">lr</th><td>0.1</td><td>0.2</td>' in settings(rows)
-    assert "checkpoints" in settings(rows)
-    assert "seed" not in settings(rows)
-    assert str(tmp_path) not in settings(rows)
-    assert states(rows[:1], []) == ""
+    settings = text[text.index("<h2>Settings</h2>") : text.index("<h2>Environment</h2>")]
+    assert '<th scope="row">lr</th><td>0.1</td><td>0.2</td>' in settings
+    assert "checkpoints" in settings
+    assert "seed" not in settings
+    assert str(tmp_path) not in settings
+    assert "Not in the tables" not in page(groups[:1], leaderboards(groups), [], undrawn=[], command="")
 
 
-def test_a_page_refers_to_nothing_outside(tables: list[Table]) -> None:
-    text = page("<nets>", tables=tables, sections=[], footer="made")
+def test_a_page_refers_to_nothing_outside(tables: list[Leaderboard], tmp_path: Path) -> None:
+    groups = groups_of(read_entries([finished(tmp_path / "a", gained(1), net="<nets>")]))
+    text = page(groups, tables, [], undrawn=[], command="made")
     assert "default-src 'none'" in text
-    assert "&lt;nets&gt;" in text
+    assert "<h1>&lt;nets&gt; against bicubic</h1>" in text
     assert re.findall(r"https?:|(?:src|href)=\"(?!data:|#)", text) == []
 
 
-def test_a_page_has_no_more_figures_than_room() -> None:
+def test_a_page_has_no_more_figures_than_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoomsr.report.page._MAX_BYTES", 1000)
     figures = [
-        Picture(name, f"About {name}.", name, b"x" * size, ".svg", (9, 9)) for name, size in (("a", 900), ("b", 90))
+        PageFigure(Drawing(name, f"About {name}.", name, Figure), "x" * size, (9, 9))
+        for name, size in (("a", 1200), ("b", 120))
     ]
-    text = gallery(figures, room=1000)
+    text = page([], [], figures, undrawn=[], command="")
     assert text.count("<img") == 1
     assert "About a. It is too large for this page: see figures/a.png." in text
 
 
-def test_areas_that_all_runs_share_are_compared(tmp_path: Path) -> None:
+def test_crops_that_all_runs_share_are_compared(tmp_path: Path) -> None:
     for number, net in enumerate(("srcnn", "vdsr")):
         keep_pictures(finished(tmp_path / net, gained(number), net=net), shade=0.5 + 0.1 * number)
     keep_pictures(run(tmp_path / "unfinished", net="unet"))
-    found = {one.name: one for one in pictures(rows_of(read_entries([tmp_path])))}
+    found = {one.name: one for one in image_figures(groups_of(read_entries([tmp_path])))}
     assert set(found) == {"comparison", "gallery", "epochs_srcnn", "epochs_vdsr", "epochs_unet"}
-    assert found["comparison"].alt == "Areas of a.png: the truth, the input, bicubic, srcnn, vdsr."
+    assert found["comparison"].alt == "Crops of a.png: ground truth, input, bicubic, srcnn, vdsr."
     drawn = {text.get_text() for text in found["comparison"].draw().findobj(Text)}
     assert {"a.png", "bicubic", "srcnn", "vdsr"} <= drawn
 
@@ -192,11 +197,11 @@ def test_nets_that_are_made_alike_are_drawn_once(tmp_path: Path) -> None:
         place = finished(tmp_path / f"{number}", gained(number), net="unet", more={"model": unet, **more})
         (place / "checkpoints").mkdir()
         (place / "checkpoints" / "best.ckpt").touch()
-    drawn = [one.name for one in pictures(rows_of(read_entries([tmp_path])))]
+    drawn = [one.name for one in image_figures(groups_of(read_entries([tmp_path])))]
     assert drawn == ["architecture_unet_0", "architecture_unet_2"]
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_atomically(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "report"
 
     def write(text: str) -> None:

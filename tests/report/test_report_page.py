@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from _support.results import finished, gained, keep_pictures, run
 
-from zoomsr.report.comparing import compare
+from zoomsr.report.recipe import compare
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from zoomsr.runs.files import atomic_write, drop_partials
+from zoomsr.runs.files import atomic_write, drop_partials, full_disk_explained, require_space
 
 PACKAGE = Path(__file__).parents[2] / "zoomsr"
 
@@ -43,9 +45,33 @@ def test_a_fault_leaves_the_old_file_and_nothing_else(tmp_path: Path, fault: Bas
     assert list(tmp_path.iterdir()) == [path]
     if isinstance(fault, OSError):
         assert isinstance(caught.value, OSError)
-        assert caught.value.errno == errno.ENOSPC
         unchanged = "what was there before is unchanged"
         assert str(caught.value) == f"{path} cannot be written: No space left on device; {unchanged}"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_says_what_to_do(tmp_path: Path, number: int) -> None:
+    def write() -> None:
+        with full_disk_explained(tmp_path / "set.zip"), atomic_write(tmp_path / "a"):
+            raise OSError(number, "full")
+
+    message = r"the disk is full, \S+set\.zip is not complete: free some space, then run the same command again"
+    with pytest.raises(ValueError, match=message):
+        write()
+
+    def refuse() -> None:
+        with full_disk_explained(tmp_path):
+            raise PermissionError(errno.EACCES, "no")
+
+    with pytest.raises(PermissionError):
+        refuse()
+
+
+def test_room_is_asked_for_before_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000))
+    require_space(tmp_path, 5_000, what="a.zip")
+    with pytest.raises(ValueError, match=r"has 5\.0 kB free, a\.zip needs 6\.0 kB: free some space"):
+        require_space(tmp_path, 6_000, what="a.zip")
 
 
 def test_two_writers_of_one_path_do_not_meet(tmp_path: Path) -> None:

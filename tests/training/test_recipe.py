@@ -62,3 +62,12 @@ def test_a_way_to_compile_that_does_not_exist_or_overwrites_gradients_is_refused
 def test_float32_on_cuda_and_cudnns_search_are_settings(train: Callable[..., Run]) -> None:
     train("tf32=false", "trainer.benchmark=true", "trainer.max_epochs=1")
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == (False, True)
+
+
+def test_without_a_checkpoint_of_the_best_nothing_is_trained(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoomsr.training.recipe._fit", lambda *arguments, **options: pytest.fail("it was trained"))
+    with pytest.raises(SystemExit):
+        train("callbacks.checkpoint=null")
+    assert "error: callbacks lacks a ModelCheckpoint" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from zoomsr.pretrained.weights import is_intact
 from zoomsr.runs.files import read_rows, write_json, write_rows
 from zoomsr.runs.job import Job
 from zoomsr.training.callbacks.last_checkpoint import LastCheckpoint
-from zoomsr.training.callbacks.step_limit import TimeLimit
+from zoomsr.training.callbacks.limits import TimeLimit
 from zoomsr.training.checkpoint_io import AtomicCheckpoints
 
 Command = Callable[..., Path]
@@ -33,7 +33,7 @@ def test_a_signal_saves_before_the_run_stops(
 ) -> None:
     assert stopped(train, number) == 128 + number
     assert steps_of(tmp_path / "run0") == 7
-    assert "saved in run0/checkpoints/last.ckpt; python -m zoomsr.train ckpt=run0 goes on" in capsys.readouterr().out
+    assert "saved in run0/checkpoints/last.ckpt; python -m zoomsr.train ckpt=run0 resumes it" in capsys.readouterr().out
     job = Job(tmp_path / "run0")
     job.record(128 + number)
     assert job.status()["state"] == "stopped"
@@ -45,7 +45,7 @@ def test_a_second_ctrl_c_stops_at_once_and_says_what_there_is(
     assert stopped(train, signal.SIGINT, signal.SIGINT) == 130
     shown = capfd.readouterr()
     assert steps_of(tmp_path / "run0") == 5  # of the first epoch's end
-    assert "stopped  at once; python -m zoomsr.train ckpt=run0 goes on from its last checkpoint" in shown.out
+    assert "stopped  at once; python -m zoomsr.train ckpt=run0 resumes from its last checkpoint" in shown.out
     assert "Traceback" not in shown.err + shown.out
 
 

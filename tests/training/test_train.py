@@ -95,7 +95,7 @@ def test_curves_stand_at_their_epoch_and_share_a_chart(train: Train) -> None:
     assert re.search("train/mae.*val/mae", layout, re.DOTALL)
     assert "gallery/good results and difficulties" in events.Tags()["images"]
     description = events.summary_metadata["val/error_band_4"].summary_description
-    assert description.startswith("Error over truth on Y in dB at 0.375 to 0.5 cycles per pixel")
+    assert description.startswith("Error over ground truth on Y in dB at 0.375 to 0.5 cycles per pixel")
 
 
 def test_hyper_parameters_carry_the_final_metrics(train: Train) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.training.callbacks.guard import _Answer
+from zoomsr.training.callbacks.guard import _Finite
 from zoomsr.training.recipe import train
 
 Settings = Callable[..., dict[str, Any]]
@@ -37,7 +37,7 @@ def _meta(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PairsDataModule, "transfer_batch_to_device", sent)
     for loop in ("fit_loop", "evaluation_loop"):
         monkeypatch.setattr(f"lightning.pytorch.loops.{loop}.has_len_all_ranks", lambda *_: True)
-    monkeypatch.setattr(_Answer, "read", lambda self: True)
+    monkeypatch.setattr(_Finite, "read", lambda self: True)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zoomsr.pretrained.weights
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.resize import downscale
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
@@ -25,7 +25,7 @@ from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
 from zoomsr.webapp import steps as page_steps
-from zoomsr.webapp.results import Panel, data_address, numbers, side_by_side, under_slider
+from zoomsr.webapp.results import View, data_address, numbers, side_by_side, under_slider
 from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
 
 
@@ -75,11 +75,11 @@ def test_a_click_on_the_preview_is_a_place_in_the_photograph(tmp_path: Path) -> 
 
 def test_the_area_is_framed_and_its_surroundings_are_darker(tmp_path: Path) -> None:
     photo = opened(_saved(tmp_path / "a.png", 400, 600))
-    shown = framed(photo, Box(100, 50, 256, 256))
+    shown = framed(photo, CropBox(100, 50, 256, 256))
     assert np.array_equal(shown[52:304, 102:354], photo.preview[52:304, 102:354])
     assert (shown[50, 100:356] == (57, 211, 83)).all()
     assert (shown[:, :99] <= photo.preview[:, :99]).all()
-    assert np.array_equal(framed(photo, Box(0, 0, 600, 400)).shape, (400, 600, 3))
+    assert np.array_equal(framed(photo, CropBox(0, 0, 600, 400)).shape, (400, 600, 3))
 
 
 def test_grey_deep_and_turned_photographs_can_be_aimed_at(tmp_path: Path) -> None:
@@ -139,22 +139,22 @@ def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> 
         copy.write_bytes(weights.read_bytes())
     nets = Nets([str(copy) for copy in copies], device="cpu")
     assert nets.names == ["bicubic", "srcnn", *map(str, copies)]
-    assert nets.chosen == ["bicubic", *map(str, copies)]  # other nets in the box than the U-Net have to be asked for
+    assert nets.chosen == ["bicubic", *map(str, copies)]  # other pretrained nets than the U-Net have to be asked for
 
 
 def test_every_net_enlarges_the_area(weights: Path) -> None:
     nets = Nets([], device="cpu")
     area = Photograph(photograph(20, 30))
-    results = upscaled(area, [nets.open(name) for name in nets.names])
+    results = [upscaled(area, nets.open(name)) for name in nets.names]
     assert [one.name for one in results] == ["bicubic", "srcnn"]
     assert all(one.photograph.size == (40, 60) and one.seconds > 0 for one in results)
     assert results[0].params == 0
     assert results[1].params == sum(parameter.numel() for parameter in SRCNN(widths=[6, 5]).parameters())
 
 
-@pytest.mark.parametrize("box", [Box(0, 0, 32, 32), Box(20, 10, 32, 32), Box(32, 24, 32, 32)])
+@pytest.mark.parametrize("box", [CropBox(0, 0, 32, 32), CropBox(20, 10, 32, 32), CropBox(32, 24, 32, 32)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_lr_of_an_area_is_the_area_of_lr(box: Box, channels: int) -> None:
+def test_lr_of_an_area_is_the_area_of_lr(box: CropBox, channels: int) -> None:
     pixels = photograph(57, 65)[..., :channels]
     lr, hr = page_steps.with_ground_truth(Photograph(pixels), box)
     whole = downscale(torch.from_numpy(pixels[:56, :64].transpose(2, 0, 1).copy()), 2).permute(1, 2, 0).numpy()
@@ -185,7 +185,7 @@ def test_the_error_map_is_black_without_error_and_brightest_above_its_range() ->
 
 def test_names_cannot_write_html() -> None:
     area = Photograph(photograph(4, 4))
-    evil = Panel("<script>x</script>", data_address(area.picture()), 4, 4, "<b>")
+    evil = View("<script>x</script>", data_address(area.picture()), 4, 4, "<b>")
     result = Upscaled("<i>", area, 0.1, 0)
     for text in (under_slider(evil, evil), side_by_side([evil]), numbers([result], [])):
         assert not {"<script>", "<i>", "<b></"} & set(text.split("&"))

@@ -18,7 +18,7 @@ from _support.tiny import photograph
 from PIL import Image
 
 from zoomsr.data.sources.photographs import sample
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.steps import Nets
 
@@ -75,7 +75,7 @@ def _enlarge(page: Any) -> None:
     page.locator(".compare").wait_for()
 
 
-def _area(page: Any) -> list[int]:
+def _corner(page: Any) -> list[int]:
     """Its corner, as the page shows it."""
     return [int(page.get_by_label(f"number input for {name}").input_value()) for name in ("left", "top")]
 
@@ -89,14 +89,14 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     from playwright.sync_api import expect
 
     page.get_by_role("button", name="Thumbnail 3 of 3").click()
-    picture = page.locator("#area img")
+    picture = page.locator("#crop img")
     picture.wait_for()
     expect(page.get_by_text("coffee.png: 600x400 pixels")).to_be_visible()
-    assert _area(page) == [172, 72]
+    assert _corner(page) == [172, 72]
     size = picture.bounding_box()
     picture.click(position={"x": size["width"] * 450 / 600, "y": size["height"] * 150 / 400})
     expect(page.get_by_label("number input for left")).not_to_have_value("172")
-    left, top = _area(page)
+    left, top = _corner(page)
     assert abs(left - (450 - 128)) <= 2
     assert abs(top - (150 - 128)) <= 2
 
@@ -113,8 +113,8 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     download.value.save_as(tmp_path / "got.png")
     assert download.value.suggested_filename == "mine-coffee-x2.png"
     (example,) = (photo.path for photo in sample().val if photo.name == "coffee")
-    area = Photograph.read(example).cropped(Box(left, top, 256, 256))
-    (expected,) = page_steps.upscaled(area, [Nets([str(page_weights)], device="cpu").open("mine")])
+    area = Photograph.read(example).cropped(CropBox(left, top, 256, 256))
+    expected = page_steps.upscaled(area, Nets([str(page_weights)], device="cpu").open("mine"))
     got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
     assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
 
@@ -137,8 +137,7 @@ def test_work_is_shown_and_cancelled_and_the_next_is_scrolled_to(page: Any) -> N
     page.get_by_label("ircnn").uncheck()
     page.get_by_role("button", name="Enlarge").click()
     expect(page.locator(".compare img").first).to_be_in_viewport(timeout=20_000)
-    page.wait_for_timeout(1000)  # smoothly
-    assert abs(page.locator("#results").bounding_box()["y"]) < 50
+    page.wait_for_function("Math.abs(document.getElementById('results').getBoundingClientRect().y) < 50")  # smoothly
     expect(cancel).to_be_hidden()
 
 
@@ -153,14 +152,16 @@ def test_a_message_vanishes_with_the_next_action(page: Any) -> None:
 
 
 def test_before_and_after_by_keyboard_alone(page: Any) -> None:
+    from playwright.sync_api import expect
+
     page.locator(".thumbnail-item").first.focus()
     page.keyboard.press("Enter")
-    page.locator("#area img").wait_for()
-    before = _area(page)
+    page.locator("#crop img").wait_for()
+    before = _corner(page)
     page.get_by_label("range slider for left").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(500)
-    assert _area(page) == [before[0] + 1, before[1]]
+    expect(page.get_by_label("number input for left")).to_have_value(str(before[0] + 1))
+    assert _corner(page) == [before[0] + 1, before[1]]
     page.get_by_role("button", name="Enlarge").focus()
     page.keyboard.press("Enter")
     slider = page.locator(".compare input")
@@ -179,15 +180,15 @@ def test_against_the_truth(page: Any, page_weights: Path, tmp_path: Path) -> Non
     path = _saved(tmp_path / "large.png", 601, 801)
     _upload(page, path)
     expect(page.get_by_text("large.png: 801x601 pixels")).to_be_visible()
-    page.get_by_label("test against truth").check()
-    page.wait_for_timeout(500)
-    left, top = _area(page)
+    page.get_by_label("test against ground truth").check()
+    expect(page.get_by_label("number input for top")).to_have_value("88")  # the lowest for 512 of 601, on the grid
+    left, top = _corner(page)
     _enlarge(page)
-    lr, hr = page_steps.with_ground_truth(Photograph.read(path), Box(left, top, 512, 512))
+    lr, hr = page_steps.with_ground_truth(Photograph.read(path), CropBox(left, top, 512, 512))
     nets = Nets([str(page_weights)], device="cpu")
     rows = page.locator(".numbers tbody tr")
-    for row, result in zip(rows.all(), page_steps.upscaled(lr, [nets.open(name) for name in nets.chosen]), strict=True):
-        score = page_steps.score(result.photograph, hr)
+    for row, name in zip(rows.all(), nets.chosen, strict=True):
+        score = page_steps.score(page_steps.upscaled(lr, nets.open(name)).photograph, hr)
         cells = row.locator("td").all_inner_texts()
         assert float(cells[2]) == pytest.approx(score.psnr_y, abs=0.011)
         assert float(cells[3]) == pytest.approx(score.ssim_y, abs=0.00011)
@@ -200,7 +201,7 @@ def test_a_photograph_without_room_for_a_truth(page: Any, tmp_path: Path) -> Non
 
     _upload(page, _saved(tmp_path / "small.png", 100, 90))
     expect(page.get_by_text("small.png: 90x100 pixels")).to_be_visible()
-    assert page.get_by_label("test against truth").is_disabled()
+    assert page.get_by_label("test against ground truth").is_disabled()
     _enlarge(page)
     assert page.locator(".panels figure").first.inner_text().split() == ["nearest", "180x200"]
 
@@ -231,7 +232,7 @@ def test_on_a_phone(browser: Any, page_address: str) -> None:
     tab = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
     tab.goto(page_address)
     tab.locator(".thumbnail-item").first.tap()
-    tab.locator("#area img").tap()
+    tab.locator("#crop img").tap()
     _enlarge(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     assert tab.locator(".compare").bounding_box()["width"] < 390
@@ -259,6 +260,6 @@ def test_of_20_requests_at_once_some_are_turned_away_and_the_page_lives(
     for _ in range(60):  # until the queue has room
         page.locator(".thumbnail-item").first.click()
         page.wait_for_timeout(1000)
-        if page.locator("#area img").count():
+        if page.locator("#crop img").count():
             break
-    assert page.locator("#area img").is_visible()
+    assert page.locator("#crop img").is_visible()

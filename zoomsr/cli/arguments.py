@@ -1,4 +1,4 @@
-"""Values of a config held against the annotations of what they are given to, before anything is called."""
+"""Checks the numbers of a config against the annotations of their targets, before anything is called."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _WANTED = {float: "a number", int: "a whole number", bool: "true or false"}
 
 
 def require_numbers(node: Any) -> None:
-    """Refuse text, a fraction or null where a class or a function asks for a number, at any depth.
+    """Refuse text, a fraction or null where a target expects a number, at any depth.
 
-    A partial one is called much later, in the middle of a training, and then says ``'<=' not supported``.
+    A partial target would be called only during the training, and would fail with ``'<=' not supported``.
 
     Args:
         node: with or without a ``_target_``.
@@ -41,13 +41,13 @@ def require_numbers(node: Any) -> None:
 
 
 def _parameters(target: object) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Name, annotation and default of what a target takes; nothing where it does not say, or cannot be found."""
+    """Name, annotation and default of a target's annotated parameters; nothing where it cannot be imported."""
     module, _, name = str(target).rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
         hints = get_type_hints(inspect.getattr_static(found, "__init__") if isinstance(found, type) else found)
         parameters = inspect.signature(found).parameters
-    except Exception:  # whatever an import stumbles over; instantiate() meets it again, and says it
+    except Exception:  # any error of an import; instantiate() raises it again
         return
     for key, parameter in parameters.items():
         if key in hints:
@@ -55,7 +55,7 @@ def _parameters(target: object) -> Iterator[tuple[str, tuple[Any, Any]]]:
 
 
 def _wanted(value: object, hint: Any, default: object = inspect.Parameter.empty) -> str | None:
-    """What a value should have been; None where it fits, or nothing is known."""
+    """What a value must be; None where it fits or its type is unknown."""
     if get_origin(hint) in (Sequence, list, tuple):
         inner = get_args(hint)[0]
         if isinstance(value, ListConfig):

@@ -1,4 +1,4 @@
-"""Where conf/ is, the one instantiate(), and how a command that Hydra configures starts."""
+"""Hydra commands: where conf/ is, instantiate(), the start, and the run's directory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def instantiate(node: DictConfig) -> Any:
     """Turn yaml into objects: plain lists and dicts reach the code, never a config.
 
     Raises:
-        ValueError: the constructor refused its arguments, or there is no such class; what was wrong, in one line.
+        ValueError: the constructor refused its arguments, or there is no such class.
     """
     require_numbers(node)
     try:
@@ -54,7 +54,7 @@ def instantiate(node: DictConfig) -> Any:
 
 
 def _cause(error: BaseException) -> str:
-    """Hydra's message with the error that it hides; a module that is missing, and the extra that brings it."""
+    """Hydra's message with the error that it hides, or the missing module and the extra that installs it."""
     message = " ".join(str(error).split())
     link: BaseException | None = error
     while link is not None:
@@ -82,12 +82,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> None:
-    """Parse the command line with Hydra and run ``task``, or each job of a sweep; a user's mistake is one line."""
+    """Parse the command line with Hydra and run ``task``, or each job of a sweep; report a mistake in one line."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing pages
 
     def job(config: DictConfig) -> float | None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return task(config)  # an error must reach Hydra, which runs the other jobs first
+            return task(config)  # an error must reach the sweeper
         try:
             with one_line_errors(HydraException, OmegaConfBaseException, on_error=directories.discard_unused):
                 return task(config)
@@ -104,13 +104,13 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
 
 
 class RunDirectory(Callback):
-    """Hydra's callback that gives a run, or a sweep, its directory before anything is written there.
+    """Hydra's callback that makes the directory of a run or a sweep, and locks it until the command ends.
 
-    A default name gets a suffix where it is taken. A directory that the user names is refused when it holds a run,
-    unless that is resumed or replaced. The directory is locked until the command ends.
+    A default name that is taken gets a suffix. A directory that the user names is refused when it holds a run, unless
+    that is resumed or replaced.
 
     Args:
-        resumes: the sweep that the directory holds.
+        resumes: whether a sweep in the directory is resumed.
     """
 
     def __init__(self, *, resumes: bool = False) -> None:
@@ -119,7 +119,7 @@ class RunDirectory(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """See ``Callback``."""
         with _refusing(config):
-            if not is_first_rank():  # the first one has claimed it, and writes the notes
+            if not is_first_rank():  # the first has claimed it, and writes .hydra/
                 config.hydra.output_subdir = None
                 return
             folder, is_named = Path(config.hydra.run.dir), _is_named(config, "hydra.run.dir")
@@ -163,7 +163,7 @@ class _Refused(BaseException):  # Hydra only warns of an Exception in a callback
 
 @contextmanager
 def _refusing(config: DictConfig) -> Iterator[None]:
-    """For a callback, which may resolve and change Hydra's own part of the config, and whose errors must end it."""
+    """Let a callback resolve and change Hydra's part of the config; its errors end the command."""
     HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
     try:
         with read_write(config.hydra), open_dict(config.hydra):
@@ -176,14 +176,8 @@ def _is_named(config: DictConfig, key: str) -> bool:
     return any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
 
 
-def sweep_directory() -> Path | None:
-    """The sweep's directory; None when the command is no sweep."""
-    hydra_config = HydraConfig.get()
-    return Path(hydra_config.sweep.dir).absolute() if hydra_config.mode == RunMode.MULTIRUN else None
-
-
 def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
-    """Within a running command: its settings with further overrides, resolved, for a run in ``run_dir``."""
+    """The running command's settings with further overrides, resolved, for a run in ``run_dir``."""
     outer = HydraConfig.instance().cfg
     own = HydraConfig.get().overrides.task
     name = HydraConfig.get().job.config_name
@@ -196,7 +190,7 @@ def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
 
 
 def _explain(error: ConfigCompositionException, config_name: str) -> str:
-    """Hydra's message, and the names nearest to a key that does not exist."""
+    """Hydra's message; for an unknown key, the nearest known ones."""
     message = " ".join(str(error).split()).split(" Config search path:")[0]
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown is None:

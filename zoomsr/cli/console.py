@@ -1,8 +1,10 @@
-"""What commands print: one look for a run, a sweep and a comparison."""
+"""Tables, bars and labelled lines that commands print."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -47,7 +50,7 @@ def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 class Described(Protocol):
-    """A column as a comparison has it: see ``zoomsr.report.columns``."""
+    """A column of a comparison (``zoomsr.report.columns``)."""
 
     @property
     def heading(self) -> str:
@@ -66,7 +69,7 @@ class Described(Protocol):
 
 
 def comparison_table(title: str, names: Sequence[str], columns: Sequence[Described]) -> Table:
-    """Nets with their scores, how sure these are, and what the nets cost."""
+    """Nets with their scores, confidence intervals and costs."""
     table = Table(title=escape(title), title_justify="left")
     table.add_column("", overflow="fold", min_width=min(20, max(map(len, names))))
     for column in columns:
@@ -79,15 +82,15 @@ def comparison_table(title: str, names: Sequence[str], columns: Sequence[Describ
 
 
 def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int, best_step: int | None = None) -> Table:
-    """The best and the last epoch of a training side by side: a gap that grows is overfitting.
+    """The best and the last epoch of a training: a gap that grows is overfitting.
 
     Args:
         rows: of metrics.csv.
         best: the epoch whose weights were kept, counted from 1.
         best_step: after which they were kept; None for the epoch's end.
     """
-    title = "MAE on training patches and held-out photographs"
-    table = Table("", "epoch", "training", "held out", "gap", "PSNR Y (dB)", title=title, title_justify="left")
+    title = "MAE on training patches and validation images"
+    table = Table("", "epoch", "training", "validation", "gap", "PSNR Y (dB)", title=title, title_justify="left")
     by_epoch = {int(row["epoch"]): row for row in rows}
     last = max(by_epoch)
     within = {row.get("step"): row for row in rows}.get(best_step) if best_step is not None else None
@@ -111,26 +114,28 @@ def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def progress_bar() -> Progress:
-    """A bar that counts things, and vanishes when all are done; a log file has none."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+    """A bar that counts items."""
+    return _bar(MofNCompleteColumn())
 
 
 def pixel_bar() -> Progress:
     """A bar that counts output pixels."""
-    count = TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels")
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
-    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+    return _bar(TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"))
 
 
 def download_bar() -> Progress:
-    """A bar that counts bytes, with the rate and the time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+    """A bar that counts bytes, with the rate."""
+    return _bar(DownloadColumn(), TransferSpeedColumn())
+
+
+def _bar(*counts: ProgressColumn) -> Progress:
+    """With the time left; it disappears at the end, and a log file has none."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
+    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 
 def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, bool]]]) -> Table:
-    """What was checked where, what was found, and whether it is fine."""
+    """Checks by place: what was checked, what was found, and whether it is right."""
     table = Table("", "check", "found", "", title=title, title_justify="left")
     for place, (check, found, fine) in findings:
         table.add_row(escape(place), check, escape(found), "fine" if fine else "[bold red]wrong[/]")
@@ -138,11 +143,37 @@ def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, boo
 
 
 def say(lines: Mapping[str, str]) -> None:
-    """Print labelled lines, which wrap nowhere: paths stay whole in a log."""
+    """Print labelled lines without wrapping, so that paths stay whole in a log."""
     for label, text in lines.items():
         CONSOLE.print(f"[bold]{label:8}[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
 
 
+class _SaidRecords(logging.Handler):
+    """Log records as labelled lines; the label is ``warning``, or the first word of a message below that level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        label, _, text = record.getMessage().partition(" ")
+        if record.levelno >= logging.WARNING:
+            label, text = record.levelname.lower(), record.getMessage()
+        say({label: text})
+
+
+@contextmanager
+def said_logs() -> Iterator[None]:
+    """Print what zoomsr logs, from INFO on, as ``say`` prints lines; Hydra's handlers do not repeat it."""
+    logger, handler = logging.getLogger("zoomsr"), _SaidRecords()
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
 def printable(text: str) -> str:
-    """With escapes where the terminal has no such character: a file's name may hold any bytes."""
+    """The text with escapes for what the terminal cannot show: a file name may hold any bytes."""
     return text.encode(CONSOLE.encoding, errors="backslashreplace").decode(CONSOLE.encoding)

@@ -1,4 +1,4 @@
-"""A user's mistake is one clear line and a non-zero exit; a defect of ours is a traceback."""
+"""A user's mistake is one line and exit code 1; a bug is a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a command's process keeps memory: large blocks go back to the system as soon as they are let go."""
+"""Memory allocation of a command's process: large freed blocks go back to the system at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ _LARGE = 2**20
 
 
 def give_back_early() -> None:
-    """To be called before torch is imported.
+    """Call it before torch is imported.
 
-    glibc keeps what was let go, in pieces that do not fit the next tile: half a gigabyte more for the U-Net. Fresh
-    memory, on the other hand, is paid for page by page, so torch is asked for large pages (of 2 MB, where the system
-    gives them), with which a photograph takes no longer than before.
+    glibc keeps freed blocks that do not fit the next tile: half a gigabyte more for the U-Net. Fresh memory costs page
+    faults, so torch is asked for pages of 2 MB, with which a photograph takes no longer than before.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None

@@ -1,4 +1,4 @@
-"""What a command line leaves unsaid: a run or sweep that is resumed brings the settings that it was started with."""
+"""Completes a command line: a resumed run or sweep brings the settings that it was started with."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def completed(arguments: Sequence[str]) -> list[str]:
     """The arguments for Hydra.
 
     ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of
-    a run become that run's settings, with those given here on top, and its directory; ``--config-dir`` is brought too.
-    ``--trust`` takes them from a directory that this user did not make. All else stays as it is, with directories in
-    quotes where Hydra needs them.
+    a run become that run's settings, overridden by those given here, and its directory; ``--config-dir`` is kept too.
+    ``--trust`` accepts a directory that this user did not make. ``hydra/launcher=zoomsr_slurm`` becomes
+    ``launcher=slurm``. The rest stays, with directories in quotes where Hydra needs them.
 
     Raises:
         ValueError: there is no such run or sweep, or it is someone else's.
     """
     is_trusted = _TRUST in arguments
-    flags, overrides = _split([text for text in arguments if text != _TRUST])
+    named = [re.sub(r"^hydra/launcher=zoomsr_", "launcher=", text) for text in arguments]
+    flags, overrides = _split([text for text in named if text != _TRUST])
     given = {key: _unquoted(value) for key, _, value in (text.partition("=") for text in overrides)}
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
@@ -57,18 +58,18 @@ def completed(arguments: Sequence[str]) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """A text as a value that Hydra reads back as it is, with ``= , ( ) '`` or a space in it."""
+    """A text as a value for Hydra, which may contain ``= , ( ) '`` or a space."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return "'" + re.sub(r"(\\+)\Z", r"\1\1", text) + "'"
 
 
 def is_first_rank() -> bool:
-    """Whether this process is alone, or the first of those that torchrun, srun or Lightning has started."""
+    """Whether this is rank 0 of torchrun, srun or Lightning, or the only process."""
     return next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), "0") == "0"
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, which it wants together, and the overrides."""
+    """Hydra's flags with their values, and the overrides."""
     flags: list[str] = []
     overrides: list[str] = []
     for before, text in zip(["", *arguments], arguments, strict=False):
@@ -80,9 +81,9 @@ def _resumed_run(given: dict[str, str]) -> Path | None:
     """The run that the command resumes; None when it starts a new one."""
     ckpt, own_dir = given.get("ckpt", "null"), given.get("hydra.run.dir")
     if ckpt in ("null", "") or given.get("ckpt_mode") == "weights" or (own_dir is not None and ckpt != LAST):
-        return None  # with a directory of its own it starts from there, and anew
+        return None  # a new run, in a directory of its own, that starts from the checkpoint
     run_dir = _run_dir(ckpt) if own_dir is None else Path(own_dir)
-    # Without notes it is another file: a new run starts from where it stood.
+    # Without .hydra/ it is another program's: a new run starts from it.
     return run_dir if run_dir is not None and _has_notes(run_dir) else None
 
 
@@ -101,7 +102,7 @@ def _run_dir(ckpt: str) -> Path | None:
 def _newest_run() -> Path:
     root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
     patterns = [f"{depth}/{CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
-    # One that was set aside, to be replaced, is hidden.
+    # A run that is being replaced is hidden.
     found = [path for pattern in patterns for path in root.glob(pattern) if not path.parts[-3].startswith(".")]
     found = [path for path in found if _has_notes(path.parent.parent)]
     if not found:
@@ -117,8 +118,11 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
     try:
         hydra: dict[str, Any] = _read(sweep_dir / MULTIRUN)["hydra"]
         task, own = hydra["overrides"]["task"], hydra["overrides"]["hydra"]
+        sweeper = hydra.get("runtime", {}).get("choices", {}).get("hydra/sweeper", "basic")
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"sweep_resume={sweep_dir} is no sweep's directory: {error}") from error
+    if sweeper != "basic":
+        raise ValueError(f"sweep_resume={sweep_dir}: hydra/sweeper={sweeper} chooses by results, so only it can resume")
     if others:
         raise ValueError(f"sweep_resume resumes the sweep as it was started: leave out {' '.join(others)}")
     _require(sweep_dir, is_trusted=is_trusted)
@@ -129,10 +133,10 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
 
 def _require(folder: Path, *, is_trusted: bool) -> None:
     if is_trusted:
-        if is_first_rank():  # the others read what it signs
+        if is_first_rank():  # for all ranks
             sign_all(folder)
         return
-    deadline = time.monotonic() + (0 if is_first_rank() else 5)  # the first may just be writing its notes
+    deadline = time.monotonic() + (0 if is_first_rank() else 5)  # the first rank may be writing .hydra/
     while True:
         try:
             require_own(folder)
@@ -144,7 +148,7 @@ def _require(folder: Path, *, is_trusted: bool) -> None:
 
 
 def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
-    """The flags, and the ``--config-dir`` of Hydra's notes where they name none."""
+    """The flags, with the ``--config-dir`` of Hydra's notes if they name none."""
     sources = config.get("hydra", {}).get("runtime", {}).get("config_sources", [])
     found = [source["path"] for source in sources if source["provider"] == "command-line"]
     is_given = any(text.split("=")[0] in _CONFIG_DIR for text in flags)
@@ -156,23 +160,20 @@ def _read(path: Path) -> Any:
 
 
 def _readable(override: str) -> str:
-    """The override with its directory in quotes, where Hydra could not read it else."""
+    """The override with its directory in quotes where Hydra needs them."""
     key, _, value = override.partition("=")
     is_plain = "${" in value or value[:1] in ("'", '"') or re.fullmatch(r"[\w./:~-]*", value, re.ASCII)
     return override if key not in _DIRECTORIES or is_plain else f"{key}={quoted(value)}"
 
 
 def _unquoted(value: str) -> str:
-    """What the user has put in quotes, as Hydra wants it."""
+    """The value without the quotes that Hydra needs."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return re.sub(r"\\(['\"])", r"\1", value[1:-1])
     return value
 
 
 def _merged(old: Sequence[str], new: Sequence[str]) -> list[str]:
-    """Both, the newer one of each key."""
-    return list({_key(text): text for text in [*old, *new]}.values())
-
-
-def _key(override: str) -> str:
-    return re.sub(r"^[+~]*|=.*", "", override, flags=re.DOTALL) if "=" in override else override
+    """All overrides, of each key the newer one."""
+    keys = {text: re.sub(r"^[+~]*|=.*", "", text, flags=re.DOTALL) if "=" in text else text for text in [*old, *new]}
+    return list({keys[text]: text for text in [*old, *new]}.values())

@@ -10,8 +10,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from zoomsr.data.loader import ResidentLoader, ThreadLoader, Timed
-from zoomsr.data.patches import FixedPatches, PatchKey, Place, RandomPatches
+from zoomsr.data.loader import PatchLoader, ResidentLoader, ThreadLoader
+from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches
 from zoomsr.data.sources.photographs import Source
 from zoomsr.hardware.devices import copies_ahead
 from zoomsr.imaging.degradations import Degradation
@@ -37,10 +37,10 @@ class Batch(TypedDict):
 
 
 class PairsDataModule(LightningDataModule):
-    """Random patches to train on; held-out photographs to validate (their centre) and to test on (whole).
+    """Random patches for training; validation images for validation (their centre) and test (whole).
 
-    A fixed degradation is packed beside the photographs, so that lr is cut from the 8-bit picture that a user would
-    have. Otherwise lr is made on the device, from each patch. On held-out photographs lr is always 8-bit, which is the
+    A fixed degradation is packed beside the photographs, so that lr is cut from the 8-bit image that a user would have.
+    Otherwise lr is made on the device, from each patch. For validation images lr is always 8-bit, which is the
     ``modern`` protocol.
 
     Args:
@@ -86,85 +86,81 @@ class PairsDataModule(LightningDataModule):
             patch=patch, degradation=degradation, pack_lr=pack_lr, per_image=patches_per_image, seed=seed
         )
         if len(self._train) < batch_size:
-            raise ValueError(
-                f"an epoch has {len(self._train)} patches, fewer than data.batch_size {batch_size}: "
-                "raise data.patches_per_image"
-            )
-        held_out = source.held_out(degradation)
-        held_out.hr.require(SSIM_WINDOW + 3 * scale, "what can be measured, a held-out picture")
-        self.digest = hashlib.sha256((self._train.source_hash + held_out.hr.source_hash).encode()).hexdigest()
-        self._val = FixedPatches(held_out, patch=val_patch, scale=scale)
-        self._test = FixedPatches(held_out, patch=None, scale=scale)
+            few = f"an epoch has {len(self._train)} patches, fewer than data.batch_size {batch_size}"
+            raise ValueError(f"{few}: raise data.patches_per_image")
+        validation = source.validation(degradation)
+        validation.hr.require(SSIM_WINDOW + 3 * scale, "what can be measured, a validation image")
+        self.digest = hashlib.sha256((self._train.source_hash + validation.hr.source_hash).encode()).hexdigest()
+        self._val = FixedPatches(validation, patch=val_patch, scale=scale)
+        self._test = FixedPatches(validation, patch=None, scale=scale)
         self._batch_size = batch_size
         self._val_batch_size = batch_size if val_patch else 1
         self._threads = threads
         self._resident = resident
         self._y_only = y_only
 
-    def train_dataloader(self) -> Timed:
+    def train_dataloader(self) -> PatchLoader:
         """Whole batches of random patches; the last, incomplete one is dropped."""
-        sampler = self._train.sampler(rank=self._rank, world_size=self._world_size)
-        device = self._device
-        if isinstance(self._train, RandomPatches) and self._is_resident(self._train, device):
-            return Timed(ResidentLoader(self._train, sampler, batch_size=self._batch_size, device=device))
-        pinned = copies_ahead(device)
-        return Timed(
-            ThreadLoader(self._train, sampler, batch_size=self._batch_size, threads=self._threads, pinned=pinned)
-        )
+        patches, size, device = self._train, self._batch_size, self._device
+        rank, world_size = self._rank_of
+        sampler = patches.sampler(rank=rank, world_size=world_size)
+        if isinstance(patches, RandomPatches) and self._is_resident(patches, device):
+            return ResidentLoader(patches, sampler, batch_size=size, device=device)
+        return ThreadLoader(patches, sampler, batch_size=size, threads=self._threads, pinned=copies_ahead(device))
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The centres of the held-out photographs."""
-        return self._measuring(self._val, self._val_batch_size)
+        """The centres of the validation images."""
+        return self._evaluation_loader(self._val, self._val_batch_size)
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The held-out photographs, whole, one at a time."""
-        return self._measuring(self._test, 1)
+        """The validation images, whole, one at a time."""
+        return self._evaluation_loader(self._test, 1)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Pixels go to the device as uint8; pinned memory needs no waiting. What was drawn stays on the host."""
+        """Pixels go to the device as uint8, asynchronously from pinned memory; names and seeds stay on the host."""
         sent = {key: batch[key].to(device, non_blocking=copies_ahead(device)) for key in _SENT if key in batch}
         return {**batch, **sent}
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Batch:
-        """uint8 patches on the device to float pairs, degraded where lr is not there yet."""
+        """uint8 patches on the device to float pairs; lr is made where it was not packed."""
         if self.trainer is None or not self.trainer.training:
-            return self._measured(batch)
-        hr = self._seen(batch["hr"])
-        lr = self._seen(batch["lr"]) if "lr" in batch else self._degraded(hr, batch["seed"])
-        return Batch(lr=lr, hr=hr, name=batch["name"], index=batch["index"])
+            return self._evaluated(batch)
+        hr, *lr = (to_float(batch[key]) for key in ("hr", "lr") if key in batch)
+        if self._y_only:
+            hr, *lr = (luma(image) for image in (hr, *lr))
+        return Batch(
+            lr=lr[0] if lr else self._degraded(hr, batch["seed"]), hr=hr, name=batch["name"], index=batch["index"]
+        )
 
-    def place(self, epoch: int, number: int) -> Place:
+    def spec(self, epoch: int, number: int) -> PatchSpec:
         """Where a training patch lies: ``number`` is its index in the batches of that epoch, counted from 0."""
-        return self._train.place(PatchKey(epoch, number))
+        return self._train.spec(PatchKey(epoch, number))
 
-    def held_out(self, index: int) -> Batch:
-        """One whole held-out photograph as a batch of one, on the CPU."""
-        return self._measured(default_collate([self._test[index]]))
+    def validation_image(self, index: int) -> Batch:
+        """One whole validation image as a batch of one, on the CPU."""
+        return self._evaluated(default_collate([self._test[index]]))
 
     @property
     def names(self) -> list[str]:
-        """Names of the held-out photographs, by index."""
+        """Names of the validation images, by index."""
         return [photo.name for photo in self.source.val]
 
-    def _measured(self, batch: dict[str, Any]) -> Batch:
+    def _evaluated(self, batch: dict[str, Any]) -> Batch:
         lr = batch["lr"] if "lr" in batch else self._degraded(batch["hr"], batch["seed"])
         return Batch(lr=to_float(lr), hr=to_float(batch["hr"]), name=batch["name"], index=batch["index"])
 
-    def _seen(self, pixels: Tensor) -> Tensor:
-        """What is trained on."""
-        return luma(to_float(pixels)) if self._y_only else to_float(pixels)
-
     def _degraded(self, hr: Tensor, seeds: Tensor) -> Tensor:
-        """Where chance comes in, each image draws from a generator of its own, whatever batch it is in."""
+        """Each image of a stochastic degradation has an RNG of its own, so that its batch does not matter."""
         if not self.degradation.stochastic:
             return self.degradation.down(hr)
         generator = torch.Generator(hr.device)
         images = zip(hr, seeds.tolist(), strict=True)
         return torch.stack([self.degradation.down(one, generator.manual_seed(seed)) for one, seed in images])
 
-    def _measuring(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
-        # A rank without a photograph of its own measures the first one again, which counts once.
-        share = range(self._rank, len(dataset), self._world_size) or range(1)
+    def _evaluation_loader(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
+        # A rank without an image of its own measures the first one again, which counts once.
+        rank, world_size = self._rank_of
+        share = range(rank, len(dataset), world_size) or range(1)
         return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=copies_ahead(self._device))
 
     def _is_resident(self, patches: RandomPatches, device: torch.device) -> bool:
@@ -179,9 +175,6 @@ class PairsDataModule(LightningDataModule):
         return self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
 
     @property
-    def _rank(self) -> int:
-        return self.trainer.global_rank if self.trainer is not None else 0
-
-    @property
-    def _world_size(self) -> int:
-        return self.trainer.world_size if self.trainer is not None else 1
+    def _rank_of(self) -> tuple[int, int]:
+        """This process's rank, and of how many."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

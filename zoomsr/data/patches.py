@@ -1,132 +1,155 @@
-"""Patches of photographs: random ones to train on, fixed ones to measure on.
+"""Patches of photographs: random ones for training, fixed ones for validation and test.
 
-A random patch is a function of (seed, epoch, index) alone, drawn from a counter-based generator: the same with any
-number of threads, on 1 or 4 ranks, before and after a resume. What leaves here is uint8; float and what is left of the
-degradation happen on the device (see ``datamodule``).
+A random patch is a function of (seed, epoch, index) alone, drawn from a counter-based RNG: the same with any number of
+threads, on 1 or 4 ranks, before and after a resume. Patches are uint8; the conversion to float and degradations that
+are not packed happen on the device (see ``datamodule``).
 """
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from zoomsr.data.packed.packing import Pairs
-from zoomsr.data.packed.store import Pixels
+from zoomsr.data.packed.store import UInt8Array
 from zoomsr.imaging.pixels import crop_to_multiple
 
 
 class PatchKey(NamedTuple):
-    """Which patch: the sampler makes keys, patches turn them into places and pixels."""
+    """Which patch of which epoch: what a sampler gives."""
 
     epoch: int
     number: int
 
 
-class Place(NamedTuple):
-    """What was drawn for a patch, in hr pixels.
+class PatchSpec(NamedTuple):
+    """What was drawn for a patch.
 
-    ``turn`` is its augmentation index, 0 to 7 (see ``zoomsr.data.loader.before_turn``), ``seed`` what a stochastic
-    degradation of it draws from, ``number`` counts the epoch's patches.
+    Attributes:
+        image: number of the photograph.
+        top: in hr pixels.
+        left: in hr pixels.
+        augmentation: index of flips and transpose, 0 to 7; see ``zoomsr.data.loader.unaugmented``.
+        seed: of a stochastic degradation.
+        name: of the photograph.
+        number: of the patch in its epoch.
     """
 
     image: int
     top: int
     left: int
-    turn: int
+    augmentation: int
     seed: int
     name: str
     number: int
 
 
-class Patches(Protocol):
-    """What a loader fills batches from."""
+class Patches(abc.ABC):
+    """An epoch of patches, which a loader gathers into batches.
 
-    patch: int
-    """Side in hr pixels."""
-    lr_patch: int | None
-    """Side in lr pixels; None where lr is made on the device."""
-    source_hash: str
-    """Of what the patches are cut from."""
+    Args:
+        length: patches in an epoch.
+        patch: side of the square patch in hr pixels, a multiple of ``scale``.
+        scale: super-resolution factor.
+        seed: of all draws.
+        source_hash: of what the patches are cut from.
+        has_lr: False where lr is made on the device.
+
+    Raises:
+        ValueError: the patch is no multiple of the scale.
+    """
+
+    def __init__(
+        self, length: int, *, patch: int, scale: int, seed: int, source_hash: str, has_lr: bool = False
+    ) -> None:
+        _require_multiple("data.patch", patch, scale)
+        self.patch = patch
+        self.scale = scale
+        self.seed = seed
+        self.source_hash = source_hash
+        self.lr_patch = patch // scale if has_lr else None
+        self._length = length
+        self._drawn: tuple[int | None, NDArray[np.uint64]] = (None, np.empty((0, 4), np.uint64))
 
     def __len__(self) -> int:
-        """Patches in an epoch."""
-        ...
+        return self._length
 
     def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
         """A rank's share of each epoch."""
-        ...
+        return PatchSampler(len(self), seed=self.seed, rank=rank, world_size=world_size)
 
-    def place(self, key: PatchKey) -> Place:
+    def draws(self, key: PatchKey) -> list[int]:
+        """Four uint64, a function of (seed, epoch, index): a block of the RNG Philox, counted by the index.
+
+        Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. An epoch's are drawn
+        together, because an RNG for each patch would cost a tenth of its copy.
+        """
+        epoch, table = self._drawn  # read together: a loader's thread draws too
+        if epoch != key.epoch:
+            blocks = np.random.Philox(key=self.seed, counter=[0, 0, 0, key.epoch])
+            table = blocks.random_raw(4 * self._length).reshape(-1, 4)
+            self._drawn = key.epoch, table
+        numbers: list[int] = table[key.number].tolist()
+        return numbers
+
+    @abc.abstractmethod
+    def spec(self, key: PatchKey) -> PatchSpec:
         """Draw the patch; no pixel is read."""
-        ...
 
-    def prefetch(self, place: Place) -> None:
-        """Say that its pixels will be wanted soon."""
-        ...
+    def prefetch(self, spec: PatchSpec) -> None:  # noqa: B027  # most have nothing to do
+        """Announce that its pixels will be read soon."""
 
-    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
+    @abc.abstractmethod
+    def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
         """Write its pixels, not augmented, into hr, (3, patch, patch), and lr, (3, lr_patch, lr_patch)."""
-        ...
 
 
-class RandomPatches:
-    """``per_image`` random patches of every photograph in an epoch, corners on the scale's grid.
+class RandomPatches(Patches):
+    """``per_image`` random patches of every packed photograph in an epoch, corners on the scale's grid.
 
     Args:
         pairs: the photographs, packed; with or without lr.
-        patch: side of the square patch in hr pixels, a multiple of ``scale``.
-        scale: super-resolution factor.
+        patch: see ``Patches``.
+        scale: see ``Patches``.
         per_image: patches of each photograph in an epoch.
-        seed: part of every draw.
+        seed: see ``Patches``.
 
     Raises:
         ValueError: the patch is no multiple of the scale, or larger than a photograph.
     """
 
     def __init__(self, pairs: Pairs, *, patch: int, scale: int, per_image: int, seed: int) -> None:
-        if patch % scale:
-            raise ValueError(f"data.patch {patch} must be a multiple of the scale {scale}")
+        length, digest, has_lr = len(pairs.hr) * per_image, pairs.hr.source_hash, pairs.lr is not None
+        super().__init__(length, patch=patch, scale=scale, seed=seed, source_hash=digest, has_lr=has_lr)
         pairs.hr.require(patch, "the training patch (data.patch)")
-        self.patch = patch
-        self.lr_patch = None if pairs.lr is None else patch // scale
-        self.source_hash = pairs.hr.source_hash
         self.pairs = pairs
-        self.scale = scale
-        self._per_image = per_image
-        self._seed = seed
-        self._draws = Draws(seed, len(self))
 
-    def __len__(self) -> int:
-        return len(self.pairs.hr) * self._per_image
-
-    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
-        """See ``Patches.sampler``."""
-        return PatchSampler(len(self), seed=self._seed, rank=rank, world_size=world_size)
-
-    def place(self, key: PatchKey) -> Place:
-        """See ``Patches.place``."""
-        image = key.number % len(self.pairs.hr)
-        height, width = self.pairs.hr.sizes[image]
-        for_top, for_left, for_turn, seed = self._draws.of(key)
+    def spec(self, key: PatchKey) -> PatchSpec:
+        """See ``Patches``."""
+        hr = self.pairs.hr
+        image = key.number % len(hr)
+        height, width = hr.sizes[image]
+        for_top, for_left, for_augmentation, seed = self.draws(key)
         top = for_top % ((height - self.patch) // self.scale + 1) * self.scale
         left = for_left % ((width - self.patch) // self.scale + 1) * self.scale
-        return Place(image, top, left, for_turn % 8, seed >> 2, self.pairs.hr.names[image], key.number)
+        return PatchSpec(image, top, left, for_augmentation % 8, seed >> 2, hr.names[image], key.number)
 
-    def prefetch(self, place: Place) -> None:
-        """See ``Patches.prefetch``."""
-        self.pairs.hr.prefetch(place.image, top=place.top, height=self.patch)
+    def prefetch(self, spec: PatchSpec) -> None:
+        """See ``Patches``."""
+        self.pairs.hr.prefetch(spec.image, top=spec.top, height=self.patch)
         if self.pairs.lr is not None:
-            self.pairs.lr.prefetch(place.image, top=place.top // self.scale, height=self.patch // self.scale)
+            self.pairs.lr.prefetch(spec.image, top=spec.top // self.scale, height=self.patch // self.scale)
 
-    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
-        """See ``Patches.fill``."""
-        self.pairs.hr.copy_patch(hr, place.image, top=place.top, left=place.left)
+    def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
+        """See ``Patches``."""
+        self.pairs.hr.copy_patch(hr, spec.image, top=spec.top, left=spec.left)
         if self.pairs.lr is not None and lr is not None:
-            self.pairs.lr.copy_patch(lr, place.image, top=place.top // self.scale, left=place.left // self.scale)
+            self.pairs.lr.copy_patch(lr, spec.image, top=spec.top // self.scale, left=spec.left // self.scale)
 
 
 class FixedPatches(Dataset[dict[str, Any]]):
@@ -142,34 +165,30 @@ class FixedPatches(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, pairs: Pairs, *, patch: int | None, scale: int) -> None:
-        for store in pairs:
-            if store is not None:
-                store.verify()  # now, not after an epoch of training
+        self._stores = {key: store for key, store in pairs._asdict().items() if store is not None}
+        for store in self._stores.values():
+            store.verify()  # now, not after an epoch of training
         if patch is not None:
-            if patch % scale:
-                raise ValueError(f"data.val_patch {patch} must be a multiple of the scale {scale}")
-            pairs.hr.require(patch, "the held-out patch (data.val_patch)")
-        self._pairs = pairs
+            _require_multiple("data.val_patch", patch, scale)
+            pairs.hr.require(patch, "the validation patch (data.val_patch)")
         self._patch = patch
         self._scale = scale
 
     def __len__(self) -> int:
-        return len(self._pairs.hr)
+        return len(self._stores["hr"])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Hr and, where packed, lr as uint8 (3, H, W), the seed of a stochastic degradation, name and index."""
-        item: dict[str, Any] = {"seed": index, "name": self._pairs.hr.names[index], "index": index}
-        for key, store, scale in (("hr", self._pairs.hr, self._scale), ("lr", self._pairs.lr, 1)):
-            if store is not None:
-                item[key] = crop_to_multiple(store.read(index), scale)
-        if self._patch is None:
-            return item
-        unit = self._patch // self._scale
-        top, left = ((side // self._scale - unit) // 2 for side in self._pairs.hr.sizes[index])
-        for key, scale in (("hr", self._scale), ("lr", 1)):
-            if key in item:
-                rows = slice(top * scale, (top + unit) * scale)
-                item[key] = item[key][:, rows, left * scale : (left + unit) * scale].contiguous()
+        hr = self._stores["hr"]
+        item: dict[str, Any] = {"seed": index, "name": hr.names[index], "index": index}
+        for key, store in self._stores.items():
+            unit = self._scale if key == "hr" else 1  # a pixel of lr
+            pixels = crop_to_multiple(store.read(index), unit)
+            if self._patch is not None:
+                side = self._patch // self._scale
+                top, left = ((length // self._scale - side) // 2 * unit for length in hr.sizes[index])
+                pixels = pixels[:, top : top + side * unit, left : left + side * unit].contiguous()
+            item[key] = pixels
         return item
 
 
@@ -188,49 +207,32 @@ class PatchSampler(Sampler[PatchKey]):
         self._first = {0: 0}
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration draws."""
+        """Choose the epoch of the next iteration."""
         self.epoch = epoch
 
     def start_at(self, epoch: int, first: int) -> None:
-        """Leave out the first keys of an epoch, of which a resumed run has seen the patches."""
+        """Skip the first keys of an epoch, whose patches a resumed run has been given."""
         self._first = {epoch: first}
 
     @property
     def first(self) -> int:
-        """Keys that the epoch's iteration leaves out."""
+        """How many keys the epoch's iteration skips."""
         return self._first.get(self.epoch, 0)
 
     def __len__(self) -> int:
         return self._length // self._world_size
 
-    def draw(self) -> np.random.Generator:
-        """The epoch's chance; apart from the streams of ``Draws``, whose third word is 0."""
+    def generator(self) -> np.random.Generator:
+        """The epoch's RNG; a stream of its own beside those of ``Patches.draws``, whose third word is 0."""
         return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self.epoch]))
 
     def __iter__(self) -> Iterator[PatchKey]:
-        order = self.draw().permutation(self._length)
+        order = self.generator().permutation(self._length)
         share = order[self._rank :: self._world_size][self.first : len(self)]
         return (PatchKey(self.epoch, int(index)) for index in share)
 
 
-class Draws:
-    """Four uint64 for every patch, a function of (seed, epoch, index): a block of Philox, counted by the index.
-
-    Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. An epoch's are drawn together,
-    because making a generator for each patch would cost a tenth of its copy.
-    """
-
-    def __init__(self, seed: int, length: int) -> None:
-        self._seed = seed
-        self._length = length
-        self._drawn: tuple[int | None, NDArray[np.uint64]] = (None, np.empty((0, 4), np.uint64))
-
-    def of(self, key: PatchKey) -> list[int]:
-        """The four numbers of a patch."""
-        epoch, table = self._drawn  # together, for a loader's thread draws too
-        if epoch != key.epoch:
-            blocks = np.random.Philox(key=self._seed, counter=[0, 0, 0, key.epoch])
-            table = blocks.random_raw(4 * self._length).reshape(-1, 4)
-            self._drawn = key.epoch, table
-        numbers: list[int] = table[key.number].tolist()
-        return numbers
+def _require_multiple(setting: str, patch: int, scale: int) -> None:
+    """Raises ValueError where a patch's side is no multiple of the scale."""
+    if patch % scale:
+        raise ValueError(f"{setting} {patch} must be a multiple of the scale {scale}")

@@ -1,4 +1,4 @@
-"""Engines beside torch that run a net on the CPU, from its ONNX graph. A file each; nothing else knows them."""
+"""Engines beside torch that run a net on the CPU from its ONNX graph, one file each."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _EXPORTER = ("onnx", "onnxscript")  # what torch.onnx needs to make a graph
 
 
 class Engine(Protocol):
-    """A graph, opened. It takes pictures of any size; what it compiles for a size is its own business."""
+    """A compiled graph, for pictures of any size.
+
+    Attributes:
+        package: imported when a graph is opened, not before.
+        label: for people.
+        has_bfloat16: whether it can run the wide layers in bfloat16 on a processor that has it.
+    """
 
     package: ClassVar[str]
-    """That is imported when a graph is opened, not before."""
-
     label: ClassVar[str]
-    """For people."""
-
     has_bfloat16: ClassVar[bool]
-    """Whether it can run the wide layers in bfloat16 on a processor that has it."""
 
     @classmethod
     def open(cls, graph: bytes, *, threads: int, bfloat16: bool) -> Engine:
@@ -37,7 +38,7 @@ class Engine(Protocol):
         """(N, C, H, W) to (N, C, scale H, scale W), float32.
 
         Raises:
-            RuntimeError: memory does not suffice, in the words of torch.
+            RuntimeError: out of memory, in a message that ``is_out_of_memory`` recognises.
         """
         ...
 
@@ -49,10 +50,10 @@ CHOICES = (AUTO, TORCH, *ENGINES)
 
 
 def installed() -> list[str]:
-    """The engines that could be opened, the fastest first; nothing is imported."""
+    """The engines whose packages are installed, the fastest first; nothing is imported."""
     return [name for name, engine in ENGINES.items() if not missing(engine)]
 
 
 def missing(engine: type[Engine]) -> list[str]:
-    """The packages that an engine lacks here."""
+    """The packages of an engine that are not installed."""
     return [name for name in (engine.package, *_EXPORTER) if importlib.util.find_spec(name) is None]

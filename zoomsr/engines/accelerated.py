@@ -1,4 +1,4 @@
-"""A net that another engine runs, where one is there, gives the net's own pixels, and pays."""
+"""A net that another engine runs, where one is installed, gives the net's own pixels, and pays."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MAX_DIFFERENCE = 1e-4
 _CHECKED = (61, 83)  # height and width of the crops on which an engine must agree
 _PRECISION = {True: "bfloat16", False: "float32"}
 
-# In lr pixels. Opening a graph takes about a second, which several areas of 256x256 win back on two cores; making it
-# takes some more seconds, once, for which a photograph is reason enough.
+# In lr pixels. Opening a graph takes about a second, as much as several crops of 256x256 save on two cores; exporting
+# it takes some more seconds, once, as much as a photograph saves.
 _LEAST_PIXELS = 250_000
 _LEAST_PIXELS_TO_EXPORT = 500_000
 
@@ -34,11 +34,11 @@ class Accelerated(nn.Module):
     """A net with the same contract, run by an engine of ``zoomsr.engines`` in float32, or in bfloat16 under autocast.
 
     ``auto`` stays with torch until the pixels it was told of make up for opening an engine, takes the fastest one, and
-    stays with torch where none can be had. An engine that is named is opened at once, or an error.
+    stays with torch where none can be used. An engine that is named is opened at once, or an error.
 
     Args:
         net: in eval mode, on the CPU.
-        digest: sha256 of its weights and of how it was made.
+        digest: sha256 of its weights and settings.
         engine: ``auto``, ``openvino``, ``onnx``.
     """
 
@@ -53,29 +53,29 @@ class Accelerated(nn.Module):
         for name in ("scale", "channels", "multiple_of", "halo"):
             setattr(self, name, getattr(net, name))
         self.lr_8bit = getattr(net, "lr_8bit", False)
-        self._news: list[str] = []
+        self._messages: list[str] = []
         self._digest, self._engine = digest, engine
         self._pixels, self._is_on = 0, engine != AUTO
         self._opened: dict[tuple[int, bool], Engine | None] = {}
-        self._made: dict[int, bytes] = {}
+        self._graphs: dict[int, bytes] = {}
 
     @property
     def engine(self) -> str:
-        """What ran it so far: ``torch``, ``OpenVINO``."""
+        """The engines that ran it so far: ``torch``, ``OpenVINO``."""
         used = [TORCH if one is None else one.label for one in self._opened.values()]
         return ", ".join(dict.fromkeys(used)) or TORCH
 
     def said(self) -> list[str]:
-        """What there is to say of the engines that were opened since this was last asked, in lines."""
-        news, self._news = self._news, []
-        return news
+        """Lines on the engines that were opened since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
 
     def start(self) -> None:
-        """Do not wait until it pays."""
+        """Use an engine from now on, whether it pays or not."""
         self._is_on = True
 
     def expect(self, pixels: int) -> None:
-        """Hear how many lr pixels come next."""
+        """Announce lr pixels that come next."""
         self._pixels += pixels
         if not self._is_on:
             is_made = GraphFile(self._digest, channels=3).exists()
@@ -94,19 +94,19 @@ class Accelerated(nn.Module):
     def _open(self, channels: int, bfloat16: bool) -> Engine | None:
         """The first engine that gives the net's own pixels; None for torch."""
         for name, half in self._candidates(bfloat16):
-            kind = ENGINES[name]
+            label = f"{ENGINES[name].label}, {_PRECISION[half]}"
             try:
-                engine = self._checked(kind, channels, bfloat16=half)
-            except Exception as error:  # whatever torch's exporter and the engines stumble over
+                engine = self._checked(ENGINES[name], channels, bfloat16=half)
+            except Exception as error:  # torch's exporter and the engines raise errors of any type
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 if self._engine != AUTO and not half:
                     raise ValueError(f"engine {name} cannot be used here: {reason}") from error
-                self._news.append(f"{kind.label}, {_PRECISION[half]}, cannot be used here: {reason}")
+                self._messages.append(f"{label}, cannot be used here: {reason}")
                 if isinstance(error, _NoGraphError):
-                    break  # nor will there be one for the next
-                continue
-            self._news.append(f"{kind.label}, {_PRECISION[half]}")
-            return engine
+                    break  # the next engine would need the same graph
+            else:
+                self._messages.append(label)
+                return engine
         return None
 
     def _candidates(self, bfloat16: bool) -> list[tuple[str, bool]]:
@@ -117,9 +117,9 @@ class Accelerated(nn.Module):
         return [(self._engine, half) for half in halves]
 
     def _checked(self, kind: type[Engine], channels: int, *, bfloat16: bool) -> Engine:
-        """An engine that was held against the net; a kept graph that fails is made anew."""
+        """An engine whose pixels were compared with the net's; a cached graph that fails is exported again."""
         errors: list[Exception] = []
-        for graph in self._graphs(channels):
+        for graph in self._kept_and_new(channels):
             try:
                 engine = kind.open(graph, threads=torch.get_num_threads(), bfloat16=bfloat16)
                 _require_parity(self.net, engine, channels=channels, bfloat16=bfloat16)
@@ -128,30 +128,29 @@ class Accelerated(nn.Module):
                 errors.append(error)
         raise errors[-1]
 
-    def _graphs(self, channels: int) -> Iterator[bytes]:
-        """The graph that is kept, and a new one, which is made once."""
+    def _kept_and_new(self, channels: int) -> Iterator[bytes]:
+        """The cached graph, and a new one, which is exported once."""
         file = GraphFile(self._digest, channels=channels)
-        graph = self._made.get(channels) or file.read()
-        if graph is not None:
+        if (graph := self._graphs.get(channels) or file.read()) is not None:
             yield graph
-        if channels in self._made:
+        if channels in self._graphs:
             return
         start = time.perf_counter()
         try:
             graph = cast(bytes, exported(self.net, channels=channels).model_proto.SerializeToString())
-        except Exception as error:  # torch's exporter raises whatever it stumbles over
+        except Exception as error:  # torch's exporter raises errors of any type
             raise _NoGraphError(f"torch makes no graph of the net: {error or type(error).__name__}") from error
-        self._made[channels] = graph
-        self._news.append(f"made the net's graph, once, in {time.perf_counter() - start:.0f} s")
+        self._graphs[channels] = graph
+        self._messages.append(f"made the net's graph, once, in {time.perf_counter() - start:.0f} s")
         try:
             file.write(graph)
         except (OSError, RuntimeError, ValueError) as error:
-            self._news.append(f"the graph is not kept for the next time: {error}")
+            self._messages.append(f"the graph is not kept for the next time: {error}")
         yield graph
 
 
 def accelerated(net: nn.Module, weights: Weights | None, *, engine: str, device: torch.device) -> nn.Module:
-    """The net as it is where torch is to run it, or can do so alone; else ``Accelerated``.
+    """``Accelerated`` where an engine may run the net, else the net itself.
 
     Args:
         net: in eval mode.
@@ -160,19 +159,18 @@ def accelerated(net: nn.Module, weights: Weights | None, *, engine: str, device:
         device: where the net is to run; on a GPU torch is the fastest.
 
     Raises:
-        ValueError: no such engine, or one that was named and cannot be had here.
+        ValueError: no such engine, or one that was named and cannot be used here.
     """
     if engine not in CHOICES:
         raise ValueError(f"engine {engine} is none of {', '.join(CHOICES)}")
     is_auto, is_cpu = engine == AUTO, device.type == "cpu"
     if engine == TORCH or weights is None or (is_auto and not (is_cpu and installed())):
         return net
-    from zoomsr.models.ircnn import IRCNN  # with all degradations; starts without an engine need none of it
+    from zoomsr.models.ircnn import IRCNN  # imports all degradations; a start without an engine needs none of it
 
-    is_loop = isinstance(net, IRCNN)
-    if is_auto and is_loop:
-        return net
-    if is_loop:
+    if isinstance(net, IRCNN):
+        if is_auto:
+            return net
         raise ValueError(f"engine {engine}: IRCNN is a loop around its denoisers, of which no graph is made")
     if not is_cpu:
         raise ValueError(f"engine {engine} runs on the CPU, and the device is {device}")
@@ -186,8 +184,8 @@ def _require_parity(net: nn.Module, engine: Engine, *, channels: int, bfloat16: 
     """On two small crops, one of noise and one that is smooth, as most of a photograph is.
 
     Raises:
-        ValueError: in float32 a pixel differs by more than ``MAX_DIFFERENCE``, or in bfloat16 the pixels are further
-            from those in float32 than torch's are in bfloat16, of which the net's card tells how many levels they make.
+        ValueError: in float32 a pixel differs by more than ``MAX_DIFFERENCE``; in bfloat16 the mean error against
+            float32 is above 1.5 times that of torch in bfloat16, which the net's card allows or not.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(1, channels, *_CHECKED, generator=generator)
@@ -195,13 +193,11 @@ def _require_parity(net: nn.Module, engine: Engine, *, channels: int, bfloat16: 
     for crop in (noise, smooth):
         with torch.autocast("cpu", enabled=False):
             expected, found = net(crop), engine.run(crop)
-        distance = (found - expected).abs()
-        if not distance.max() <= (0.1 if bfloat16 else MAX_DIFFERENCE):
-            raise ValueError(f"its pixels differ from torch's by {float(distance.max()):.1e}")
+        error = (found - expected).abs()
+        if not error.max() <= (0.1 if bfloat16 else MAX_DIFFERENCE):
+            raise ValueError(f"its pixels differ from torch's by {float(error.max()):.1e}")
         if bfloat16:
             with torch.autocast("cpu", torch.bfloat16):
                 usual = (net(crop) - expected).abs().mean()
-            if not distance.mean() <= 1.5 * usual + 1e-5:
-                raise ValueError(
-                    f"its pixels differ by {float(distance.mean()):.1e} on average, torch's by {usual:.1e}"
-                )
+            if not error.mean() <= 1.5 * usual + 1e-5:
+                raise ValueError(f"its pixels differ by {float(error.mean()):.1e} on average, torch's by {usual:.1e}")

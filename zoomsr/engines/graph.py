@@ -1,4 +1,4 @@
-"""Nets as ONNX graphs: made by torch, and kept in the user's cache, so that a net is exported once."""
+"""Nets as ONNX graphs: exported by torch, and cached, so that a net is exported once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoomsr.runs.files import atomic_write
+from zoomsr.runs.files import atomic_write, cache_folder
 from zoomsr.runs.trust import seal
 
-_FOLDER = "graphs"
 _MAX_KEPT = 16
 _SEAL_BYTES = 32
 
@@ -31,13 +30,12 @@ def exported(net: nn.Module, *, channels: int = 3) -> Any:
         net: in eval mode, on the CPU.
         channels: of the input.
     """
-    names = {0: "batch", 2: "height", 3: "width"}
     with torch.inference_mode(False), torch.autocast("cpu", enabled=False), quiet():
         program: Any = torch.onnx.export(
             net,
             (example(channels),),
             dynamo=True,
-            dynamic_shapes=(names,),
+            dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
             input_names=["lr"],
             output_names=["sr"],
             verbose=False,
@@ -47,19 +45,19 @@ def exported(net: nn.Module, *, channels: int = 3) -> Any:
 
 
 def contract(net: nn.Module) -> dict[str, str]:
-    """What whoever runs the file has to know."""
+    """Metadata that the user of an exported file needs."""
     numbers = {name: str(getattr(net, name)) for name in ("scale", "multiple_of", "halo")}
     return {"net": type(net).__name__, **numbers, "range": "0 to 1, not clamped", "channel_order": "RGB"}
 
 
 def example(channels: int = 3) -> Tensor:
-    """A picture of sizes that are nothing special, or a graph would hold for such alone."""
+    """An input of odd sizes, so that the exporter does not specialise the graph."""
     return torch.rand(2, channels, 45, 61)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without torch's notes on its own parts, and on the torchvision that is not there."""
+    """Without the exporter's warnings about torch's own parts and a missing torchvision."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -74,11 +72,11 @@ def quiet() -> Iterator[None]:
 class GraphFile:
     """The graph of a net in the user's cache.
 
-    Engines read it by parsers in C++, so it is sealed with the user's key (``zoomsr.runs.trust``): a file that is
-    damaged, or that somebody else has put there, is none.
+    Engines read it by parsers in C++, so it is signed with the user's key (``zoomsr.runs.trust``): a file that is
+    damaged, or written by somebody else, is ignored.
 
     Args:
-        digest: sha256 of the net's weights and of how it was made.
+        digest: sha256 of the net's weights and settings.
         channels: of the input.
     """
 
@@ -89,7 +87,7 @@ class GraphFile:
 
     def read(self) -> bytes | None:
         """The graph; None where there is none that this user has made."""
-        with suppress(OSError, RuntimeError, ValueError):  # none, no key, or no home
+        with suppress(OSError, RuntimeError, ValueError):  # no file, no key, or no home
             content = self._path().read_bytes()
             graph = content[_SEAL_BYTES:]
             if hmac.compare_digest(content[:_SEAL_BYTES], self._seal(graph)):
@@ -97,7 +95,7 @@ class GraphFile:
         return None
 
     def write(self, graph: bytes) -> None:
-        """Keep a graph; the oldest of many are removed.
+        """Write a graph atomically; the oldest of more than 16 are removed.
 
         Raises:
             OSError: it cannot be written.
@@ -113,16 +111,13 @@ class GraphFile:
             old.unlink(missing_ok=True)
 
     def exists(self) -> bool:
-        """Whether a file is there, sound or not."""
-        try:
+        """Whether a file is there, valid or not."""
+        with suppress(ValueError):  # no home
             return self._path().is_file()
-        except ValueError:
-            return False
+        return False
 
     def _path(self) -> Path:
-        from zoomsr.runs.files import cache_folder
-
-        return cache_folder() / _FOLDER / f"{self._name}.onnx"
+        return cache_folder() / "graphs" / f"{self._name}.onnx"
 
     def _seal(self, graph: bytes) -> bytes:
         return seal(self._name.encode() + graph)

@@ -31,6 +31,6 @@ class OnnxRuntime:
         """See ``zoomsr.engines.Engine``."""
         try:
             (sr,) = self._session.run(None, {"lr": lr.contiguous().numpy()})
-        except Exception as error:  # its errors have no common class, and none is a RuntimeError
+        except Exception as error:  # its errors have no common base class but Exception
             raise RuntimeError(f"{self.label}: {error}") from error
         return torch.from_numpy(sr)

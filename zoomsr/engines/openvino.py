@@ -17,7 +17,7 @@ _WIDE = 16  # feature maps; pixels have fewer channels, also before a pixel shuf
 
 
 class OpenVINO:
-    """A graph compiled for any size, which costs no more than for one: each size is prepared when it is first met."""
+    """A graph compiled for any size, as fast as for one: each size is prepared when it first comes."""
 
     package: ClassVar[str] = "openvino"
     label: ClassVar[str] = "OpenVINO"
@@ -25,7 +25,7 @@ class OpenVINO:
 
     def __init__(self, request: Any) -> None:
         self._request = request
-        self._lock = Lock()  # a request serves one at a time, and each has memory of its own
+        self._lock = Lock()  # a request serves one thread at a time; one request for each thread would cost memory
 
     @classmethod
     def open(cls, graph: bytes, *, threads: int, bfloat16: bool) -> OpenVINO:
@@ -37,7 +37,7 @@ class OpenVINO:
         if bfloat16:
             model = core.read_model(*_with_float32_pixels(model))
         settings = {
-            # Without it bfloat16 is taken wherever the processor has it.
+            # The default is bfloat16 wherever the processor has it.
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -56,16 +56,16 @@ def _with_float32_pixels(model: Any) -> tuple[bytes, Any]:
     """A model whose pixels stay in float32 when its layers run in bfloat16, as the nets do under autocast.
 
     Otherwise every operation is in bfloat16, and a picture off by several grey levels. OpenVINO keeps an operation in
-    float32 that is marked ``precise``, which can be written into its own format alone. Marked are the operations
-    between the input and the first wide convolution on each way, and between the last one and the output, with both.
+    float32 that is marked ``precise``; only its own file format has that mark. Marked are the operations between the
+    input and the first wide convolution on each path, and between the last one and the output, including both.
 
     Returns:
         XML and weights, as OpenVINO reads them.
     """
     import openvino
 
-    names = _reached(model.get_parameters(), _after, last=lambda node: _is_wide(node, axis=0))
-    names |= _reached(model.get_results(), _before, last=lambda node: _is_wide(node, axis=1))
+    names = _reached(model.get_parameters(), _readers, last=lambda node: _is_wide(node, axis=0))
+    names |= _reached(model.get_results(), _inputs, last=lambda node: _is_wide(node, axis=1))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
         openvino.serialize(model, path)
@@ -73,7 +73,7 @@ def _with_float32_pixels(model: Any) -> tuple[bytes, Any]:
     for layer in tree.iterfind("layers/layer"):
         if layer.get("name") in names:
             if layer.get("type") == "Pad":
-                layer.set("version", "opset1")  # to which newer ones are turned, and the mark is lost
+                layer.set("version", "opset1")  # newer ones are converted to it, and would lose the mark
             info = layer.find("rt_info")
             if info is None:
                 info = ElementTree.Element("rt_info")
@@ -83,7 +83,7 @@ def _with_float32_pixels(model: Any) -> tuple[bytes, Any]:
 
 
 def _reached(starts: Iterable[Any], step: Callable[[Any], list[Any]], *, last: Callable[[Any], bool]) -> set[str]:
-    """Names of the nodes on all ways from ``starts``, each as far as its first that is ``last``."""
+    """Names of the nodes on all paths from ``starts``, each up to the first node that is ``last``."""
     names, waiting = set(), list(starts)
     while waiting:
         node = waiting.pop()
@@ -93,11 +93,11 @@ def _reached(starts: Iterable[Any], step: Callable[[Any], list[Any]], *, last: C
     return names
 
 
-def _after(node: Any) -> list[Any]:
+def _readers(node: Any) -> list[Any]:
     return [reader.get_node() for output in node.outputs() for reader in output.get_target_inputs()]
 
 
-def _before(node: Any) -> list[Any]:
+def _inputs(node: Any) -> list[Any]:
     return [one.get_source_output().get_node() for one in node.inputs()]
 
 

@@ -1,4 +1,4 @@
-"""Benchmark folders: pictures with their published low-resolution files, or without."""
+"""Benchmark folders: images with or without their published low-resolution files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from zoomsr.imaging.pixels import crop_to_multiple
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A benchmark picture, decoded.
+class BenchmarkImage:
+    """A decoded image of a benchmark.
 
     Attributes:
         name: file name without suffix.
@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A folder of pictures.
+    """A folder of images.
 
     Attributes:
         name: of the folder.
@@ -52,7 +52,7 @@ class Benchmark:
         Args:
             folder: where to look.
             scale: of the lr files.
-            published_lr: False leaves lr files alone: lr is to be made otherwise.
+            published_lr: False ignores lr files.
 
         Raises:
             ValueError: no such folder, no images, or LR files that do not match those of HR.
@@ -68,9 +68,8 @@ class Benchmark:
             return Benchmark(folder.name, scale, tuple((path, None) for path in hr.values()))
         lr = {stem.removesuffix(f"x{scale}"): path for stem, path in _by_stem(lr_folder).items()}
         if lr.keys() != hr.keys():
-            odd = sorted(lr.keys() ^ hr.keys())
-            counts = f"{len(hr)} HR and {len(lr)} LR files"
-            raise ValueError(f"{lr_folder} does not match HR: {counts}, {odd[0]} is in one only; {layout}")
+            counts = f"{len(hr)} HR and {len(lr)} LR files, {min(lr.keys() ^ hr.keys())} is in one only"
+            raise ValueError(f"{lr_folder} does not match HR: {counts}; {layout}")
         return Benchmark(folder.name, scale, tuple((path, lr[stem]) for stem, path in hr.items()))
 
     @property
@@ -78,8 +77,8 @@ class Benchmark:
         """Whether lr comes from files."""
         return self.files[0][1] is not None
 
-    def read(self, number: int) -> Picture:
-        """Decode one picture.
+    def read(self, number: int) -> BenchmarkImage:
+        """Decode one image.
 
         Raises:
             ValueError: a damaged file, or an LR file of the wrong size.
@@ -90,23 +89,19 @@ class Benchmark:
         if lr is not None and [side * self.scale for side in lr.shape[1:]] != list(hr.shape[1:]):
             sizes = f"{lr.shape[2]}x{lr.shape[1]}", f"{hr.shape[2]}x{hr.shape[1]}"
             raise ValueError(f"{lr_path} is {sizes[0]}, which is not 1/{self.scale} of {hr_path} at {sizes[1]}")
-        return Picture(hr_path.stem, hr, lr, files.is_grey(hr_path))
+        return BenchmarkImage(hr_path.stem, hr, lr, files.is_grey(hr_path))
 
     def digest(self) -> str:
         """sha256 over the names and bytes of all files."""
         total = hashlib.sha256()
         for path in (path for pair in self.files for path in pair if path is not None):
-            total.update(f"{path.name}\n".encode())
-            total.update(path.read_bytes())
+            total.update(f"{path.name}\n".encode() + path.read_bytes())
         return total.hexdigest()
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        return {}
-    paths = sorted(path for path in folder.iterdir() if is_picture(path, SUFFIXES))
-    by_stem = {path.stem: path for path in paths}
-    for path in paths:
-        if by_stem[path.stem] != path:
-            raise ValueError(f"{path} and {by_stem[path.stem].name} have one name: rename or remove one")
-    return by_stem
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_picture(path, SUFFIXES) and found.setdefault(path.stem, path) != path:
+            raise ValueError(f"{found[path.stem]} and {path.name} have one name: rename or remove one")
+    return found

@@ -1,4 +1,4 @@
-"""From photographs to areas, and from areas to the rows of figures."""
+"""From photographs to crops, and from crops to the rows of figures."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from zoomsr.runs.crops import Crop, Image, read_crops
 from zoomsr.runs.layout import GALLERY
 
 GAIN, ERROR = "gain", "error"
-"""How the folders of a gallery begin."""
+"""How the names of the best and worst crops begin."""
 
 
-def pixels(picture: Tensor) -> Image:
+def pixels(image: Tensor) -> Image:
     """(1, 3, H, W) or (3, H, W) on any device to (H, W, 3) on the CPU, clipped to [0, 1]."""
-    image: Image = picture.reshape(picture.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
-    return image
+    array: Image = image.reshape(image.shape[-3:]).permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
+    return array
 
 
 def hardest_crop(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Crop:
-    """The square of a photograph in which bicubic errs most on Y.
+    """The square of a photograph in which the error of bicubic on Y is largest.
 
     Args:
         name: of the photograph.
@@ -43,10 +43,10 @@ def hardest_crop(name: str, *, lr: Tensor, hr: Tensor, side: int) -> Crop:
 
 
 def crop_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor) -> Crop:
-    """An area of a photograph.
+    """A crop of a photograph.
 
     Args:
-        name: of the photograph, or of the area.
+        name: of the photograph, or of the crop.
         box: left, top, width and height in hr pixels, multiples of the scale.
         lr: (1, 3, H, W) on [0, 1].
         hr: (1, 3, scale H, scale W).
@@ -66,58 +66,53 @@ def crop_at(name: str, box: tuple[int, int, int, int], *, lr: Tensor, hr: Tensor
 
 
 @torch.no_grad()
-def magnified(net: Callable[[Tensor], Tensor], area: Crop, *, device: torch.device) -> Image:
-    """What a net makes of an area; the net is on ``device`` and in evaluation mode."""
-    lr = torch.from_numpy(area.lr).permute(2, 0, 1)[None]
+def upscaled(net: Callable[[Tensor], Tensor], crop: Crop, *, device: torch.device) -> Image:
+    """The net's output for a crop; the net is on ``device`` and in evaluation mode."""
+    lr = torch.from_numpy(crop.lr).permute(2, 0, 1)[None]
     return pixels(net(lr.to(device)))
 
 
 def panel(image: Image, hr: Image) -> Panel:
-    """A picture with its PSNR and SSIM on Y, not rounded, no pixel shaved off: of a small area every pixel counts."""
-    sr_y, hr_y = _luma(image), _luma(hr)
+    """An image with its PSNR and SSIM on Y, not rounded and not shaved: in a small crop every pixel counts."""
+    sr_y, hr_y = (luma(torch.from_numpy(one).permute(2, 0, 1).clamp(0, 1)) * 255 for one in (image, hr))
     large_enough = min(hr.shape[:2]) >= SSIM_WINDOW
     return Panel(image, float(psnr(sr_y, hr_y)), float(ssim(sr_y, hr_y)) if large_enough else None)
 
 
-def comparison_row(area: Crop, tested: Mapping[str, Image]) -> Enlargement:
-    """The area on its photograph, the truth, the input, bicubic and each net.
+def comparison_row(crop: Crop, tested: Mapping[str, Image]) -> Enlargement:
+    """The crop marked on its photograph, hr, lr, bicubic and each net.
 
     Args:
-        area: that all nets were given.
-        tested: net to what it made of the area.
+        crop: that all nets were given.
+        tested: net to its output.
     """
-    return _row(area, {"bicubic": area.bicubic, **tested}, marked=True)
+    return _row(crop, {"bicubic": crop.bicubic, **tested}, marked=True)
 
 
-def epochs_row(area: Crop) -> Enlargement:
-    """Bicubic, and what came out after each epoch that was kept."""
-    return _row(area, {"bicubic": area.bicubic, **{f"epoch {number}": sr for number, sr in area.epochs.items()}})
+def epochs_row(crop: Crop) -> Enlargement:
+    """Bicubic, and the output after each epoch that was kept."""
+    return _row(crop, {"bicubic": crop.bicubic, **{f"epoch {number}": sr for number, sr in crop.epochs.items()}})
 
 
 def crop_rows(run: Path, *, net_name: str) -> tuple[list[Enlargement], list[Enlargement]]:
-    """Where the net gains most over bicubic, and where it errs most; empty lists for a run without a gallery."""
+    """A run's crops with the largest gain over bicubic, and with the largest error; empty lists where it kept none."""
     gains, errors = (
         [
-            _row(area, {"bicubic": area.bicubic, net_name: area.tested})
-            for area in read_crops(run / GALLERY, kind)
-            if area.tested is not None
+            _row(crop, {"bicubic": crop.bicubic, net_name: crop.tested})
+            for crop in read_crops(run / GALLERY, kind)
+            if crop.tested is not None
         ]
         for kind in (GAIN, ERROR)
     )
     return gains, errors
 
 
-def _row(area: Crop, methods: Mapping[str, Image], *, marked: bool = False) -> Enlargement:
+def _row(crop: Crop, methods: Mapping[str, Image], *, marked: bool = False) -> Enlargement:
     return Enlargement(
-        name=area.name,
-        lr=area.lr,
-        methods={name: panel(image, area.hr) for name, image in methods.items()},
-        hr=area.hr,
-        photograph=area.photograph if marked else None,
-        box=area.box if marked else None,
+        name=crop.name,
+        lr=crop.lr,
+        methods={name: panel(image, crop.hr) for name, image in methods.items()},
+        hr=crop.hr,
+        photograph=crop.photograph if marked else None,
+        box=crop.box if marked else None,
     )
-
-
-def _luma(image: Image) -> Tensor:
-    """(1, H, W) in grey levels."""
-    return luma(torch.from_numpy(image).permute(2, 0, 1).clamp(0, 1)) * 255

@@ -34,7 +34,11 @@ from zoomsr.runs.run import versions
 
 
 def run(config: DictConfig) -> None:
-    """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV."""
+    """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV.
+
+    Raises:
+        ValueError: a setting is missing or wrong, a folder is no benchmark, or a file holds no weights of the net.
+    """
     if OmegaConf.is_missing(config, "data_dir"):
         advice = "and model=NAME for a pretrained net, or ckpt=FILE"
         raise ValueError(f"data_dir is not given: data_dir=FOLDER (HR/ with or without LRx2/, or images), {advice}")
@@ -45,15 +49,15 @@ def run(config: DictConfig) -> None:
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
     benchmarks = _benchmarks(config, degradation)
-    nets = {label: measured.run_by(config.engine, device) for label, measured in _nets(config).items()}
+    nets = {label: one.run_by(config.engine, device) for label, one in _nets(config).items()}
     if config.self_ensemble:
-        nets = {label: measured.averaged() for label, measured in nets.items()}
+        nets = {label: one._replace(net=SelfEnsemble(one.net)) for label, one in nets.items()}
     scores: dict[str, Scores] = {}
     with progress_bar() as progress:
-        task = progress.add_task("pictures", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
+        task = progress.add_task("images", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
         for name, benchmark in benchmarks.items():
             scores[name] = evaluate(
-                {label: measured.net.to(device).eval() for label, measured in nets.items()},
+                {label: one.net.to(device).eval() for label, one in nets.items()},
                 benchmark,
                 degradation=degradation,
                 device=device,
@@ -62,23 +66,23 @@ def run(config: DictConfig) -> None:
     run_dir = Path(config.run_dir)
     write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, scores, degradation))
     _write_images(run_dir / IMAGES_CSV, scores)
-    for measured in nets.values():
-        for line in () if measured.engine is None else measured.engine.said():
+    for one in nets.values():
+        for line in () if one.engine is None else one.engine.said():
             say({"engine": line})
-    _print(scores, {label: measured.net for label, measured in nets.items()})
+    _print(scores, nets)
     say({"results": short(run_dir / METRICS_JSON), "pictures": short(run_dir / IMAGES_CSV)})
 
 
-class Measured(NamedTuple):
-    """A net, how it was made, the file its weights came from, and what runs it where that is not torch alone."""
+class EvaluatedNet(NamedTuple):
+    """A net, its settings, the file of its weights, and the engine that runs it where that is not torch alone."""
 
     net: nn.Module
     config: dict[str, Any]
     weights: Weights | None
     engine: Accelerated | None = None
 
-    def run_by(self, engine: str, device: torch.device) -> Measured:
-        """With another engine than torch, where one is asked for and can be had, from the first picture on."""
+    def run_by(self, engine: str, device: torch.device) -> EvaluatedNet:
+        """With another engine than torch, where one is asked for and available, from the first image on."""
         weights = None if self.weights is None else replace(self.weights, config=self.config)
         net = accelerated(self.net, weights, engine=engine, device=device)
         if not isinstance(net, Accelerated):
@@ -86,17 +90,15 @@ class Measured(NamedTuple):
         net.start()
         return self._replace(net=net, engine=net)
 
-    def averaged(self) -> Measured:
-        """Over the eight turns of the picture."""
-        return self._replace(net=SelfEnsemble(self.net))
-
     def as_dict(self) -> dict[str, Any]:
         """For ``metrics.json``."""
-        parameters = sum(parameter.numel() for parameter in self.net.parameters())
         path = None if self.weights is None else self.weights.path
-        file = None if path is None else {"path": str(path), "sha256": sha256_of(path)}
-        engine = "torch" if self.engine is None else self.engine.engine
-        return {"params": parameters, "config": self.config, "weights": file, "engine": engine}
+        return {
+            "params": sum(parameter.numel() for parameter in self.net.parameters()),
+            "config": self.config,
+            "weights": None if path is None else {"path": str(path), "sha256": sha256_of(path)},
+            "engine": "torch" if self.engine is None else self.engine.engine,
+        }
 
 
 def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Benchmark]:
@@ -113,13 +115,17 @@ def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Bench
     return dict(zip(labels, found, strict=True))
 
 
-def _nets(config: DictConfig) -> dict[str, Measured]:
-    """Bicubic, then the nets of ``ckpt``, or the net in the box that ``model`` names."""
-    nets = {"bicubic": Measured(Bicubic(config.scale), {}, None)}
+def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
+    """Bicubic, then the nets of ``ckpt``, or the pretrained net that ``model`` names."""
+    nets = {"bicubic": EvaluatedNet(Bicubic(config.scale), {}, None)}
     name = _choice("model")
     given = _as_list(config.ckpt)
     if not given and name not in (None, "bicubic"):
-        nets[str(name)] = _opened(_from_the_box(str(name)), None, config.scale)
+        changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
+        if changed:
+            raise ValueError(f"{changed[0]} makes another net than the pretrained {name}: add ckpt=FILE")
+        if (path := weights_file(str(name))) is not None:
+            nets[str(name)] = _opened(path, None, config.scale)
     for one in given:
         path = weights_file(one)
         if path is None:
@@ -129,24 +135,15 @@ def _nets(config: DictConfig) -> dict[str, Measured]:
         if one in pretrained_nets():
             label = one
         elif len(given) > 1:
-            label = f"{label} {_of_run(path)}"
+            place = path.resolve()  # runs/NAME/checkpoints/best.ckpt is NAME/best
+            label = f"{label} {(run_of(place) or place.parent).name}/{place.stem}"
         if label in nets:
             raise ValueError(f"ckpt holds {label} twice: {', '.join(given)}")
         nets[label] = measured
     return nets
 
 
-def _from_the_box(name: str) -> Path:
-    """The weights of a net, for which nothing can be set: they are of the net that was trained."""
-    changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
-    if changed:
-        raise ValueError(f"{changed[0]} makes another net than the {name} in the box: add ckpt=FILE")
-    path = weights_file(name)
-    assert path is not None, "bicubic was left out before"
-    return path
-
-
-def _opened(path: Path, model: DictConfig | None, scale: int) -> Measured:
+def _opened(path: Path, model: DictConfig | None, scale: int) -> EvaluatedNet:
     """Weights in the net that ``model`` describes, or in the one that the file names."""
     weights = Weights.read(path)
     if model is None:
@@ -156,16 +153,10 @@ def _opened(path: Path, model: DictConfig | None, scale: int) -> Measured:
         weights.require(made)
         net = instantiate(model)
     if scale_of(net) != scale:
-        raise ValueError(f"{path} enlarges by {scale_of(net)}, not by scale={scale}")
+        raise ValueError(f"{path} upscales by {scale_of(net)}, not by scale={scale}")
     if model is not None:
         weights.load_into(net)
-    return Measured(net, made, weights)
-
-
-def _of_run(path: Path) -> str:
-    """runs/NAME/checkpoints/best.ckpt is NAME/best, any other file is its own name in its folder."""
-    path = path.resolve()
-    return f"{(run_of(path) or path.parent).name}/{path.stem}"
+    return EvaluatedNet(net, made, weights)
 
 
 def _choice(group: str) -> str | None:
@@ -175,14 +166,25 @@ def _choice(group: str) -> str | None:
 
 def _summary(
     config: DictConfig,
-    nets: dict[str, Measured],
+    nets: dict[str, EvaluatedNet],
     benchmarks: dict[str, Benchmark],
     scores: dict[str, Scores],
     degradation: Degradation,
 ) -> dict[str, Any]:
-    """The shape that a run's metrics.json has, with one entry per folder, net and protocol."""
+    """The content of ``metrics.json``, as of a run's, with an entry per folder, net and protocol."""
     digests = {name: benchmark.digest() for name, benchmark in benchmarks.items()}
-    *_, (name, measured) = nets.items()
+    sets: dict[str, Any] = {}
+    for folder, by_net in scores.items():
+        for net, by_protocol in by_net.items():
+            sets.setdefault(folder, {})[net] = {
+                protocol: {
+                    "mean": mean_score(list(images.values())).as_dict(),
+                    "images": {image: score.as_dict() for image, score in images.items()},
+                }
+                for protocol, images in by_protocol.items()
+            }
+    described = {label: one.as_dict() for label, one in nets.items()}
+    last = list(described)[-1]
     return {
         "protocols": {protocol.name: asdict(protocol) for protocol in PROTOCOLS},
         "data": {
@@ -192,24 +194,12 @@ def _summary(
             "n_val": sum(len(benchmark.files) for benchmark in benchmarks.values()),
             "lr_from_files": {name: benchmark.has_lr for name, benchmark in benchmarks.items()},
         },
-        "net": {"name": name, **measured.as_dict()},
-        "nets": {label: one.as_dict() for label, one in nets.items()},
+        "net": {"name": last, **described[last]},
+        "nets": described,
         "degradation": repr(degradation),
         "scale": config.scale,
         "self_ensemble": config.self_ensemble,
-        "sets": {
-            folder: {
-                net: {
-                    protocol: {
-                        "mean": mean_score(list(images.values())).as_dict(),
-                        "images": {image: score.as_dict() for image, score in images.items()},
-                    }
-                    for protocol, images in by_protocol.items()
-                }
-                for net, by_protocol in by_net.items()
-            }
-            for folder, by_net in scores.items()
-        },
+        "sets": sets,
         "versions": versions(),
     }
 
@@ -221,21 +211,22 @@ def _write_images(path: Path, scores: dict[str, Scores]) -> None:
     for folder, by_net in scores.items():
         for net, by_protocol in by_net.items():
             for protocol, images in by_protocol.items():
-                for image, score in images.items():
-                    writer.writerow([folder, net, protocol, image, *score.as_dict().values()])
+                rows = ([folder, net, protocol, image, *one.as_dict().values()] for image, one in images.items())
+                writer.writerows(rows)
     write_text(path, text.getvalue())
 
 
-def _print(scores: dict[str, Scores], nets: dict[str, nn.Module]) -> None:
+def _print(scores: dict[str, Scores], nets: dict[str, EvaluatedNet]) -> None:
     for folder, by_net in scores.items():
         for protocol in PROTOCOLS:
             rows = {}
             for net, by_protocol in by_net.items():
-                eight_bit = getattr(nets[net], "lr_8bit", False) and not protocol.lr_8bit
+                eight_bit = getattr(nets[net].net, "lr_8bit", False) and not protocol.lr_8bit
                 label = f"{net} (8-bit lr)" if eight_bit else net
                 rows[label] = mean_score(list(by_protocol[protocol.name].values())).as_dict()
             CONSOLE.print(score_table(f"{folder}, protocol {protocol.name}", rows))
-        CONSOLE.print(band_table(f"{folder}, protocol {protocol.name}, error over truth (dB) by frequency", rows))
+        title = f"{folder}, protocol {protocol.name}, error over ground truth (dB) by frequency"
+        CONSOLE.print(band_table(title, rows))
 
 
 def _as_list(value: Any) -> list[str]:

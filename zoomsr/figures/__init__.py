@@ -5,12 +5,11 @@ Every figure is white, at most about ten inches wide, with no text below 7 point
 
 from matplotlib.figure import Figure
 
-from zoomsr.figures.architecture import architecture
-from zoomsr.figures.charts import dots, spectrum
+from zoomsr.figures.architecture import architecture, stages
+from zoomsr.figures.charts import dots, matrix, spectrum
 from zoomsr.figures.comparison import best_worst, comparison, epochs
 from zoomsr.figures.curves import curves
-from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, History, Image, Panel, Stage
-from zoomsr.figures.matrix import matrix
+from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, FloatImage, History, Panel, Stage
 from zoomsr.figures.tradeoff import tradeoff
 
 __all__ = [
@@ -18,8 +17,8 @@ __all__ = [
     "Cost",
     "Enlargement",
     "Figure",
+    "FloatImage",
     "History",
-    "Image",
     "Panel",
     "Stage",
     "architecture",
@@ -30,5 +29,6 @@ __all__ = [
     "epochs",
     "matrix",
     "spectrum",
+    "stages",
     "tradeoff",
 ]

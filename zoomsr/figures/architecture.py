@@ -1,159 +1,149 @@
-"""A net drawn from its stages: blocks as high as their pictures and as wide as their channels, on a level per size."""
+"""A net traced by forward hooks and drawn: a block per stage, a level per size, so that a U-Net looks like a U."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate, groupby, pairwise
 
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
+import torch
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
+from torch import Tensor, nn
 
 from zoomsr.figures.data import Stage
-from zoomsr.figures.runs import Run, merged
-from zoomsr.figures.style import BLUE, GREY, INK, ORANGE, SKY, SMALL, TEXT, inches
+from zoomsr.figures.style import BLUE, GREY, INK, ORANGE, SKY, SMALL, TEXT, inches, wrapped
 
-_PAGE, _NARROW = 10.0, 5.5  # inches
-_COLUMN = 1.7  # inches, of a stage with its words where there is room
-_LINE, _ARC, _END = 0.13, 0.2, 0.45  # inches
-_SMALLER, _SAME, _LARGER = SKY, "#d0d0d0", ORANGE
-_DASHES = (0, (4, 2))
+_PAGE, _COLUMN, _LINE, _ARC, _END = 10.0, 1.7, 0.13, 0.2, 0.4  # inches
+_ARROW = {"arrowstyle": "-|>", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8, "color": GREY}
+# By the sign of the change of size: a block's colour and meaning; the arrow to it, from and to (shares of the sides).
+_CHANGES = {
+    -1: (SKY, "smaller than before", (1, 0.5), (0.25, 1), {**_ARROW, "connectionstyle": "angle,angleA=0,angleB=90"}),
+    0: ("#d0d0d0", "as large as before", (1, 0.5), (0, 0.5), {**_ARROW, "connectionstyle": "arc3"}),
+    1: (ORANGE, "larger than before", (0.75, 1), (0, 0.5), {**_ARROW, "connectionstyle": "angle,angleA=90,angleB=0"}),
+}
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A run of equal stages on the page, in inches from the lower left corner to the block's middle."""
+@torch.no_grad()
+def stages(net: nn.Module, side: int = 64) -> list[Stage]:
+    """The stages of a net in the order in which they first run.
 
-    run: Run
-    text: str
-    x: float
-    y: float
-    width: float
-    height: float
-    colour: str
+    A stage is a child of the net with a kernel (a parameter of two or more dimensions). A ModuleList is opened; so is
+    an only child, and a Sequential that is the only one among the children. A net without kernels is one stage.
+    A skip connection leads to a stage whose input is the output before it plus an earlier one, or the two concatenated.
 
-    def top(self, share: float) -> tuple[float, float]:
-        """A point of the upper edge, ``share`` of the width right of the middle."""
-        return self.x + share * self.width, self.y + self.height / 2
+    Args:
+        net: with the contract of ``zoomsr.models.Net``.
+        side: of the square input, in pixels.
+    """
+    found: dict[str, Stage] = {}
+    outputs: list[Tensor] = []
+
+    def record(name: str, _: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and name not in found:
+            channels, height, width = output.shape[1:]
+            found[name] = Stage(name, channels, height, width, _skip_from(outputs, inputs[0]))
+            outputs.append(output.clone())  # later layers may work in place
+
+    with ExitStack() as stack:
+        for name, module in (_modules(net) or {type(net).__name__: net}).items():
+            stack.enter_context(module.register_forward_hook(partial(record, name)))
+        stack.callback(net.train, net.training)
+        noise = torch.rand(1, int(getattr(net, "channels", 3)), side, side, generator=torch.Generator().manual_seed(0))
+        net.eval()(noise.to(next(net.parameters(), noise).device))
+    return list(found.values())
+
+
+def _modules(net: nn.Module, opened: frozenset[str] = frozenset({""})) -> dict[str, nn.Module]:
+    found: dict[str, nn.Module] = {}
+    for name, module in net.named_modules():
+        is_open = name in opened or isinstance(module, nn.ModuleList)
+        is_inside = any(name.startswith(f"{outer}.") for outer in found)
+        if not is_open and not is_inside and any(parameter.ndim > 1 for parameter in module.parameters()):
+            found[name] = module
+    only = [name for name, module in found.items() if len(found) == 1 or isinstance(module, nn.Sequential)]
+    return (_modules(net, opened | {*only}) if len(only) == 1 else {}) or found
+
+
+def _skip_from(outputs: Sequence[Tensor], taken: Tensor) -> int | None:
+    for earlier in reversed(range(len(outputs) - 1)):
+        output, before = outputs[earlier], outputs[-1]
+        missing = taken.shape[1] - before.shape[1], *taken.shape[2:]
+        if output.shape[1:] == missing or (output.shape == before.shape and torch.equal(taken, before + output)):
+            return earlier
+    return None
 
 
 def architecture(stages: Sequence[Stage]) -> Figure:
-    """The stages from left to right, the largest pictures on the highest level, so that a U-Net looks like a U.
+    """The stages from left to right, the largest outputs on the highest level, so that a U-Net looks like a U.
 
-    A block's height follows the logarithm of its picture's height, its width that of its channels. Broken lines above
-    the blocks are skip connections. Equal stages in a row are one block, with their number.
+    A block's height follows the logarithm of its output's height, its width that of the channels. Dashed lines are skip
+    connections. Equal stages in a row are one block, with their number.
 
     Raises:
         ValueError: no stages, or a skip connection from no earlier stage.
     """
-    runs = merged(stages)
-    facts = [line for run in runs for line in run.facts()]
-    column = max(min(_COLUMN, (_PAGE - 2 * _END) / len(runs)), max(inches(line, SMALL) for line in facts) + 0.06)
-    texts = ["\n".join([*run.name_in(column - 0.06), *run.facts()]) for run in runs]
-    width = max(column * len(runs) + 2 * _END, _NARROW)
-    levels, height = _levels(runs, max(text.count("\n") + 1 for text in texts))
-    smallest = min(run.stage.height for run in runs)
-    blocks = []
-    for number, (run, text) in enumerate(zip(runs, texts, strict=True)):
-        x = (width - column * len(runs)) / 2 + column * (number + 0.5)
-        wide = min(0.8, 0.55 * column) * min(1.0, math.log2(run.stage.channels + 1) / 10)
-        tall = _tall(run.stage.height, smallest, alone=len(levels) == 1)
-        y = height - levels[run.stage.height] - tall / 2
-        blocks.append(_Block(run, text, x, y, wide, tall, _colour(runs, number)))
-    return _draw(blocks, width, height)
-
-
-def _tall(size: int, smallest: int, *, alone: bool) -> float:
-    """Of a block, in inches."""
-    return (0.7 if alone else 0.3) + 0.13 * math.log2(size / smallest)
-
-
-def _levels(runs: Sequence[Run], lines: int) -> tuple[dict[int, float], float]:
-    """How far below the upper edge the blocks of each size begin, and how high the figure is, in inches."""
-    sizes = sorted({run.stage.height for run in runs}, reverse=True)
-    levels, top = {}, 0.1
-    for size in sizes:
-        levels[size] = top + (_ARC if len(sizes) > 1 else 0.05)
-        top = levels[size] + _tall(size, sizes[-1], alone=len(sizes) == 1) + lines * _LINE + 0.14
-    return levels, top + _legend_height(runs)
-
-
-def _legend_height(runs: Sequence[Run]) -> float:
-    """A chain on one level needs no legend."""
-    return 0.35 if len({run.stage.height for run in runs}) > 1 or any(run.skip_from is not None for run in runs) else 0
-
-
-def _colour(runs: Sequence[Run], number: int) -> str:
-    before, here = runs[max(number - 1, 0)].stage.height, runs[number].stage.height
-    return _SMALLER if here < before else _LARGER if here > before else _SAME
-
-
-def _draw(blocks: Sequence[_Block], width: float, height: float) -> Figure:
+    blocks, texts, (width, height) = _blocks(stages)
     figure = Figure(figsize=(width, height), facecolor="white", edgecolor="white")
-    ax = figure.add_axes((0, 0, 1, 1), frameon=False)
-    ax.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
-    for block in blocks:
-        left, bottom = block.x - block.width / 2, block.y - block.height / 2
-        ax.add_patch(Rectangle((left, bottom), block.width, block.height, facecolor=block.colour, edgecolor=INK))
-        words = ax.text(block.x, bottom - 0.05, block.text, ha="center", va="top", fontsize=SMALL, color=INK)
-        words.set(linespacing=1.15, parse_math=False)
-        if block.run.skip_from is not None:
-            _skip(ax, blocks[block.run.skip_from], block)
-    for before, after in pairwise(blocks):
-        _step(ax, before, after)
-    _ends(ax, blocks)
-    if _legend_height([block.run for block in blocks]):
-        handles = _legend({block.colour for block in blocks}, any(block.run.skip_from is not None for block in blocks))
-        ax.legend(handles=handles, loc="lower center", ncols=4, fontsize=TEXT, frameon=False, labelcolor=INK)
+    ax = figure.add_axes((0, 0, 1, 1), frameon=False, xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
+    words = [(text, blocks[number], (0.5, 0.0), (0, -4), "center", "top") for number, text in texts.items()]
+    words.append(("in \N{RIGHTWARDS ARROW}", blocks[0], (0, 0.5), (-3, 0), "right", "center"))
+    words.append(("\N{RIGHTWARDS ARROW} out", blocks[max(blocks)], (1, 0.5), (3, 0), "left", "center"))
+    for text, block, place, offset, across, down in words:
+        written = ax.annotate(text, place, offset, xycoords=block, textcoords="offset points", parse_math=False)
+        written.set(ha=across, va=down, fontsize=SMALL, color=INK, linespacing=1.15)
+    for before, number in pairwise([0, *blocks]):
+        block, size, size_before = blocks[number], stages[number].height, stages[max(number - 1, 0)].height
+        colour, meaning, leaves, enters, arrow = _CHANGES[(size > size_before) - (size < size_before)]
+        ax.add_patch(block).set(facecolor=colour, edgecolor=INK, label=meaning)
+        if number:
+            ax.annotate("", enters, leaves, xycoords=block, textcoords=blocks[before], arrowprops=arrow)
+        if (skip := stages[number].skip_from) is not None:
+            (x0, y0), (x1, y1) = (ends.get_corners()[2:].mean(0) for ends in (blocks[skip], block))  # upper edges
+            above = max(y0, y1) + _ARC - 0.06
+            (line,) = ax.plot([x0, x0, x1, x1], [y0, above, above, y1 + 0.04], color=BLUE, linestyle=(0, (4, 2)))
+            line.set(linewidth=1.2, marker="v", markevery=[3], markersize=4.5, label="skip connection")
+    legend = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+    if len(legend) > 1:
+        ax.legend(legend.values(), legend, loc="lower center", ncols=4, fontsize=TEXT, frameon=False, labelcolor=INK)
     return figure
 
 
-def _legend(colours: set[str], skips: bool) -> list[Artist]:
-    kinds = {_SMALLER: "smaller than before", _SAME: "as large as before", _LARGER: "larger than before"}
-    handles: list[Artist] = [
-        Patch(facecolor=colour, edgecolor=INK, label=kind) for colour, kind in kinds.items() if colour in colours
-    ]
-    return [*handles, *([Line2D([], [], color=BLUE, linestyle=_DASHES, label="skip connection")] if skips else [])]
+def _blocks(stages: Sequence[Stage]) -> tuple[dict[int, Rectangle], dict[int, str], tuple[float, float]]:
+    """Equal stages in a row, by the number of the first: their block and its text. Then the page's sides, in inches."""
+    names = _names(stages)
+    facts = {n: (f"{stages[n].channels} ch", f"{stages[n].width}x{stages[n].height}") for n in names}
+    widest = max(inches(fact, SMALL) for pair in facts.values() for fact in pair)
+    column = max(min(_COLUMN, (_PAGE - 2 * _END) / len(names)), widest + 0.06)
+    broken = {n: wrapped(re.sub(r"[._]", " ", name), column - 0.06, SMALL) for n, name in names.items()}
+    shown = {n: name if inches(name, SMALL) <= column - 0.06 else broken[n] for n, name in names.items()}
+    texts = {n: "\n".join([name, *facts[n]]) for n, name in shown.items()}
+    words = _LINE * max(text.count("\n") + 1 for text in texts.values())
+    sizes = sorted({stage.height for stage in stages}, reverse=True)
+    tall = {size: 0.35 + 0.13 * math.log2(size / sizes[-1]) for size in sizes}
+    *tops, end = accumulate((_ARC + tall[size] + words + 0.14 for size in sizes), initial=0.1 + _ARC)
+    blocks, height = {}, end - _ARC + 0.35
+    for place, n in enumerate(names):
+        size, wide = stages[n].height, min(0.8, 0.55 * column) * min(1.0, math.log2(stages[n].channels + 1) / 10)
+        left = _END + column * (place + 0.5) - wide / 2
+        blocks[n] = Rectangle((left, height - tops[sizes.index(size)] - tall[size]), wide, tall[size])
+    return blocks, texts, (column * len(names) + 2 * _END, height)
 
 
-def _skip(ax: Axes, before: _Block, after: _Block) -> None:
-    """Up from one block, across, and down into the other."""
-    (x0, y0), (x1, y1) = before.top(0.25), after.top(-0.25)
-    above = max(y0, y1) + _ARC - 0.06
-    ax.plot([x0, x0, x1], [y0, above, above], color=BLUE, linewidth=1.2, linestyle=_DASHES)
-    _arrow(ax, (x1, above), (x1, y1), BLUE)
-
-
-def _step(ax: Axes, before: _Block, after: _Block) -> None:
-    """From one block to the next: across and then down, or up and then across, where the level changes."""
-    left, right = before.x + before.width / 2, after.x - after.width / 2
-    corner = (left, before.y)
-    if before.y > after.y:
-        end = after.top(-0.25)
-        corner = (end[0], before.y)
-        ax.plot([left, end[0]], [before.y, before.y], color=GREY, linewidth=1.1)
-        _arrow(ax, corner, end, GREY)
-        return
-    if before.y < after.y:
-        start = before.top(0.25)
-        corner = (start[0], after.y)
-        ax.plot([start[0], start[0]], [start[1], after.y], color=GREY, linewidth=1.1)
-    _arrow(ax, corner, (right, after.y), GREY)
-
-
-def _ends(ax: Axes, blocks: Sequence[_Block]) -> None:
-    """Where the picture comes in and goes out."""
-    left, right = blocks[0].x - blocks[0].width / 2, blocks[-1].x + blocks[-1].width / 2
-    _arrow(ax, (left - 0.25, blocks[0].y), (left, blocks[0].y), GREY)
-    _arrow(ax, (right, blocks[-1].y), (right + 0.25, blocks[-1].y), GREY)
-    ax.text(left - 0.28, blocks[0].y, "in", ha="right", va="center", fontsize=SMALL, color=INK)
-    ax.text(right + 0.28, blocks[-1].y, "out", ha="left", va="center", fontsize=SMALL, color=INK)
-
-
-def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
-    style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
-    ax.annotate("", xy=end, xytext=start, arrowprops=style)
+def _names(stages: Sequence[Stage]) -> dict[int, str]:
+    """Of equal stages in a row, by the number of the first; the ends of a skip connection stay alone."""
+    if not stages:
+        raise ValueError("an architecture needs at least one stage")
+    alike = [replace(stage, name=re.sub(r"\.?\d+$", "", stage.name)) for stage in stages]
+    keys: list[Stage | int] = [*alike]
+    for number, stage in enumerate(stages):
+        if stage.skip_from is not None:
+            if not 0 <= stage.skip_from < number:
+                raise ValueError(f"stage {stage.name} skips from {stage.skip_from}, which is no earlier stage")
+            keys[stage.skip_from], keys[number] = stage.skip_from, number
+    groups = groupby(range(len(stages)), keys.__getitem__)
+    return {n: f"{alike[n].name} x{1 + len(more)}" if more else stages[n].name for _, (n, *more) in groups}

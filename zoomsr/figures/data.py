@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 """(H, W, 3) on [0, 1]."""
 
 History = Sequence[Mapping[str, float]]
@@ -20,46 +20,46 @@ ERROR_RANGE = 0.2
 
 @dataclass(frozen=True)
 class Panel:
-    """What one method made of an area.
+    """A crop as one method upscales it.
 
     Attributes:
         image: (scale h, scale w, 3).
-        psnr_y: of the area, in dB, or None where no truth is known.
+        psnr_y: of the crop, in dB, or None where there is no ground truth.
         ssim_y: likewise.
     """
 
-    image: Image
+    image: FloatImage
     psnr_y: float | None = None
     ssim_y: float | None = None
 
 
 @dataclass(frozen=True)
 class Enlargement:
-    """One area of a photograph and what became of it.
+    """A crop of a photograph, and the same crop upscaled by several methods.
 
     Attributes:
         name: of the photograph.
         lr: the input, (h, w, 3).
         methods: bicubic first, then the nets; or one net after each of its epochs.
-        hr: the truth, (scale h, scale w, 3), or None.
-        photograph: the whole picture, perhaps shrunk, to mark the area on, or None.
-        box: left, top, width, height of the area in ``photograph``, in its pixels.
+        hr: the ground truth, (scale h, scale w, 3), or None.
+        photograph: the whole picture, perhaps downscaled, to mark the crop on, or None.
+        box: left, top, width, height of the crop in ``photograph``, in its pixels.
 
     Raises:
-        ValueError: no methods, or pictures of the area that are not the same whole number of times as large as lr.
+        ValueError: no methods, or pictures of the crop that are not the same whole number of times as large as lr.
     """
 
     name: str
-    lr: Image
+    lr: FloatImage
     methods: Mapping[str, Panel]
-    hr: Image | None = None
-    photograph: Image | None = None
+    hr: FloatImage | None = None
+    photograph: FloatImage | None = None
     box: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.methods:
-            raise ValueError(f"nothing has enlarged {self.name}: it needs at least one method")
-        for label, image in self.enlarged().items():
+            raise ValueError(f"nothing has upscaled {self.name}: it needs at least one method")
+        for label, image in self.upscaled().items():
             (height, width), (lr_height, lr_width) = image.shape[:2], self.lr.shape[:2]
             if (height, width) != (self.scale * lr_height, self.scale * lr_width):
                 wanted = f"{self.scale * lr_width}x{self.scale * lr_height}"
@@ -67,23 +67,23 @@ class Enlargement:
 
     @property
     def scale(self) -> int:
-        """By which the first method has enlarged lr."""
+        """By which the first method has upscaled lr."""
         first, *_ = self.methods.values()
         return max(1, int(first.image.shape[0]) // int(self.lr.shape[0]))
 
-    def enlarged(self) -> dict[str, Image]:
-        """All pictures of the area that are as large as the truth."""
+    def upscaled(self) -> dict[str, FloatImage]:
+        """All pictures of the crop that are as large as the ground truth, itself among them."""
         images = {label: panel.image for label, panel in self.methods.items()}
-        return images if self.hr is None else {**images, "the truth": self.hr}
+        return images if self.hr is None else {**images, "the ground truth": self.hr}
 
-    def input(self) -> Image:
-        """The input at the truth's size, each pixel a square."""
+    def input(self) -> FloatImage:
+        """The input at the ground truth's size, each pixel a square."""
         return self.lr.repeat(self.scale, 0).repeat(self.scale, 1)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a net reaches and what it takes.
+    """Quality and cost of a net.
 
     Attributes:
         psnr_y: in dB.

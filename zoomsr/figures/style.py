@@ -27,7 +27,6 @@ TEXT = 8.0
 SMALL = 7.0
 """Points. Numbers on axes and under panels; nothing is smaller."""
 
-
 TIE = "\N{NO-BREAK SPACE}"
 
 
@@ -40,7 +39,7 @@ class Look:
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for each label, in order; bicubic, the yardstick, is grey."""
+    """A look for each label, in order; bicubic, the baseline, is grey."""
     nets = [label for label in labels if label != "bicubic"]
     chosen = {
         label: Look(_COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)])
@@ -75,10 +74,18 @@ def dress_bar(bar: Colorbar, label: str, size: float = TEXT) -> None:
     bar.outline.set(edgecolor=GREY, linewidth=0.6)
 
 
-def plainly(texts: Iterable[Text], colour: str) -> None:
+def chart(width: float, height: float, *, x: str, y: str) -> tuple[Figure, Axes]:
+    """A figure of one dressed pair of axes."""
+    figure = blank(width, height)
+    ax = figure.subplots()
+    dress(ax, x=x, y=y)
+    return figure, ax
+
+
+def plainly(texts: Iterable[Text]) -> None:
     """Take names as they are: a dollar sign in one starts no formula, and a reader's own style does not colour them."""
     for text in texts:
-        text.set(parse_math=False, color=colour)
+        text.set(parse_math=False, color=INK)
 
 
 @lru_cache(maxsize=4096)

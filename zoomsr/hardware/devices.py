@@ -1,4 +1,4 @@
-"""Which device, and what it can do."""
+"""Devices: which one, and its capabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-_SIGNS_OF_MEMORY = (
+_OUT_OF_MEMORY = (
     *("out of memory", "not enough memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed"),
     # Of cuDNN and cuBLAS when nothing is left for their own part, and of cuDNN when no way to convolve had enough.
     *("cudnn_status_not_initialized", "cublas_status_not_initialized", "unable to find an engine"),
@@ -39,9 +39,9 @@ def device_named(name: str) -> torch.device:
 
 
 def copies_ahead(device: torch.device) -> bool:
-    """Whether copies to it from page-locked memory run while the host goes on: on CUDA alone.
+    """Whether copies from page-locked memory are asynchronous: on CUDA alone.
 
-    Elsewhere nothing says when such a copy has read its source, which is written to again for a later batch.
+    Elsewhere nothing tells when such a copy has read its source, which a later batch overwrites.
     """
     return device.type == "cuda"
 
@@ -63,7 +63,7 @@ def training_device(accelerator: str) -> torch.device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 has instructions of its own there; without them it is up to five times slower than float32.
 
-    On Arm nobody has measured it: no.
+    False on Arm, where it was not measured.
     """
     if device.type == "cuda":
         with torch.cuda.device(device):  # else it is asked of the first GPU
@@ -78,11 +78,11 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def compile_mode(setting: bool | str, *, accumulated: int) -> str:
-    """How torch.compile is asked to compile a net that is trained.
+    """The mode of torch.compile for a net in training.
 
     Args:
         setting: True, or the name of a mode.
-        accumulated: batches whose gradients are added up for a step.
+        accumulated: batches whose gradients are accumulated for a step.
 
     Raises:
         ValueError: no such mode, or one that overwrites the gradients of the batch before.
@@ -96,10 +96,10 @@ def compile_mode(setting: bool | str, *, accumulated: int) -> str:
 
 
 def fuse(optimizer: Optimizer) -> None:
-    """Take a step on CUDA with one kernel, where the optimizer has such a step and nothing else was asked for.
+    """Use the optimizer's fused CUDA kernel, where it has one and nothing else was asked for.
 
-    torch itself launches a dozen. Set in its groups, not when it is made: torch would then also take over the scaling
-    of float16 gradients, with which Lightning cannot clip them.
+    torch itself launches a dozen kernels. Set in its groups, not when it is made: torch would then also take over the
+    scaling of float16 gradients, with which Lightning cannot clip them.
     """
     for group in optimizer.param_groups:
         is_free = group.get("fused", True) is None and not group.get("foreach") and not group.get("differentiable")
@@ -108,7 +108,7 @@ def fuse(optimizer: Optimizer) -> None:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that could be taken; None where the system does not say."""
+    """Bytes of free memory; None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -126,7 +126,7 @@ def free_memory(device: torch.device) -> int | None:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Float32 convolutions keep all their bits: by default those on CUDA round to TF32, which has 10 of mantissa."""
+    """Turn TF32 off: by default float32 convolutions on CUDA round to its 10 bits of mantissa."""
     # Not by the newer settings of torch: it raises where it finds both kinds in use, and its compilers use this one.
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -137,15 +137,15 @@ def full_float32() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice: of PyTorch's own allocators, or of a library that it calls."""
+    """Whether the error means that memory ran out, in PyTorch or in a library that it calls."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # CUDA's allocator has a class of its own; the errors of the CPU's, of cuDNN and of cuBLAS are plain.
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
 
 
 class DeviceUse:
-    """How much of a GPU is used from here on by this process: its memory, and the time in which it computes."""
+    """Memory and utilisation of a GPU from here on, by this process."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -161,11 +161,11 @@ class DeviceUse:
         self._next = time.monotonic() + _SECONDS_BETWEEN_SAMPLES
         try:
             self._samples.append(torch.cuda.utilization(self._device))
-        except Exception:  # NVML has errors of its own, and parts of a GPU (MIG) do not say; a training goes on without
+        except Exception:  # NVML has errors of its own, and parts of a GPU (MIG) have no utilisation
             self._next = float("inf")
 
     def as_dict(self) -> dict[str, Any]:
-        """``type``; of a GPU also ``name``, ``peak_mb`` (10^6 bytes) and, where it says so, ``utilisation``, 0 to 1."""
+        """``type``; of a GPU also ``name``, ``peak_mb`` (10^6 bytes) and, where known, ``utilisation``, 0 to 1."""
         if self._device.type != "cuda":
             return {"type": self._device.type}
         busy = {"utilisation": round(sum(self._samples) / len(self._samples) / 100, 3)} if self._samples else {}

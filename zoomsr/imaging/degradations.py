@@ -1,4 +1,4 @@
-"""What stands between the truth and the picture at hand: hr -> lr, and lr -> the hr grid.
+"""Degradation models: HR to LR, and LR back to the HR grid.
 
 One object serves in three places: it makes the lr of a training pair, it is the bicubic baseline, and it is the data
 term of a plug-and-play prior. All of them take (..., C, H, W) on any device.
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoomsr.imaging.files import jpeg
-from zoomsr.imaging.pixels import quantize, to_float
+from zoomsr.imaging.pixels import quantize, require_multiple, rounded, to_float
 from zoomsr.imaging.resize import downscale, resize
 
 
@@ -24,7 +24,7 @@ class Degradation(Protocol):
     """The contract of a degradation.
 
     ``down`` of a float image stays float, neither rounded nor clipped; ``down`` of a uint8 image is the uint8 image
-    that a file would hold. A stochastic one draws from ``generator`` alone. Packed lr is found by the ``repr``, which
+    that a file would hold. A stochastic one draws from ``generator`` alone. The ``repr`` is the key of packed lr, so it
     names all that lr depends on.
     """
 
@@ -41,44 +41,41 @@ class Degradation(Protocol):
 
 
 @dataclass
-class Bicubic:
-    """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
+class _Shrinking:
+    """Base of the degradations to 1/scale, whose way up is bicubic enlargement."""
 
     scale: int
     stochastic = False
+
+    def up(self, lr: Tensor) -> Tensor:
+        """Bicubic enlargement."""
+        return resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale))
+
+
+class Bicubic(_Shrinking):
+    """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
         return downscale(hr, self.scale)
 
-    def up(self, lr: Tensor) -> Tensor:
-        """Bicubic enlargement."""
-        return _bicubic_up(lr, self.scale)
 
+class Box(_Shrinking):
+    """The mean of each scale x scale block, as a camera's pixel collects light: the seed study's degradation.
 
-@dataclass
-class Box:
-    """The mean of each scale x scale block, as a camera's pixel collects light: the seed study's degradation."""
-
-    scale: int
-    stochastic = False
+    Block means have the same centres as bicubic samples, so its way up is theirs.
+    """
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``. Raises ValueError where a side is no multiple of the scale."""
-        height, width = hr.shape[-2:]
-        if height % self.scale or width % self.scale:
-            raise ValueError(f"{height}x{width} is not a multiple of {self.scale}: crop it first")
+        require_multiple(hr, self.scale)
         if hr.dtype == torch.uint8:
-            return F.avg_pool2d(hr.float(), self.scale).add(0.5).floor().to(torch.uint8)
+            return rounded(F.avg_pool2d(hr.float(), self.scale)).to(torch.uint8)
         return F.avg_pool2d(hr, self.scale)
-
-    def up(self, lr: Tensor) -> Tensor:
-        """Bicubic enlargement: block means sit on the same centres as bicubic samples."""
-        return _bicubic_up(lr, self.scale)
 
 
 @dataclass
-class BlurBicubic:
+class BlurBicubic(_Shrinking):
     """A Gaussian blur, then bicubic to 1/scale; with the blur of IRCNN's second setting (Zhang et al., CVPR 2017).
 
     The article's own code takes every scale-th pixel of the blurred picture, without a second filter.
@@ -89,10 +86,8 @@ class BlurBicubic:
         sigma: of the Gaussian, in hr pixels.
     """
 
-    scale: int
     kernel_size: int = field(default=7, kw_only=True)
     sigma: float = field(default=1.6, kw_only=True)
-    stochastic = False
 
     def __post_init__(self) -> None:
         if self.kernel_size % 2 == 0 or self.sigma <= 0:
@@ -108,10 +103,6 @@ class BlurBicubic:
         planes = hr.reshape(-1, 1, *hr.shape[-2:])
         size, sigma = (self.kernel_size,) * 2, (self.sigma,) * 2
         return downscale(gaussian_blur2d(planes, size, sigma, border_type="replicate").reshape(hr.shape), self.scale)
-
-    def up(self, lr: Tensor) -> Tensor:
-        """Bicubic enlargement."""
-        return _bicubic_up(lr, self.scale)
 
 
 @dataclass
@@ -181,10 +172,10 @@ class Jpeg:
 
 
 class Chain:
-    """Several degradations, one after the other; 8-bit pictures stay 8-bit in between, as files do.
+    """Several degradations in sequence; 8-bit pictures stay 8-bit in between, as files do.
 
     Args:
-        steps: in the order in which hr meets them.
+        steps: in the order of application, hr first.
     """
 
     def __init__(self, steps: Sequence[Degradation]) -> None:
@@ -208,8 +199,3 @@ class Chain:
         for step in reversed(self._steps):
             lr = step.up(lr)
         return lr
-
-
-def _bicubic_up(lr: Tensor, scale: int) -> Tensor:
-    height, width = lr.shape[-2:]
-    return resize(lr, (height * scale, width * scale))

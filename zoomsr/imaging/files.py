@@ -1,7 +1,6 @@
-"""Files to tensors and back: the one place that knows about modes, EXIF, 16 bit, rounding, luma and borders.
+"""Image files to 8-bit tensors, for training and evaluation: modes, EXIF, 16 bit.
 
-An image tensor is float32 RGB in [0, 1], (3, H, W). Its 8-bit form, uint8 (3, H, W), lives in this file, in the
-pixel store and on the wire to the device, and nowhere else.
+Uint8 (3, H, W) lives here, in the pixel store and on the wire to the device, and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,12 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from zoomsr.imaging import decode
-from zoomsr.imaging.decode import MAX_PIXELS as MAX_PIXELS
-from zoomsr.imaging.decode import require_decodable, upright
-from zoomsr.imaging.encode import Pixels, eight_bit
-from zoomsr.imaging.metadata import exif_in, orientation_in, png_chunks
+from zoomsr.imaging.metadata import orientation_of, upright
 from zoomsr.imaging.pillow import open_picture
-from zoomsr.imaging.pixels import quantize
+from zoomsr.imaging.pixels import PixelArray, to_8bit
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
@@ -61,8 +57,8 @@ def read(path: Path) -> Tensor:
     """Read any picture as uint8 RGB (3, H, W), upright.
 
     Grey and palette become RGB, alpha is dropped (colours stay as they are stored), 16 bit becomes 8 bit by rounding,
-    CMYK is converted, the EXIF orientation is applied. Plain 8-bit files are decoded by Pillow, which a process may do
-    that was forked; all others by ``zoomsr.imaging.decode``.
+    CMYK is converted, the EXIF orientation is applied. Plain 8-bit files are decoded by Pillow, which works in a forked
+    process; all others by ``zoomsr.imaging.decode``.
 
     Raises:
         ValueError: not an image, truncated, or of a pixel type without a fixed range; the message names the file.
@@ -70,31 +66,16 @@ def read(path: Path) -> Tensor:
     pixels = None
     with _plain(path) as picture:
         if picture is not None:
-            require_decodable(picture.width, picture.height, path)
+            decode.require_decodable(picture.width, picture.height, path)
             pixels = _decoded(picture, path)
     if pixels is None:
-        pixels = eight_bit(decode.pixels_of(decode.opened(path), path))
+        pixels = to_8bit(decode.pixels_of(decode.opened(path), path))
         pixels = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., :1].repeat(3, 2)
     return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # ten times as fast as torch's
 
 
-def write(path: Path, image: Tensor) -> None:
-    """Write a float (3, H, W) or (1, H, W) image in [0, 1] as 8 bit; the format follows the suffix.
-
-    The file appears whole or not at all: it is written under another name and then renamed.
-    """
-    pixels = quantize(image).permute(1, 2, 0).cpu().numpy()
-    picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        picture.save(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def jpeg(pixels: Tensor, *, quality: int) -> Tensor:
-    """What a JPEG file keeps of uint8 (3, H, W) or (1, H, W), by libjpeg with its usual halved chroma."""
+    """uint8 (3, H, W) or (1, H, W) after JPEG compression by libjpeg, with its usual halved chroma."""
     stacked = pixels.permute(1, 2, 0).cpu().numpy()
     file = io.BytesIO()
     Image.fromarray(stacked if stacked.shape[2] == 3 else stacked[:, :, 0]).save(file, "JPEG", quality=quality)
@@ -116,8 +97,8 @@ def _plain(path: Path) -> Iterator[Image.Image | None]:
         yield picture if is_known and not is_deep else None
 
 
-def _decoded(picture: Image.Image, path: Path) -> Pixels | None:
-    """(H, W, 3), upright; None where Pillow fails, for libvips, which bears more, has the last word."""
+def _decoded(picture: Image.Image, path: Path) -> PixelArray | None:
+    """(H, W, 3), upright; None where Pillow fails: libvips, which tolerates more, then decides."""
     with contextlib.suppress(Exception):
         orientation = _orientation(picture, path)
         if picture.mode == "P":  # through RGBA, because one with transparency loses its colours when converted directly
@@ -127,6 +108,4 @@ def _decoded(picture: Image.Image, path: Path) -> Pixels | None:
 
 
 def _orientation(picture: Image.Image, path: Path) -> int:
-    if picture.format == "PNG":  # which Pillow would decode to look behind its pixels
-        return orientation_in(exif_in(png_chunks(path).get(b"eXIf", b"")))
-    return orientation_in(exif_in(picture.info.get("exif", b"")))
+    return orientation_of(path, picture.format, picture.info.get("exif", b""))

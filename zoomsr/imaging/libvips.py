@@ -1,4 +1,4 @@
-"""libvips, set up once; and the one place where a decoder's or an encoder's failure becomes one line."""
+"""libvips, configured once, and one-line errors for the failures of decoders and encoders."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from zoomsr.imaging.pixels import PixelArray
 
 
 def libvips() -> Any:
     """The module ``pyvips``, without a cache, and without the loaders that its authors do not trust with any file.
 
     Raises:
-        RuntimeError: in a process forked from one that has used it: libvips' threads are not there, and it would wait
-            for them for ever.
+        RuntimeError: in a process forked from one that has used it: without libvips' threads it would hang.
     """
     vips, pid = _started()
     if pid != os.getpid():
@@ -28,15 +28,15 @@ def libvips() -> Any:
     return vips
 
 
-def as_vips(pixels: NDArray[Any], dpi: tuple[float, float] | None = None) -> Any:
-    """Pixels (H, W, 1 to 4), uint8 or uint16, as an image of libvips; they are not copied."""
+def as_vips(pixels: PixelArray, dpi: tuple[float, float] | None = None) -> Any:
+    """Pixels (H, W, 1 to 4), uint8 or uint16, as a libvips image; they are not copied."""
     height, width, channels = pixels.shape
     data, kind = np.ascontiguousarray(pixels).data, "ushort" if pixels.dtype == np.uint16 else "uchar"
     return as_kind(libvips().Image.new_from_memory(data, width, height, channels, kind), dpi)
 
 
 def as_kind(image: Any, dpi: tuple[float, float] | None) -> Any:
-    """An image of libvips of 1 to 4 channels, told that these are grey, or grey and alpha, or RGB, or RGB and alpha."""
+    """A libvips image of 1 to 4 channels, interpreted as grey, grey and alpha, RGB, or RGB and alpha."""
     kinds = ("grey16", "rgb16") if image.format == "ushort" else ("b-w", "srgb")
     across, down = (1.0, 1.0) if dpi is None else dpi
     return image.copy(interpretation=kinds[image.bands > 2], xres=across / 25.4, yres=down / 25.4)
@@ -54,12 +54,12 @@ def _started() -> tuple[Any, int]:
 
 
 def reading(path: Path) -> AbstractContextManager[None]:
-    """Raises ValueError, one line that names the file, for whatever is raised within: decoders raise all there is."""
+    """Turn any exception into a ValueError of one line that names the file; decoders raise errors of any type."""
     return _one_line(path, "cannot be read", "is damaged or truncated")
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
-    """Raises ValueError, one line that names the file, for whatever is raised within."""
+    """Turn any exception into a ValueError of one line that names the file."""
     return _one_line(path, "cannot be written", "cannot be written")
 
 
@@ -69,7 +69,7 @@ def _one_line(path: Path, by_system: str, by_coder: str) -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(error, ValueError) and str(path) in str(error):
-            raise  # said already
+            raise  # is such a line
         fault, why = by_coder, str(error)
         if isinstance(error, OSError) and error.strerror:
             fault, why = by_system, error.strerror

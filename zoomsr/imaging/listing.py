@@ -1,4 +1,4 @@
-"""Which pictures lie below a folder."""
+"""Find the image files below a folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def is_picture(path: Path, suffixes: Collection[str]) -> bool:
-    """Whether a name ends in one of the suffixes, and is not hidden as ``._photo.jpg``, macOS's notes on a file, is.
+    """Whether a file's name ends in one of the suffixes and is not hidden (``._photo.jpg`` is macOS's metadata).
 
-    A broken link counts: whoever opens it says so.
+    A broken link counts, so that opening it fails visibly.
     """
     is_named_so = path.suffix.lower() in suffixes and not path.name.startswith(".")
     return is_named_so and (path.is_file() or path.is_symlink())
@@ -35,7 +35,7 @@ def pictures_below(
     seen: set[str] = set()
     waiting = [root]
     while waiting:
-        for folder, folders, files in os.walk(waiting.pop(0), onerror=on_error or _raised):
+        for folder, folders, files in os.walk(waiting.pop(0), onerror=on_error or _raise):
             if (real := os.path.realpath(folder)) in seen:
                 folders.clear()
                 continue
@@ -46,5 +46,5 @@ def pictures_below(
     return sorted(found)
 
 
-def _raised(error: OSError) -> None:
+def _raise(error: OSError) -> None:
     raise error

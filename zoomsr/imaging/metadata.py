@@ -1,4 +1,4 @@
-"""What a picture file says about its picture, beside the pixels: EXIF, resolution, colour. Odd entries stop nothing."""
+"""Metadata of image files: EXIF with its orientation, resolution, colour. Damaged entries stop nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
-_ORIENTATION = ExifTags.Base.Orientation
+from zoomsr.imaging.pixels import PixelArray
+
 # What describes the photograph, and not how its pixels lie in the file.
 _KEPT_TAGS = (
     *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
@@ -22,17 +24,18 @@ _IFDS = {ExifTags.IFD.Exif: ExifTags.TAGS, ExifTags.IFD.GPSInfo: ExifTags.GPSTAG
 _FILE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.IFD.Interop)
 
 COLOUR_CHUNKS = (b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI")
-"""Of a PNG: how its numbers are to be seen."""
+"""PNG chunks that say how the pixel values are to be seen."""
 
-_WARNINGS = threading.RLock()  # their filters are the whole process's
+_WARNINGS = threading.RLock()  # warning filters are global to the process
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MAX_BYTES = 2**24  # of a chunk that is read
+_MAX_CHUNK_BYTES = 2**24
 _MAX_DPI = 65535  # what JPEG can hold; the largest scanners have a tenth
 METERS_PER_INCH = 0.0254
 
 
-class Description(NamedTuple):
-    """What of a file is kept beside its pixels.
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is kept of a file beside its pixels.
 
     Attributes:
         icc: colour profile.
@@ -50,14 +53,14 @@ class Description(NamedTuple):
 
 
 def png_chunks(path: Path) -> dict[bytes, bytes]:
-    """Those of a PNG that describe it, by their names, also behind the pixels; of a damaged file the first ones."""
+    """Metadata chunks of a PNG by name, also those behind the pixels; of a damaged file the ones that can be read."""
     chunks: dict[bytes, bytes] = {}
     with path.open("rb") as file, contextlib.suppress(struct.error):
         if file.read(8) != _PNG_SIGNATURE:
             return chunks
         while True:
             length, kind = struct.unpack(">I4s", file.read(8))
-            if kind in (*COLOUR_CHUNKS, b"pHYs", b"iCCP", b"eXIf", b"acTL") and length <= _MAX_BYTES:
+            if kind in (*COLOUR_CHUNKS, b"pHYs", b"iCCP", b"eXIf", b"acTL") and length <= _MAX_CHUNK_BYTES:
                 chunks[kind] = file.read(length)
                 file.seek(4, 1)
             else:
@@ -68,21 +71,21 @@ def png_chunks(path: Path) -> dict[bytes, bytes]:
 def exif_in(source: bytes | BinaryIO) -> Image.Exif | None:
     """EXIF from its bytes, or from a TIFF file; None where there is nothing that can be read."""
     exif = Image.Exif()
-    with contextlib.suppress(Exception), quiet():  # Pillow raises whatever it stumbles over
+    with contextlib.suppress(Exception), quiet():  # Pillow raises errors of any type on damaged entries
         if isinstance(source, bytes):
             exif.load(source)
         else:
             exif.load_from_fp(source)
         dict(exif)
         for ifd in _IFDS:  # while the file is open
-            with contextlib.suppress(Exception):  # is said in ``kept_in``
+            with contextlib.suppress(Exception):  # reported by kept_in
                 exif.get_ifd(ifd)
         return exif if len(exif) else None
     return None
 
 
 def exif_of(picture: Image.Image) -> Image.Exif | None:
-    """EXIF of an image of Pillow's; None where there is nothing that can be read."""
+    """EXIF of a Pillow image; None where there is nothing that can be read."""
     with contextlib.suppress(Exception), quiet():  # as above
         exif = picture.getexif()
         return exif if len(exif) else None
@@ -90,9 +93,27 @@ def exif_of(picture: Image.Image) -> Image.Exif | None:
 
 
 def orientation_in(exif: Image.Exif | None) -> int:
-    """1 to 8; 1 of what is none of them."""
-    value = None if exif is None else exif.get(_ORIENTATION)
+    """EXIF orientation, 1 to 8; 1 where it is missing or invalid."""
+    value = None if exif is None else exif.get(ExifTags.Base.Orientation)
     return value if isinstance(value, int) and value in range(1, 9) else 1
+
+
+def orientation_of(path: Path, kind: str | None, block: bytes) -> int:
+    """EXIF orientation of a file.
+
+    Args:
+        path: of the file.
+        kind: its format. Of a PNG the chunk is read from the file: it may stand behind the pixels, where decoders look
+            only after decoding.
+        block: EXIF, of every other format.
+    """
+    return orientation_in(exif_in(png_chunks(path).get(b"eXIf", b"") if kind == "PNG" else block))
+
+
+def upright(array: PixelArray, orientation: int) -> PixelArray:
+    """(H, W, C) as the EXIF orientation says that it is seen; a view."""
+    array = array.swapaxes(0, 1) if orientation >= 5 else array
+    return array[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
 
 
 def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
@@ -102,7 +123,7 @@ def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
         for tag in _KEPT_TAGS:
             try:
                 if tag in exif:
-                    found[tag] = _sound({tag: exif[tag]})[tag]
+                    found[tag] = _writable({tag: exif[tag]})[tag]
             except Exception:  # as above
                 damaged.append(tag.name)
         for ifd, names in _IFDS.items():
@@ -114,7 +135,7 @@ def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
                 continue
             for number, value in entries.items():
                 try:
-                    part |= _sound({ifd: {number: value}})[ifd] if number not in _FILE_TAGS else {}
+                    part |= _writable({ifd: {number: value}})[ifd] if number not in _FILE_TAGS else {}
                 except Exception:  # as above
                     damaged.append(str(names.get(number, number)))
             if part:
@@ -122,9 +143,17 @@ def kept_in(exif: Image.Exif) -> tuple[bytes | None, list[str]]:
         return (found.tobytes() if len(found) else None), damaged
 
 
-def is_resolution(dpi: tuple[float, float]) -> bool:
-    """Whether a picture can have it."""
-    return all(0 < value <= _MAX_DPI for value in dpi)
+def _writable(entries: dict[int, Any]) -> dict[int, Any]:
+    """The same entries; raises where Pillow cannot write them."""
+    trial = Image.Exif()
+    trial.update(entries)
+    trial.tobytes()
+    return entries
+
+
+def valid_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The resolution, or None where no picture can have it."""
+    return dpi if dpi is not None and all(0 < value <= _MAX_DPI for value in dpi) else None
 
 
 def png_resolution(chunk: bytes) -> tuple[float, float] | None:
@@ -136,15 +165,6 @@ def png_resolution(chunk: bytes) -> tuple[float, float] | None:
 def profile_fits(icc: bytes, colours: int) -> bool:
     """Whether a colour profile is one for 1 (grey) or 3 (RGB) channels."""
     return icc[16:20] == {1: b"GRAY", 3: b"RGB "}[colours]
-
-
-def _sound(entries: dict[int, Any]) -> dict[int, Any]:
-    """The same, if they can be written."""
-    trial = Image.Exif()
-    for tag, value in entries.items():
-        trial[tag] = value
-    trial.tobytes()
-    return entries
 
 
 @contextlib.contextmanager

@@ -10,25 +10,33 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from zoomsr.imaging.encode import Pixels
 from zoomsr.imaging.libvips import reading
 from zoomsr.imaging.metadata import quiet
-
-SAVE = "save it as 8 or 16 bit grey or RGB"
+from zoomsr.imaging.pixels import PixelArray
 
 _LIMIT = threading.Lock()
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs errors that it also raises
 
 
+def refused(name: object, kind: str) -> ValueError:
+    """The error for pixels of a kind that is not supported."""
+    return ValueError(f"{name} holds {kind}: save it as 8 or 16 bit grey or RGB")
+
+
+def without_white(name: object, *, is_float: bool) -> ValueError:
+    """The error for pixels whose type says nothing of the value of white."""
+    return refused(name, f"{'floating-point pixels' if is_float else '32-bit integers'}, which have no fixed white")
+
+
 def open_picture(path: Path) -> Image.Image:
-    """Open a file by Pillow and read its header, however many pixels it promises; see
+    """Open a file by Pillow and read its header, whatever the number of pixels in it; see
     ``zoomsr.imaging.decode.require_decodable``.
 
     Raises:
         ValueError: not an image.
     """
-    with _LIMIT, reading(path):  # a setting of the whole process
+    with _LIMIT, reading(path):  # the limit is global to the process
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             with quiet():
@@ -39,8 +47,8 @@ def open_picture(path: Path) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def array_of(picture: Image.Image, name: str) -> Pixels:
-    """(H, W, C) uint8, or uint16 of a grey picture, of an image of Pillow's; of 16-bit colour the upper byte.
+def array_of(picture: Image.Image, name: str) -> PixelArray:
+    """(H, W, C) uint8, or uint16 for 16-bit grey, of a Pillow image; of 16-bit colour the upper byte.
 
     Args:
         picture: of any mode.
@@ -53,44 +61,47 @@ def array_of(picture: Image.Image, name: str) -> Pixels:
     if mode.startswith("I"):
         grey = np.asarray(picture)
         if grey.size and (grey.min() < 0 or grey.max() > 65535):
-            raise ValueError(f"{name} holds 32-bit integers, which have no fixed white: {SAVE}")
+            raise without_white(name, is_float=False)
         return grey.astype(np.uint16)[..., None]
     if mode == "F":
-        raise ValueError(f"{name} holds floating-point pixels, which have no fixed white: {SAVE}")
+        raise without_white(name, is_float=True)
     if mode in ("LAB", "HSV"):
-        raise ValueError(f"{name} holds {mode} pixels: {SAVE}")
-    grey_modes, has_alpha = ("1", "L", "LA", "La"), mode in ("LA", "La", "PA", "RGBA", "RGBa")
-    target = "L" if mode in grey_modes else "RGB"
-    if has_alpha or "transparency" in picture.info:
-        target = "LA" if target == "L" else "RGBA"
+        raise refused(name, f"{mode} pixels")
+    has_alpha = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+    target = ("L" if mode in ("1", "L", "LA", "La") else "RGB") + ("A" if has_alpha else "")
     pixels = np.asarray(picture if mode == target else picture.convert(target))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def array_in(picture: Image.Image, path: Path) -> Pixels:
+def array_in(picture: Image.Image, path: Path) -> PixelArray:
     """(H, W, C) uint8 or uint16 of an opened file: all its bits, and alpha."""
-    array = _deep_pnm(path) if picture.format == "PPM" else None
-    alpha = _bmp_alpha(picture, path) if picture.format == "BMP" else None
-    if array is None:
-        array = array_of(picture, str(path))
-        array = array if alpha is None else np.concatenate([array, alpha], axis=2)
-    if picture.format == "TIFF" and array.dtype == np.uint16:  # 12 bits
-        array = ((array.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
-    return array
+    if picture.format == "PPM" and (deep := _deep_pnm(path)) is not None:
+        return deep
+    alpha = _bmp_alpha(picture, path) if picture.format == "BMP" else None  # before decoding clears picture.tile
+    array = array_of(picture, str(path))
+    if alpha is not None:
+        return np.concatenate([array, alpha], axis=2)
+    is_12bit = picture.format == "TIFF" and array.dtype == np.uint16
+    return _full_range(array, 4095) if is_12bit else array
 
 
-def _deep_pnm(path: Path) -> Pixels | None:
-    """Of a binary PGM or PPM of more than 8 bits, of which Pillow would keep 8, all; on the full range of 16 bits."""
+def _deep_pnm(path: Path) -> PixelArray | None:
+    """All bits of a binary PGM or PPM of more than 8 bits, of which Pillow would keep 8; None of any other."""
     data = path.read_bytes()
     head = re.match(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s", data)
     if head is None or (white := int(head[4])) < 256:
         return None
     channels, width, height = 1 if head[1] == b"5" else 3, int(head[2]), int(head[3])
     stored = np.frombuffer(data, ">u2", width * height * channels, head.end()).reshape(height, width, channels)
-    return ((stored.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
+    return _full_range(stored, white)
 
 
-def _bmp_alpha(picture: Image.Image, path: Path) -> Pixels | None:
+def _full_range(pixels: PixelArray, white: int) -> PixelArray:
+    """Integers on [0, white] to uint16 on its full range, rounded."""
+    return ((pixels.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
+
+
+def _bmp_alpha(picture: Image.Image, path: Path) -> PixelArray | None:
     """(H, W, 1) of the fourth byte of a BMP's pixels, if any is set: then it is alpha, whatever the header says."""
     _, _, offset, arguments = picture.tile[0]  # type: ignore[attr-defined]
     if arguments[0] != "BGRX":

@@ -1,14 +1,19 @@
-"""Image tensors: rounding to 8 bit, luma, borders.
+"""Image tensors and arrays: rounding to integers, luma, borders.
 
-An image tensor is float32 RGB in [0, 1], (3, H, W). Its 8-bit form is uint8 (3, H, W).
+An image tensor is float32 RGB on [0, 1], (3, H, W). Its 8-bit form is uint8 (3, H, W).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from zoomsr.imaging.decode import MAX_PIXELS as MAX_PIXELS
+PixelArray = NDArray[Any]
+"""(H, W, C) uint8, uint16, or float32 on [0, 1], as files store them."""
 
 # ITU-R BT.601 studio swing, as MATLAB's rgb2ycbcr: Y = 16 + 65.481 R + 128.553 G + 24.966 B with R, G, B in [0, 1].
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
@@ -17,15 +22,30 @@ LUMA_RANGE = 219 / 255
 """Luma of white minus luma of black. Adding d / LUMA_RANGE to R, G and B adds d to Y and leaves Cb and Cr alone."""
 
 
-def quantize(image: Tensor) -> Tensor:
-    """[0, 1] float to uint8: clipped, then floor(255 x + 0.5), which is how MATLAB rounds."""
-    return image.clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
+def rounded(levels: Tensor, white: int = 255) -> Tensor:
+    """Float levels to whole ones on [0, white], still float: rounded half up, as MATLAB does, and clipped."""
+    return levels.add(0.5).floor_().clamp_(0, white)
+
+
+def quantize(image: Tensor, white: int = 255) -> Tensor:
+    """Float on [0, 1] to uint8, or to int32 where ``white`` is above 255; rounded half up, and clipped."""
+    return rounded(image.mul(white), white).to(torch.uint8 if white <= 255 else torch.int32)
+
+
+def to_8bit(pixels: PixelArray) -> PixelArray:
+    """uint16 to uint8, rounded; uint8 as it is."""
+    return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def to_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 to float in [0, 1], with the same bits on every device."""
     # Not by a plain 255: CUDA would multiply by its reciprocal, which gives other last bits.
     return pixels.to(dtype).div_(torch.full((), 255, dtype=dtype, device=pixels.device))
+
+
+def white_of(dtype: np.dtype[Any]) -> int:
+    """The value of white, and of an opaque alpha: 1 for floats, else the largest integer."""
+    return int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1
 
 
 def luma(rgb: Tensor) -> Tensor:
@@ -47,3 +67,10 @@ def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Drop rows at the bottom and columns at the right until both sides are multiples of ``multiple``."""
     height, width = image.shape[-2:]
     return image[..., : height - height % multiple, : width - width % multiple]
+
+
+def require_multiple(image: Tensor, multiple: int) -> None:
+    """Raise ValueError where a side of (..., H, W) is no multiple of ``multiple``."""
+    height, width = image.shape[-2:]
+    if height % multiple or width % multiple:
+        raise ValueError(f"{height}x{width} is not a multiple of {multiple}: crop it first")

@@ -7,7 +7,6 @@ R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -15,27 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoomsr.hardware.devices import has_float64
+from zoomsr.imaging.pixels import require_multiple, rounded
 
 UP_TAPS = 2
-"""How far, in input pixels, an enlarged pixel looks to either side of its own."""
+"""Radius of the bicubic enlargement kernel in input pixels."""
 
 
-Border = Callable[[Tensor, int], Tensor]
-"""Maps positions outside 0 ... n - 1 to pixels of the image."""
-
-
-def replicate(position: Tensor, n: int) -> Tensor:
-    """The first and the last pixel go on: how the published low-resolution images were made."""
-    return position.clamp(0, n - 1)
-
-
-def mirror(position: Tensor, n: int) -> Tensor:
-    """The image is reflected, its edge pixel twice: MATLAB's imresize today. Only the outer pixels differ."""
-    folded = position % (2 * n)
-    return torch.minimum(folded, 2 * n - 1 - folded)
-
-
-def resize(image: Tensor, size: tuple[int, int], *, border: Border = replicate) -> Tensor:
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize to ``size`` = (height, width) as MATLAB's ``imresize(image, size)``.
 
     uint8 is rounded and saturated after each of the two passes, as MATLAB does: the published LR images of Set5 and
@@ -44,32 +29,37 @@ def resize(image: Tensor, size: tuple[int, int], *, border: Border = replicate) 
     Args:
         image: (..., H, W), uint8 or float, on any device. Half types are computed in float32.
         size: output height and width, each at least 1.
-        border: what lies outside the image, ``replicate`` or ``mirror``.
 
     Returns:
         (..., height, width) of the same dtype and device.
+
+    Raises:
+        ValueError: a side below 1, of the image or of the result.
     """
     if min(size) < 1 or min(image.shape[-2:]) < 1:
         raise ValueError(f"cannot resize {tuple(image.shape)} to {size}: sides must be at least 1")
-    rounded = image.dtype == torch.uint8
-    working = _exact_type(image, size) if rounded else torch.promote_types(image.dtype, torch.float32)
+    working = torch.promote_types(image.dtype, torch.float32)
+    if is_integer := image.dtype == torch.uint8:
+        # Halves and quarters have weights that are multiples of 2**-12: sums of bytes are exact in float32.
+        is_exact = {image.shape[dim] / size[dim] for dim in (-2, -1)} <= {1, 2, 4}
+        working = torch.float32 if is_exact else torch.float64
     if working == torch.float64 and not has_float64(image.device):
-        return resize(image.cpu(), size, border=border).to(image.device)
+        return resize(image.cpu(), size).to(image.device)
     result = image.to(working)
     # MATLAB starts with the direction that shrinks most; rows first when both shrink alike.
     for dim in sorted((-2, -1), key=lambda dim: size[dim] / image.shape[dim]):
-        result = _resize_dim(result, dim, size[dim], border)
-        if rounded:
-            result = result.add(0.5).floor().clamp(0, 255)
+        if (length := image.shape[dim]) != size[dim]:
+            is_whole = length % size[dim] == 0
+            result = _shrink(result, dim, length // size[dim]) if is_whole else _gather(result, dim, size[dim])
+        if is_integer:
+            result = rounded(result)
     return result.to(image.dtype)
 
 
 def downscale(image: Tensor, scale: int) -> Tensor:
-    """``resize`` to 1/scale of both sides, which must be multiples of ``scale``."""
-    height, width = image.shape[-2:]
-    if height % scale or width % scale:
-        raise ValueError(f"{height}x{width} is not a multiple of {scale}: crop it first")
-    return resize(image, (height // scale, width // scale))
+    """``resize`` to 1/scale of both sides. Raises ValueError where one is no multiple of ``scale``."""
+    require_multiple(image, scale)
+    return resize(image, (image.shape[-2] // scale, image.shape[-1] // scale))
 
 
 class Upscale(nn.Module):
@@ -107,39 +97,22 @@ def _cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def _exact_type(image: Tensor, size: tuple[int, int]) -> torch.dtype:
-    """Halves and quarters have weights that are multiples of 2**-12: sums of bytes are exact in float32."""
-    factors = {image.shape[dim] / size[dim] for dim in (-2, -1)}
-    return torch.float32 if factors <= {1, 2, 4} else torch.float64
-
-
-def _resize_dim(image: Tensor, dim: int, length: int, border: Border) -> Tensor:
-    if image.shape[dim] == length:
-        return image
-    if image.shape[dim] % length == 0:
-        return _shrink(image, dim, image.shape[dim] // length, border)
-    return _gather(image, dim, length, border)
-
-
-def _shrink(image: Tensor, dim: int, factor: int, border: Border) -> Tensor:
+def _shrink(image: Tensor, dim: int, factor: int) -> Tensor:
     """A whole factor has the same weights at every output pixel: a strided convolution.
 
     Written as sums of shifted phases, each contiguous in memory: on a CPU conv2d of one channel is ten times slower.
     """
-    weights = _shrink_weights(factor)
-    n_out, reach = image.shape[dim] // factor, (len(weights) - factor) // 2
-    n_in = image.shape[dim]
-    padded = image.index_select(dim, border(torch.arange(-reach, n_in + reach, device=image.device), n_in))
+    weights, n_in = _shrink_weights(factor), image.shape[dim]
+    reach = (len(weights) - factor) // 2
+    positions = torch.arange(-reach, n_in + reach, device=image.device).clamp_(0, n_in - 1)
+    padded = image.index_select(dim, positions)
     total = torch.zeros((), dtype=image.dtype, device=image.device)
     for phase in range(factor):
-        samples = _every(padded, dim, phase, factor)
+        samples = padded[..., phase::factor, :] if dim == -2 else padded[..., phase::factor]
+        samples = samples.contiguous()
         for shift, weight in enumerate(weights[phase::factor]):
-            total = torch.add(total, samples.narrow(dim, shift, n_out), alpha=weight)
+            total = torch.add(total, samples.narrow(dim, shift, n_in // factor), alpha=weight)
     return total
-
-
-def _every(image: Tensor, dim: int, start: int, step: int) -> Tensor:
-    return (image[..., start::step, :] if dim == -2 else image[..., start::step]).contiguous()
 
 
 @lru_cache(maxsize=16)
@@ -150,26 +123,24 @@ def _shrink_weights(factor: int) -> list[float]:
     return list((weights / weights.sum()).tolist())
 
 
-def _gather(image: Tensor, dim: int, length: int, border: Border) -> Tensor:
+def _gather(image: Tensor, dim: int, length: int) -> Tensor:
     """Any other size: each output pixel has weights of its own, so sum the taps one by one."""
-    n_in = image.shape[dim]
-    weights, positions = _gather_taps(n_in, length)
+    weights, positions = _gather_taps(image.shape[dim], length)
+    weights, positions = weights.to(image.dtype).to(image.device), positions.to(image.device)
     shape = (length, 1) if dim == -2 else (length,)
     total = torch.zeros((), dtype=image.dtype, device=image.device)
-    for weight, position in zip(
-        weights.to(image.dtype).to(image.device), border(positions, n_in).to(image.device), strict=True
-    ):
+    for weight, position in zip(weights, positions, strict=True):
         total = total + image.index_select(dim, position) * weight.view(shape)
     return total
 
 
 @lru_cache(maxsize=64)
 def _gather_taps(n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
-    """Weights and input positions, some of them outside, each (taps, n_out)."""
+    """Weights and input positions, each (taps, n_out)."""
     stretch = max(n_in / n_out, 1.0)
     centres = (torch.arange(n_out, dtype=torch.float64) + 0.5) * n_in / n_out - 0.5
     n_taps = int(4 * stretch) + 2
     first = (centres - 2 * stretch).floor()
     positions = first + torch.arange(n_taps, dtype=torch.float64)[:, None]
     weights = _cubic((centres - positions) / stretch)
-    return weights / weights.sum(0), positions.long()
+    return weights / weights.sum(0), positions.long().clamp_(0, n_in - 1)

@@ -1,4 +1,4 @@
-"""TIFF files: the pixels by libvips, which knows no EXIF there; its entries are added. Adobe, "TIFF 6.0", 1992."""
+"""Writing TIFF: by libvips, which writes no EXIF there; its entries are added. Adobe, "TIFF 6.0", 1992."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoomsr.imaging.libvips import libvips
 from zoomsr.imaging.metadata import Description
 
 BIG_BYTES = 2**32 - 2**26
-"""Of pixels from which on a file is a BigTIFF, which gets no EXIF."""
+"""A file with more bytes of pixels becomes a BigTIFF, which gets no EXIF."""
 
 NO_EXIF = "a TIFF of more than 4 GB gets no EXIF"
 
@@ -20,7 +20,7 @@ _BIG_VERSION = 43
 
 
 class _Form(NamedTuple):
-    """Where the first directory's offset stands, which is also how long an offset is; types; bytes of an entry."""
+    """Position of the first directory's offset (and length of an offset), types of numbers, bytes of an entry."""
 
     at: int
     offset: str
@@ -37,8 +37,8 @@ def write_tiff(file: BinaryIO, image: Any, description: Description, *, tiled: b
     Args:
         file: a new one, open for reading and writing.
         image: of libvips, see ``zoomsr.imaging.libvips.as_vips``.
-        description: what is known beside the pixels.
-        tiled: for pictures of which no one reads the whole.
+        description: metadata.
+        tiled: in tiles, for pictures that are too large to be read as a whole.
     """
     image, keep = image.copy(), "none"
     if description.icc is not None:
@@ -51,13 +51,13 @@ def write_tiff(file: BinaryIO, image: Any, description: Description, *, tiled: b
 
 
 def is_big(image: Any) -> bool:
-    """Whether it becomes a BigTIFF, which gets no EXIF."""
+    """Whether a libvips image becomes a BigTIFF, which gets no EXIF."""
     n_bytes: int = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
     return n_bytes > BIG_BYTES
 
 
 def _describe(file: BinaryIO, description: Description) -> None:
-    """A new directory at the end: that of libvips, with EXIF, and without the resolution if none is known."""
+    """Append a new directory: that of libvips, with EXIF, and without the resolution where none is known."""
     file.seek(0)
     order = {b"II": "<", b"MM": ">"}[file.read(2)]
     (version,) = struct.unpack(order + "H", file.read(2))
@@ -79,7 +79,7 @@ def _describe(file: BinaryIO, description: Description) -> None:
 
 
 def _exif(block: bytes | None, order: str, start: int) -> tuple[list[bytes], bytes]:
-    """The entries of EXIF, and their values, which will stand behind a directory at ``start``."""
+    """The entries of EXIF, and their values, which follow a directory at ``start``."""
     if block is None:
         return [], b""
     exif = Image.Exif()

@@ -1,8 +1,8 @@
-"""``from zoomsr import upscale``: what goes in comes out, larger."""
+"""The public API: ``from zoomsr import upscale, load_model``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,51 +11,75 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.hardware.devices import device_named
+from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import Upscaler
-from zoomsr.pretrained.weights import weights_file
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.pretrained.weights import Weights, weights_file
 
-Picture = TypeVar("Picture", Image.Image, NDArray[Any], Tensor)
+ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
+
+
+def load_model(model: str | Path = "unet", *, device: str = "auto") -> nn.Module:
+    """A trained net as a torch module.
+
+    Args:
+        model: as for ``upscale``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+
+    Returns:
+        The net in eval mode on the device: lr (N, 3, H, W) on [0, 1] to sr (N, 3, scale H, scale W), not clamped. It
+        has the attributes ``scale``, ``channels``, ``multiple_of`` and ``halo``.
+
+    Raises:
+        ValueError: no weights of that name, or no such device.
+    """
+    path = weights_file(str(model))
+    net = Bicubic() if path is None else Weights.read(path).build()
+    return net.eval().to(device_named(device))
 
 
 def upscale(
-    image: Picture,
+    image: ImageLike,
     model: str | Path = "unet",
     *,
     box: tuple[float, float, float, float] | None = None,
     scale: int | None = None,
     device: str = "auto",
     engine: str = "auto",
-) -> Picture:
-    """Enlarge a picture, or an area of it.
+) -> ImageLike:
+    """Upscale a picture, or a crop of it.
 
     Args:
         image: a PIL image of any mode; an array (H, W) or (H, W, C) of uint8, uint16, or float on [0, 1], of which C 2
             and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
-        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a .safetensors or .ckpt file.
-        box: left, top, width, height of the area, in whole pixels.
+        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a run or a file of weights.
+        box: left, top, width, height of the crop, in whole pixels.
         scale: the net's (2), or a power of it.
         device: ``auto``, ``cpu``, ``cuda``.
         engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, once it pays.
 
     Returns:
-        The same kind of thing, of the same type and on the same device. Floats are neither rounded nor clipped.
+        The same kind of object, of the same type and on the same device. Floats are neither rounded nor clipped.
 
     Raises:
-        ValueError: no weights of that name, a box that is not of whole pixels inside the picture, no pixels, or of
-            another kind.
+        ValueError: no such weights, a box that is not of whole pixels inside, no pixels, or pixels of another kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from zoomsr import upscale
+        >>> photo = np.full((20, 30, 3), 128, np.uint8)
+        >>> larger = upscale(photo, "bicubic", box=(5, 4, 10, 8))
+        >>> larger.shape, larger.dtype.name, int(larger.max())
+        ((16, 20, 3), 'uint8', 128)
     """
-    path = weights_file(str(model))
-    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    upscaler = _opened(str(model), device, engine, stamp)
+    upscaler = _upscaler(str(model), device, engine)
 
     def larger(photograph: Photograph) -> Photograph:
-        if not photograph.pixels.size:
-            raise ValueError(f"a picture of {photograph.size[1]}x{photograph.size[0]} pixels cannot be enlarged")
-        area = photograph if box is None else photograph.cropped(_whole(box))
-        return upscaler.upscale(area, scale=scale)
+        return upscaler.upscale(_cropped(photograph, box), scale=scale)
 
     if isinstance(image, Image.Image):
         return larger(Photograph.of(image)).picture()
@@ -63,30 +87,31 @@ def upscale(
         array = larger(_of_array(image[..., None] if image.ndim == 2 else image)).interleaved
         return (array[..., 0] if image.ndim == 2 else array).astype(image.dtype, copy=False)
     if isinstance(image, Tensor):
-        if image.ndim not in (3, 4) or not image.numel():
-            raise ValueError(f"a tensor of shape {tuple(image.shape)} is no picture: (C, H, W), or (N, C, H, W)")
-        stack = image[None] if image.ndim == 3 else image
-        stack = stack.detach().cpu().permute(0, 2, 3, 1)
-        stack = stack.float() if stack.is_floating_point() else stack  # NumPy knows no bfloat16
-        arrays = [larger(_of_array(one)).interleaved for one in stack.numpy()]
-        result = torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in arrays]).to(image)
-        return result[0] if image.ndim == 3 else result
+        return _over_tensor(image, lambda array: larger(_of_array(array)).interleaved)
     raise ValueError(f"cannot upscale a {type(image).__name__}: give a PIL image, an array or a tensor")
+
+
+def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | None) -> Photograph:
+    if box is not None and (len(box) != 4 or any(value % 1 for value in box)):
+        raise ValueError(f"box {tuple(box)} is not left, top, width, height, four whole numbers of pixels")
+    if not photograph.pixels.size:
+        raise ValueError(f"a picture of {photograph.size[1]}x{photograph.size[0]} pixels cannot be enlarged")
+    return photograph if box is None else photograph.cropped(CropBox(*map(int, box)))
+
+
+def _upscaler(model: str, device: str, engine: str) -> Upscaler:
+    """Cached for each state of the file: its time and size differ when a net was trained anew."""
+    path = weights_file(model)
+    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
+    return _opened(model, device, engine, stamp)
 
 
 @lru_cache(maxsize=8)
 def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
-    """Once for each state of its file: ``stamp`` differs when a net was trained anew."""
     return Upscaler.open(model, device=device, engine=engine)
 
 
-def _whole(box: Sequence[float]) -> Box:
-    if len(box) != 4 or any(value % 1 for value in box):
-        raise ValueError(f"box {tuple(box)} is not left, top, width, height, four whole numbers of pixels")
-    return Box(*map(int, box))
-
-
-def _of_array(array: NDArray[Any]) -> Photograph:
+def _of_array(array: PixelArray) -> Photograph:
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
         raise ValueError(f"pixels of shape {array.shape} are no picture: (H, W), or (H, W, C) with C from 1 to 4")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)  # PyTorch takes no other byte order
@@ -94,6 +119,14 @@ def _of_array(array: NDArray[Any]) -> Photograph:
         if not np.issubdtype(array.dtype, np.floating):
             raise ValueError(f"pixels of {array.dtype} have no fixed white: give uint8, uint16, or floats on [0, 1]")
         array = array.astype(np.float32)
-    colours = array.shape[2] - 1 if array.shape[2] in (2, 4) else array.shape[2]
-    alpha = array[..., colours:] if colours < array.shape[2] else None
-    return Photograph(pixels=array[..., :colours], alpha=alpha)
+    return Photograph.with_pixels(array)
+
+
+def _over_tensor(image: Tensor, function: Callable[[PixelArray], PixelArray]) -> Tensor:
+    """Call a function of (H, W, C) arrays for each image of (N, C, H, W), or for (C, H, W)."""
+    if image.ndim not in (3, 4) or not image.numel():
+        raise ValueError(f"a tensor of shape {tuple(image.shape)} is no picture: (C, H, W), or (N, C, H, W)")
+    batch = (image if image.ndim == 4 else image[None]).detach().cpu().permute(0, 2, 3, 1)
+    batch = batch.float() if batch.is_floating_point() else batch  # NumPy has no bfloat16
+    arrays = [torch.from_numpy(function(one)).permute(2, 0, 1) for one in batch.numpy()]
+    return torch.stack(arrays).to(image) if image.ndim == 4 else arrays[0].to(image)

@@ -1,4 +1,4 @@
-"""The recipe of ``zoomsr.zoom``: which photographs, where to, one after the other, whatever becomes of each."""
+"""The recipe of ``zoomsr.zoom``: upscale photographs one after the other; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from zoomsr.cli.console import pixel_bar, printable, say
 from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.imaging import files
-from zoomsr.imaging.files import MAX_PIXELS
-from zoomsr.imaging.photo import Box, Photograph
+from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.targets import Task, plan
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
@@ -21,35 +21,23 @@ from zoomsr.runs.files import short
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says; see ``zoomsr.zoom``."""
+    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net as they say."""
 
-    box: Box | None
+    models: Sequence[str]
+    open: Callable[[str], Upscaler]
+    box: CropBox | None
     scale: int | None
     out: str | None
     quality: int
     overwrite: bool
-    models: tuple[str, ...]
-    device: str
-    precision: str
-    tile: int | None
-    exact: bool
-    self_ensemble: bool
-    engine: str
 
-    def open(self, model: str) -> Upscaler:
-        """The net, run as the options say."""
-        return Upscaler.open(
-            model,
-            device=self.device,
-            precision=self.precision,
-            tile=self.tile,
-            exact=self.exact,
-            self_ensemble=self.self_ensemble,
-            engine=self.engine,
-        )
+    def require_free(self, target: Path) -> None:
+        """Raise ValueError where the target exists and must not be replaced."""
+        if target.exists() and not self.overwrite:
+            raise ValueError(f"{target} is there already: --overwrite replaces it")
 
 
-def parse_box(text: str) -> Box:
+def parse_box(text: str) -> CropBox:
     """``X,Y,W,H`` in pixels.
 
     Raises:
@@ -59,11 +47,11 @@ def parse_box(text: str) -> Box:
         left, top, width, height = map(int, text.split(","))
     except ValueError:
         raise ValueError(f"--box {text} is not X,Y,W,H, four whole numbers of pixels") from None
-    return Box(left, top, width, height)
+    return CropBox(left, top, width, height)
 
 
 def run(patterns: Sequence[str], options: Options) -> None:
-    """Enlarge all of them; whatever one of them fails of is one line, the others are done, and the exit code is then 1.
+    """Upscale all of them. A photograph that fails is one line and exit code 1; the others are done.
 
     Raises:
         ValueError: no such file, several nets, or two results that would be one file; nothing is done then.
@@ -77,16 +65,16 @@ def run(patterns: Sequence[str], options: Options) -> None:
     with pixel_bar() as progress:
         bar = progress.add_task("", total=0)
 
-        def begin(label: str, pixels: int) -> Callable[[int], None]:
-            progress.update(bar, description=label, total=(progress.tasks[0].total or 0) + pixels)
+        def begin(pixels: int) -> Callable[[int], None]:
+            progress.update(bar, total=(progress.tasks[0].total or 0) + pixels)
             return lambda done: progress.advance(bar, done)
 
         for number, task in enumerate(tasks, start=1):
             label = printable(task.source.name)
-            label = label if len(tasks) == 1 else f"{number} of {len(tasks)}  {label}"
+            progress.update(bar, description=label if len(tasks) == 1 else f"{number} of {len(tasks)}  {label}")
             try:
-                _enlarge(task, upscaler, options, lambda pixels, label=label: begin(label, pixels))  # type: ignore[misc]
-            except Exception as error:  # decoders and encoders raise whatever they stumble over
+                _upscale(task, upscaler, options, begin)
+            except Exception as error:  # decoders and encoders raise errors of any type
                 if os.environ.get(DEBUG_VARIABLE) == "1":
                     traceback.print_exception(error)
                 failures.append(_line(error, task))
@@ -99,7 +87,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
 
 
 def _line(error: Exception, task: Task) -> str:
-    """What became of a photograph, in one line that names it."""
+    """An error in one line that names the photograph."""
     text = str(error) or type(error).__name__
     if not isinstance(error, (ValueError, OSError)):
         text = f"{type(error).__name__}: {error} ({DEBUG_VARIABLE}=1 shows where)"
@@ -107,44 +95,35 @@ def _line(error: Exception, task: Task) -> str:
     return " ".join((text if is_named else f"{task.source}: {text}").split())
 
 
-def _enlarge(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
-    if task.target.exists() and not options.overwrite:
-        raise ValueError(f"{task.target} is there already: --overwrite replaces it")
+def _upscale(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
+    options.require_free(task.target)
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import upscale_file
 
         if upscaler.passes(options.scale) > 1:
             raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --scale 4 goes with --box")
-        area = height * width * upscaler.net.scale**2
+        advance = begin(height * width * upscaler.net.scale**2)
+        height, width, notes = upscale_file(task.source, task.target, upscaler, advance=advance)
+    else:
+        photograph = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
+        notes, (height, width) = photograph.notes, photograph.size
+        passes = range(1, upscaler.passes(options.scale) + 1)
+        advance = begin(sum(height * width * upscaler.net.scale ** (2 * number) for number in passes))
+        # Under one name, so that the smaller one is freed before the larger one is written.
+        photograph = upscaler.upscale(photograph, scale=options.scale, advance=advance)
         task.target.parent.mkdir(parents=True, exist_ok=True)
-        upscale_file(task.source, task.target, upscaler, overwrite=options.overwrite, advance=begin(area))
-        _say_engine(upscaler)
-        return
-    photograph = _area(task.source, options.box, is_huge=height * width > MAX_PIXELS)
-    for note in photograph.notes:
+        notes += photograph.write(task.target, quality=options.quality, overwrite=options.overwrite)
+        height, width = photograph.size
+    for note in notes:
         say({"note": f"{task.source}: {note}"})
-    height, width = photograph.size
-    passes = range(1, upscaler.passes(options.scale) + 1)
-    advance = begin(sum(height * width * upscaler.net.scale ** (2 * number) for number in passes))
-    # Under one name, so that the smaller one is let go before the larger one is written.
-    photograph = upscaler.upscale(photograph, scale=options.scale, advance=advance)
-    task.target.parent.mkdir(parents=True, exist_ok=True)
-    for note in photograph.write(task.target, quality=options.quality, overwrite=options.overwrite):
-        say({"note": f"{task.source}: {note}"})
-    height, width = photograph.size
     say({upscaler.name: f"{short(task.target)}  {width}x{height}"})
-    _say_engine(upscaler)
-
-
-def _say_engine(upscaler: Upscaler) -> None:
-    """Which engine was opened for a photograph, once."""
     for line in () if upscaler.engine is None else upscaler.engine.said():
         say({"engine": line})
 
 
-def _area(source: Path, box: Box | None, *, is_huge: bool) -> Photograph:
-    """The photograph, or an area of it; of a huge one no more than the area is decoded."""
+def _read(source: Path, box: CropBox | None, *, is_huge: bool) -> Photograph:
+    """The photograph, or a crop of it; of a huge one no more than the crop is decoded."""
     if is_huge and box is not None:
         from zoomsr.inference.out_of_core import read_region
 

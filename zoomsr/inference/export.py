@@ -1,7 +1,8 @@
-"""The recipe of ``zoomsr.export``: write a net, and hold what was written against it."""
+"""The recipe of ``zoomsr.export``: write a net, and check what was written against it."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from zoomsr.inference.release import Origin, ship
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.weights import Weights, weights_file
-from zoomsr.runs.files import short
+from zoomsr.runs.files import atomic_write, short
 
 ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
 """Batch, height and width of the pictures on which an exported net must agree."""
@@ -30,8 +31,8 @@ def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwri
     Raises:
         ValueError: an unknown suffix, a file that is there, a net that cannot be exported, or gives other pixels then.
     """
-    writers: dict[str, Callable[[nn.Module, Path], None]] = {".onnx": _write_onnx, ".pt2": _write_program}
-    if out.suffix not in (*writers, ".safetensors"):
+    serializers: dict[str, Callable[[nn.Module], bytes]] = {".onnx": _onnx, ".pt2": _exported_program}
+    if out.suffix not in (*serializers, ".safetensors"):
         raise ValueError(f"-o {out} must end in .onnx, .pt2 or .safetensors")
     if out.exists() and not overwrite:
         raise ValueError(f"{out} is there already: --overwrite replaces it")
@@ -45,30 +46,31 @@ def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwri
     net = Bicubic() if source is None else Weights.read(source).build()
     if isinstance(net, IRCNN):
         raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
-    partial = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        writers[out.suffix](net.requires_grad_(False).eval(), partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = serializers[out.suffix](net.requires_grad_(False).eval())
+    with atomic_write(out) as file:
+        file.write(content)
     say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
 
 
-def _write_onnx(net: nn.Module, path: Path) -> None:
+def _onnx(net: nn.Module) -> bytes:
     if missing(OnnxRuntime):
         raise ValueError("ONNX needs an extra: pip install zoomsr[export]")
     program = exported(net)
-    program.save(path, external_data=False)
-    _require_parity(net, OnnxRuntime.open(path.read_bytes(), threads=torch.get_num_threads(), bfloat16=False).run)
+    content: bytes = program.model_proto.SerializeToString()
+    _require_parity(net, OnnxRuntime.open(content, threads=torch.get_num_threads(), bfloat16=False).run)
     say({"onnx": f"opset {program.model.opset_imports['']}, batch x 3 x height x width, all of them free"})
+    return content
 
 
-def _write_program(net: nn.Module, path: Path) -> None:
+def _exported_program(net: nn.Module) -> bytes:
+    content = io.BytesIO()
     dims = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     with quiet():
         program = torch.export.export(net, (example(),), dynamic_shapes=(dims,))
-        torch.export.save(program, path, extra_files={"zoomsr.json": json.dumps(contract(net))})
-    _require_parity(net, torch.export.load(path).module())
+        torch.export.save(program, content, extra_files={"zoomsr.json": json.dumps(contract(net))})
+    content.seek(0)
+    _require_parity(net, torch.export.load(content).module())
+    return content.getvalue()
 
 
 @torch.no_grad()

@@ -1,10 +1,10 @@
-"""A trained net in a file for others: its weights, in 16 bit where that costs nothing, and a card that is measured."""
+"""A trained net as a file to share: its weights, in 16 bit where that costs nothing, and a measured card."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +18,8 @@ from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.photo import Photograph
-from zoomsr.imaging.pixels import crop_to_multiple, to_float
-from zoomsr.inference.tiling import Pixels, upscale_tiled
+from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
+from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import mean_score, measure
 from zoomsr.models import Net
@@ -34,25 +34,16 @@ from zoomsr.runs.run import Run, versions
 MAX_LOST = 0.005
 """dB of PSNR on Y that 16-bit weights may cost on a photograph."""
 
-_AFFORDABLE = 192  # side of an area in lr pixels, for a net that runs thirty nets
+HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
+"""In lr pixels, those that are tried below a net's own."""
 
-
-_HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
 _TILE = 96  # small, so that a small photograph has many seams
+_IRCNN_SIDE = 192  # of a crop in lr pixels, for IRCNN is slow: it runs thirty nets
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where weights come from, for their card.
-
-    Attributes:
-        data: what they were trained on: name, hash, n_train, n_val.
-        degradation: what made lr.
-        protocols: of the scores.
-        sets: mean scores by set, net and protocol.
-        command: that trained them.
-        versions: of Python and the packages.
-    """
+    """Where weights come from: the fields of ``Card`` that a training knows."""
 
     data: Mapping[str, Any] = field(default_factory=dict)
     degradation: str = ""
@@ -70,22 +61,20 @@ class Origin:
         """
         card = Card.beside(weights)
         if card is not None:
-            return Origin(card.data, card.degradation, card.protocols, card.sets, card.command, card.versions)
+            return Origin(**{one.name: getattr(card, one.name) for one in fields(Origin)})
         run = weights.parent.parent
         return Origin.of_run(Run.read(run)) if (run / HYDRA).is_dir() else Origin()
 
     @staticmethod
     def of_run(run: Run) -> Origin:
-        """What a run knows."""
+        """From a run's results and settings."""
         results = run.results or {}
-        return Origin(
-            data=results.get("data", {}),
-            degradation=results.get("degradation", ""),
-            protocols=results.get("protocols", {}),
-            sets=_means(results.get("sets", {})),
-            command=" ".join(["python -m zoomsr.train", *_portable(run.overrides)]),
-            versions=results.get("versions", versions()),
-        )
+        known = {key: results[key] for key in ("data", "degradation", "protocols", "versions") if key in results}
+        means = {
+            name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
+            for name, nets in results.get("sets", {}).items()
+        }
+        return Origin(sets=means, command=" ".join(["python -m zoomsr.train", *_portable(run.overrides)]), **known)
 
 
 def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Sequence[Path] = ()) -> None:
@@ -103,9 +92,9 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
     """
     net = cast(Net, weights.build().requires_grad_(False))
     benchmarks = [Benchmark.find(folder, scale=net.scale) for folder in tests]
-    photographs = [Photograph.read(photo.path).pixels for photo in sample().val]
-    if isinstance(net, IRCNN):
-        photographs = [_centre(one) for one in photographs]
+    whole = [Photograph.read(photo.path) for photo in sample().val]
+    crops = [one.cropped(one.middle(_IRCNN_SIDE)) for one in whole] if isinstance(net, IRCNN) else whole
+    photographs = [one.pixels for one in crops]
     stored = _rounded(weights, net, photographs)
     say({"card": f"measuring the halo and bfloat16 on {len(photographs)} photographs"})
     halo, bfloat16 = smallest_halo(net, photographs), survives_bfloat16(net, photographs)
@@ -132,13 +121,13 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
     say({"bfloat16": "safe" if bfloat16 else "changes pixels, so it is not used"})
 
 
-def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weights:
-    """In 16 bit where that changes no PSNR by ``MAX_LOST``, else as they are; ``net`` has them when this returns."""
-    whole = _psnrs(net, photographs)
+def _rounded(weights: Weights, net: Net, photographs: Sequence[PixelArray]) -> Weights:
+    """In 16 bit where that changes no PSNR by ``MAX_LOST``, else as they are; loads them into ``net``."""
+    before = _psnrs(net, photographs)
     half = {name: one.half() if one.is_floating_point() else one for name, one in weights.tensors.items()}
     rounded = replace(weights, tensors=half)
     rounded.load_into(cast(nn.Module, net))
-    lost = max(abs(before - after) for before, after in zip(whole, _psnrs(net, photographs), strict=True))
+    lost = max(abs(one - other) for one, other in zip(before, _psnrs(net, photographs), strict=True))
     say({"16 bit": f"changes PSNR by at most {lost:.4f} dB"})
     if lost < MAX_LOST:
         return rounded
@@ -147,8 +136,8 @@ def _rounded(weights: Weights, net: Net, photographs: Sequence[Pixels]) -> Weigh
 
 
 @torch.inference_mode()
-def _psnrs(net: Net, photographs: Sequence[Pixels]) -> list[float]:
-    """On Y, of photographs that were shrunk before."""
+def _psnrs(net: Net, photographs: Sequence[PixelArray]) -> list[float]:
+    """On Y, of photographs that are first shrunk by bicubic."""
     found = []
     for pixels in photographs:
         hr = crop_to_multiple(torch.from_numpy(pixels.copy()).permute(2, 0, 1), net.scale)
@@ -179,50 +168,38 @@ def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, A
     return sets
 
 
-def _centre(pixels: Pixels) -> Pixels:
-    top, left = (max(0, (side - _AFFORDABLE) // 2) for side in pixels.shape[:2])
-    return pixels[top : top + _AFFORDABLE, left : left + _AFFORDABLE].copy()
-
-
 def _portable(overrides: Sequence[str]) -> list[str]:
-    """Without the places of one machine. A resumed run is as a whole one; one that began with weights is not."""
+    """Without the paths of one machine. A resumed run equals an uninterrupted one; one that began with weights not."""
     resumed = () if "ckpt_mode=weights" in overrides else ("ckpt=",)
     kept = [one for one in overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
     places = ("data.root=", "data.val_root=", "ckpt=")
     return [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
 
 
-def _means(sets: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
-        for name, nets in sets.items()
-    }
-
-
-def smallest_halo(net: Net, photographs: Sequence[Pixels]) -> int:
-    """The least margin around a tile with which no 8-bit pixel of the photographs differs from the whole picture's."""
-    wholes = [_enlarged(net, one) for one in photographs]
+def smallest_halo(net: Net, photographs: Sequence[PixelArray]) -> int:
+    """The least halo with which no 8-bit pixel of a tiled photograph differs from that of the whole one."""
+    wholes = [_upscaled(net, one) for one in photographs]
 
     def has_no_seam(halo: int) -> bool:
         return all(
-            np.array_equal(_enlarged(net, one, tile=_TILE, halo=halo), whole)
+            np.array_equal(_upscaled(net, one, tile=_TILE, halo=halo), whole)
             for one, whole in zip(photographs, wholes, strict=True)
         )
 
-    halos = [*(one for one in _HALOS if one < net.halo), net.halo]
+    halos = [*(one for one in HALOS if one < net.halo), net.halo]
     return halos[bisect_left(halos, True, hi=len(halos) - 1, key=has_no_seam)]  # the last has none in any case
 
 
-def survives_bfloat16(net: Net, photographs: Sequence[Pixels]) -> bool:
+def survives_bfloat16(net: Net, photographs: Sequence[PixelArray]) -> bool:
     """Whether no 8-bit pixel of the photographs changes by more than one level when the layers run in bfloat16."""
     return all(
-        np.abs(_enlarged(net, one, bfloat16=True).astype(int) - _enlarged(net, one)).max() <= 1 for one in photographs
+        np.abs(_upscaled(net, one, bfloat16=True).astype(int) - _upscaled(net, one)).max() <= 1 for one in photographs
     )
 
 
-def _enlarged(
-    net: Net, pixels: Pixels, *, tile: int = 10_000, halo: int | None = None, bfloat16: bool = False
-) -> Pixels:
+def _upscaled(
+    net: Net, pixels: PixelArray, *, tile: int = 10_000, halo: int | None = None, bfloat16: bool = False
+) -> PixelArray:
     height, width, channels = pixels.shape
     out = np.empty((net.scale * height, net.scale * width, channels), np.uint8)
     upscale_tiled(net, pixels, out, device=torch.device("cpu"), tile=tile, halo=halo, bfloat16=bfloat16)

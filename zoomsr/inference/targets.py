@@ -1,4 +1,4 @@
-"""Which photographs are enlarged, and the file that each becomes."""
+"""Which photographs are upscaled, and the output file of each."""
 
 from __future__ import annotations
 
@@ -22,25 +22,18 @@ INPUT_SUFFIXES = SUFFIXES | {".gif"}
 _RESULT = re.compile(r"(.+)-(?:x\d+|compared)\.png", re.IGNORECASE | re.DOTALL)
 
 
-class Place(NamedTuple):
-    """A photograph, and where its result lies, still under the photograph's own name."""
-
-    source: Path
-    place: Path
-
-
 class Task(NamedTuple):
-    """A photograph, and the file that its enlargement goes into."""
+    """A photograph and its output file, which has the photograph's own name until ``_distinct`` gives it another."""
 
     source: Path
     target: Path
 
 
 def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]:
-    """Which photographs, and the file for each; no two have one file, and none is another photograph's.
+    """Which photographs, and the output file of each; no two have one file, and none is another photograph's.
 
-    A folder's go into a folder of the same shape. Where two would meet they keep their suffixes, and then their
-    folders' names, in theirs. Results of an earlier run that lie among the photographs are left out, with a note.
+    A folder's go into a folder of the same shape. Where two names would be equal they get their suffixes, and then
+    their folders' names, in theirs. Results of an earlier run among the photographs are left out, with a note.
 
     Args:
         patterns: files, folders, or patterns.
@@ -51,20 +44,20 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
     """
     _real.cache_clear()  # links may have changed
-    found: dict[Path, Place] = {}
+    found: dict[Path, Task] = {}
     for pattern in patterns:
-        for place in _found(pattern, ending if out is None else ""):
-            found.setdefault(_real(place.source.parent) / place.source.name, place)
+        for task in _found(pattern, ending if out is None else ""):
+            found.setdefault(_real(task.source.parent) / task.source.name, task)
     if out is not None and not _is_folder(out):
         if len(found) > 1:
             raise ValueError(f"-o {out} is one file, for {len(found)} photographs: give a folder")
-        tasks = [Task(place.source, Path(out)) for place in found.values()]
+        tasks = [Task(task.source, Path(out)) for task in found.values()]
     else:
-        places = [Place(source, Path(out or "") / name) for source, name in found.values()]
-        tasks = _distinct(_without_results(places), ending)
-    sources = {_known_as(path) for task in tasks for path in (task.source, Path(os.path.realpath(task.source)))}
+        tasks = [Task(source, Path(out or "") / name) for source, name in found.values()]
+        tasks = _distinct(_without_results(tasks), ending)
+    sources = {_key(path) for task in tasks for path in (task.source, Path(os.path.realpath(task.source)))}
     for task in tasks:
-        if _known_as(task.target) in sources:
+        if _key(task.target) in sources:
             raise ValueError(f"{task.target} is a photograph that is to be enlarged: give another name with -o")
     return tasks
 
@@ -82,31 +75,29 @@ def _is_folder(out: str) -> bool:
     return True
 
 
-def _found(pattern: str, folder_ending: str) -> Iterator[Place]:
-    """Photographs, each with its place in the output folder, or, without one, from here."""
-    path = Path(pattern)
-    beside = bool(folder_ending)
+def _found(pattern: str, folder_ending: str) -> Iterator[Task]:
+    """Photographs, each with its place relative to the output folder; without one (an ending), beside the source."""
+    path, is_beside = Path(pattern), bool(folder_ending)
     if path.is_dir():
         files = pictures_below(path, INPUT_SUFFIXES, on_error=lambda error: say({"note": f"left out: {error}"}))
-        root = path.resolve().with_name(f"{path.resolve().name}{folder_ending}") if beside else Path()
-        found = [Place(file, root / file.relative_to(path)) for file in files]
-    elif path.is_file():
-        found = [Place(path, path if beside else Path(path.name))]
+        root = path.resolve().with_name(f"{path.resolve().name}{folder_ending}") if is_beside else Path()
+        found = [Task(file, root / file.relative_to(path)) for file in files]
     else:
         # Path.glob takes no absolute patterns.
-        files = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207
-        found = [Place(file, file if beside else Path(file.name)) for file in files if file.is_file()]
+        names = [pattern] if path.is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+        files = [Path(name) for name in names if Path(name).is_file()]
+        found = [Task(file, file if is_beside else Path(file.name)) for file in files]
     if not found:
         raise ValueError(f"there is no photograph {pattern}")
     yield from found
 
 
-def _without_results(places: Sequence[Place]) -> list[Place]:
-    """Those that no earlier run made: NAME-x2.png beside NAME.jpg, or where the result of NAME.jpg goes."""
+def _without_results(tasks: Sequence[Task]) -> list[Task]:
+    """Without results of an earlier run: NAME-x2.png beside NAME.jpg, or in the output folder of NAME.jpg."""
     originals = {
         (folder, _folded(stem))
-        for source, place in places
-        for folder in {_real(source.parent), _real(place.parent)}
+        for source, target in tasks
+        for folder in {_real(source.parent), _real(target.parent)}
         for stem in _stems(source)
     }
 
@@ -114,27 +105,27 @@ def _without_results(places: Sequence[Place]) -> list[Place]:
         name = _RESULT.fullmatch(path.name)
         return name is not None and (_real(path.parent), _folded(name[1])) in originals
 
-    results = [place.source for place in places if is_result(place.source)]
+    results = [task.source for task in tasks if is_result(task.source)]
     if results:
         say({"note": f"{len(results)} results of earlier runs are left out, the first {results[0]}"})
-    return [place for place in places if not is_result(place.source)]
+    return [task for task in tasks if not is_result(task.source)]
 
 
-def _distinct(places: Sequence[Place], ending: str) -> list[Task]:
-    """A file for each, with no more of the photograph's path in its name than tells it from the others."""
-    stems = [_stems(source) for source, _ in places]
-    detail = [0] * len(places)
+def _distinct(tasks: Sequence[Task], ending: str) -> list[Task]:
+    """A different file for each, with no more of the photograph's path in its name than that needs."""
+    stems = [_stems(task.source) for task in tasks]
+    detail = [0] * len(tasks)
     while True:
         names = [_fitting(stem[n], f"{ending}.png") for stem, n in zip(stems, detail, strict=True)]
-        tasks = [Task(source, place.with_name(name)) for (source, place), name in zip(places, names, strict=True)]
-        known = [_known_as(task.target) for task in tasks]
-        count = Counter(known)
-        meeting = [number for number, name in enumerate(known) if count[name] > 1]
-        if not meeting:
-            return tasks
-        longer = [number for number in meeting if detail[number] + 1 < len(stems[number])]
+        named = [Task(source, target.with_name(name)) for (source, target), name in zip(tasks, names, strict=True)]
+        keys = [_key(task.target) for task in named]
+        count = Counter(keys)
+        equal = [number for number, key in enumerate(keys) if count[key] > 1]
+        if not equal:
+            return named
+        longer = [number for number in equal if detail[number] + 1 < len(stems[number])]
         if not longer:
-            one, other = [task for task, name in zip(tasks, known, strict=True) if name == known[meeting[0]]][:2]
+            one, other = [task for task, key in zip(named, keys, strict=True) if key == keys[equal[0]]][:2]
             raise ValueError(f"{one.source} and {other.source} would both become {one.target}: give each an -o")
         for number in longer:
             detail[number] += 1
@@ -148,20 +139,20 @@ def _stems(source: Path) -> list[str]:
 
 
 def _fitting(stem: str, ending: str) -> str:
-    """A file's name of the 255 bytes that it may have; its end, where numbers are, is kept."""
+    """A file name of at most 255 bytes, the limit of file systems; the end of the stem, where numbers are, is kept."""
     while len(os.fsencode(stem + ending)) > 255:
         stem = stem[1:]
     return stem + ending
 
 
-def _known_as(path: Path) -> str:
+def _key(path: Path) -> str:
     """The same for all paths of one file, however its name is written."""
     return _folded(str(_real(path.parent) / path.name))
 
 
 @lru_cache(maxsize=1024)
 def _real(folder: Path) -> Path:
-    """Without links; asked for each photograph, and slow."""
+    """Without links; cached, because it is slow and asked for each photograph."""
     return folder.resolve()
 
 

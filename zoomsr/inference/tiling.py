@@ -13,19 +13,17 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from zoomsr.hardware.devices import full_float32, is_out_of_memory
+from zoomsr.imaging.pixels import PixelArray, quantize, white_of
 from zoomsr.models import Net
 
 TILE = 512
 """Side in lr pixels. Larger ones gain nothing on CPUs, whose caches they leave."""
 
-Pixels = NDArray[Any]
 
-
-class Source(Protocol):
+class TileSource(Protocol):
     """What tiles are cut from: an array, a memory map, or a file that is read as it is needed."""
 
     @property
@@ -38,15 +36,15 @@ class Source(Protocol):
         """uint8, uint16, or float32 on [0, 1]."""
         ...
 
-    def __getitem__(self, area: tuple[slice, slice]) -> Pixels:
+    def __getitem__(self, rows_columns: tuple[slice, slice]) -> PixelArray:
         """(h, w, C)."""
         ...
 
 
-class Sink(Protocol):
+class TileSink(Protocol):
     """What tiles are written into: an array, or a file."""
 
-    def __setitem__(self, area: tuple[slice, slice], pixels: Pixels) -> None:
+    def __setitem__(self, rows_columns: tuple[slice, slice], pixels: PixelArray) -> None:
         """(h, w, C)."""
         ...
 
@@ -60,7 +58,7 @@ class Region(NamedTuple):
     right: int
 
     def grown(self, margin: int, height: int, width: int) -> Region:
-        """With a margin on every side, as far as the picture goes."""
+        """With a margin on every side, clipped to the picture."""
         top, left = max(0, self.top - margin), max(0, self.left - margin)
         return Region(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
 
@@ -71,11 +69,16 @@ class Region(NamedTuple):
             for left in range(self.left, self.right, width):
                 yield Region(top, left, min(top + height, self.bottom), min(left + width, self.right))
 
+    def slices(self, scale: int = 1, *, top: int = 0, left: int = 0) -> tuple[slice, slice]:
+        """Rows and columns, relative to an origin, times ``scale``."""
+        rows = slice((self.top - top) * scale, (self.bottom - top) * scale)
+        return rows, slice((self.left - left) * scale, (self.right - left) * scale)
+
 
 def upscale_tiled(
     net: Net,
-    source: Source,
-    out: Sink,
+    source: TileSource,
+    out: TileSink,
     *,
     device: torch.device,
     tile: int = TILE,
@@ -83,17 +86,17 @@ def upscale_tiled(
     bfloat16: bool = False,
     advance: Callable[[int], None] = lambda pixels: None,
 ) -> None:
-    """Enlarge a picture into ``out``, which gets each tile as soon as it is done.
+    """Upscale a picture into ``out``, which gets each tile as soon as it is done.
 
-    With the net's own halo the result is that of the whole picture, but for the order of sums (1e-6).
+    With the net's own halo the result is that of the whole picture, except for the order of sums (1e-6).
 
     Args:
         net: on the device, in eval mode.
         source: (H, W, C) of uint8, uint16, or float32 on [0, 1]; C is 1 or 3.
-        out: (scale H, scale W, C) of the same type. Whole levels are clipped and rounded half up; floats are not.
+        out: (scale H, scale W, C) of the same type. Integers are clipped and rounded half up; floats are not.
         device: where the net is.
-        tile: side in lr pixels, rounded up to the net's grid; parts of another shape are as large. Halved as often as
-            memory does not suffice.
+        tile: side in lr pixels, rounded up to the net's grid; parts of another shape are as large. Halved until the
+            memory suffices.
         halo: lr pixels around a tile; None for the net's receptive radius, which is exact.
         bfloat16: run the net's layers in it, where they allow it.
         advance: called with the number of output pixels that are done.
@@ -104,55 +107,20 @@ def upscale_tiled(
     if tile < 1:
         raise ValueError(f"a tile of {tile} pixels: it must be at least 1")
     grid = net.multiple_of
-    tile = _up_to(tile, grid)
-    margin = _up_to(net.halo if halo is None else halo, grid)
+    tile, margin = _up_to(tile, grid), _up_to(net.halo if halo is None else halo, grid)
     waiting = Region(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
-    while (area := next(waiting, None)) is not None:
-        larger, reason = None, ""
-        try:
-            larger = _larger(net, source, area, margin, device, bfloat16=bfloat16)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            reason = str(error).split("\n")[0]
-        if larger is not None:
-            place, pixels = larger
-            out[place] = pixels
+    while (region := next(waiting, None)) is not None:
+        pixels = _upscaled_or_reason(net, source, region, margin, device, bfloat16=bfloat16)
+        if not isinstance(pixels, str):
+            out[region.slices(net.scale)] = pixels
             advance(pixels.shape[0] * pixels.shape[1])
             continue
-        # Not in the except clause, where the error's traceback still holds the tensors of the run that failed.
         if tile <= grid:
-            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels ({reason})")
+            raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels ({pixels})")
         tile = _up_to(tile // 2, grid)
-        waiting = _cut_again(chain([area], waiting), tile=tile, margin=margin, grid=grid)
-        _let_go(device)
-
-
-def _cut_again(areas: Iterator[Region], *, tile: int, margin: int, grid: int) -> Iterator[Region]:
-    for area in areas:
-        yield from area.cut(tile=tile, margin=margin, grid=grid)
-
-
-def _larger(
-    net: Net, source: Source, area: Region, margin: int, device: torch.device, *, bfloat16: bool
-) -> tuple[tuple[slice, slice], Pixels]:
-    """Where an area lies in the output, and its pixels there: run with its halo, which is cut off again."""
-    outer, scale = area.grown(margin, source.shape[0], source.shape[1]), net.scale
-    sr = _run(net, source[outer.top : outer.bottom, outer.left : outer.right], device, bfloat16=bfloat16)
-    top, left = (area.top - outer.top) * scale, (area.left - outer.left) * scale
-    rows, columns = (area.bottom - area.top) * scale, (area.right - area.left) * scale
-    place = slice(area.top * scale, area.bottom * scale), slice(area.left * scale, area.right * scale)
-    return place, _quantized(sr[..., top : top + rows, left : left + columns], source.dtype)
-
-
-@torch.inference_mode()
-def _run(net: Net, pixels: Pixels, device: torch.device, *, bfloat16: bool) -> Tensor:
-    """(h, w, C) to float (1, C, scale h, scale w)."""
-    # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
-    data = np.array(pixels, np.int32 if pixels.dtype == np.uint16 else pixels.dtype, order="C")
-    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / white(pixels.dtype)
-    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else full_float32():
-        return run(net, lr)
+        waiting = _cut_again(chain([region], waiting), tile=tile, margin=margin, grid=grid)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def run(net: Net, lr: Tensor) -> Tensor:
@@ -163,26 +131,48 @@ def run(net: Net, lr: Tensor) -> Tensor:
     return sr.mean(1, keepdim=True) if is_grey else sr
 
 
-def _quantized(sr: Tensor, dtype: np.dtype[Any]) -> Pixels:
-    """(1, C, H, W) on [0, 1] to (H, W, C) of the type."""
-    interleaved = sr[0].permute(1, 2, 0)
-    if dtype == np.float32:
-        floats: Pixels = interleaved.cpu().numpy()
-        return floats
-    levels = interleaved.clamp(0, 1).mul_(white(dtype)).add_(0.5)  # which the next line cuts off
-    whole: Pixels = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32).cpu().numpy()
-    return whole.astype(dtype, copy=False)
+def _upscaled_or_reason(
+    net: Net, source: TileSource, region: Region, margin: int, device: torch.device, *, bfloat16: bool
+) -> PixelArray | str:
+    """The region's output, or why memory does not suffice.
+
+    The error ends here, because its traceback holds the tensors of the run that failed.
+    """
+    try:
+        return _upscaled(net, source, region, margin, device, bfloat16=bfloat16)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return str(error).split("\n")[0]
 
 
-def white(dtype: np.dtype[Any]) -> float:
-    """The value of white, and of what is opaque."""
-    return 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
+@torch.inference_mode()
+def _upscaled(
+    net: Net, source: TileSource, region: Region, margin: int, device: torch.device, *, bfloat16: bool
+) -> PixelArray:
+    """The region's output (scale h, scale w, C): run with its halo, which is cut off again."""
+    outer = region.grown(margin, source.shape[0], source.shape[1])
+    # torch has few operations on uint16; a permuted view of interleaved pixels is channels_last already.
+    data = np.array(source[outer.slices()], np.int32 if source.dtype == np.uint16 else source.dtype, order="C")
+    white = white_of(source.dtype)
+    lr = torch.from_numpy(data).to(device).permute(2, 0, 1)[None].to(torch.float32) / white
+    with torch.autocast(device.type, torch.bfloat16) if bfloat16 else full_float32():
+        sr = run(net, lr)[0]
+    inner = sr[(..., *region.slices(net.scale, top=outer.top, left=outer.left))].permute(1, 2, 0)
+    pixels: PixelArray = (inner if source.dtype == np.float32 else quantize(inner, white)).cpu().numpy()
+    return pixels.astype(source.dtype, copy=False)
+
+
+def _cut_again(regions: Iterator[Region], *, tile: int, margin: int, grid: int) -> Iterator[Region]:
+    for region in regions:
+        yield from region.cut(tile=tile, margin=margin, grid=grid)
 
 
 def _sides(height: int, width: int, *, tile: int, margin: int, grid: int) -> tuple[int, int]:
-    """Of the parts that cause the least work, each no larger with its halo than a square of ``tile`` with its own.
+    """Height and width of the parts that cause the least work.
 
-    Every cut costs two halos along its length, so a picture of one and a half tiles is cut one way only.
+    None is larger with its halo than a square of ``tile`` with its own. Every cut costs two halos along its length, so
+    a picture of one and a half tiles is cut in one direction only.
     """
     most = (tile + 2 * margin) ** 2
 
@@ -211,8 +201,3 @@ def _parts(length: int, grid: int) -> Iterator[int]:
 
 def _up_to(value: int, grid: int) -> int:
     return -(-value // grid) * grid
-
-
-def _let_go(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

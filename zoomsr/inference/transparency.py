@@ -10,26 +10,26 @@ from zoomsr.imaging.resize import Upscale
 from zoomsr.inference.tiling import run
 from zoomsr.models import Net
 
-_BOX, _STEPS = 5, 4  # each step fills as far as half the box
+_WINDOW, _STEPS = 5, 4  # each step fills as far as half the window
 _UNSEEN = 0.5 / 255  # alpha that 8 bits round to nothing
 
 
 class Transparent(nn.Module):
-    """Enlarge colours with an alpha channel behind them; a net like any other, of one more channel.
+    """Upscale colours and the alpha channel behind them; a net like any other, of one more channel.
 
-    The colour of a transparent pixel is whatever the file holds, mostly black, and must not bleed into what is seen:
+    The colour of a transparent pixel is arbitrary, mostly black, and must not bleed into what is seen:
 
         colour = up(alpha lr) / up(alpha) + net(filled) - up(filled),
 
-    premultiplied bicubic, and what the net adds to bicubic where each pixel has taken on, as far as it is transparent,
-    the colours of the opaque ones near it. Running the net on alpha lr instead would sharpen the edge of the shape into
-    the colours, which alpha, enlarged by bicubic, does not have. Where nothing is seen the colour is net(filled).
+    premultiplied bicubic, plus what the net adds to bicubic on ``filled``, where transparent pixels have the colours of
+    the opaque ones near them. Running the net on alpha lr instead would sharpen the edge of the shape into the colours,
+    but alpha, upscaled by bicubic, has no such edge. Where nothing is seen the colour is net(filled).
 
     Args:
         net: of colours.
     """
 
-    reach = _STEPS * (_BOX // 2)
+    reach = _STEPS * (_WINDOW // 2)
     """How many lr pixels further than the net this looks."""
 
     def __init__(self, net: Net) -> None:
@@ -52,10 +52,10 @@ class Transparent(nn.Module):
 
 
 def _filled(colour: Tensor, alpha: Tensor) -> Tensor:
-    """Each pixel over the mean of its neighbours, and that over theirs; far from all that is seen it stays."""
+    """Each pixel over the mean of its neighbours, repeated; pixels far from all that is seen keep their colour."""
     weight = alpha
     for _ in range(_STEPS):
-        means = F.avg_pool2d(torch.cat([colour * weight, weight], 1), _BOX, stride=1, padding=_BOX // 2)
+        means = F.avg_pool2d(torch.cat([colour * weight, weight], 1), _WINDOW, stride=1, padding=_WINDOW // 2)
         near, is_near = means[:, :-1] / means[:, -1:].clamp_min(1e-9), means[:, -1:] > 1e-9
         colour = torch.where(is_near, weight * colour + (1 - weight) * near, colour)
         weight = is_near.to(alpha.dtype)

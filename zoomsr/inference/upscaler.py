@@ -13,9 +13,9 @@ import torch
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
-from zoomsr.imaging.encode import Pixels
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.tiling import TILE, Sink, Source, upscale_tiled, white
+from zoomsr.imaging.pixels import white_of
+from zoomsr.inference.tiling import TILE, TileSink, TileSource, upscale_tiled
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
@@ -23,7 +23,7 @@ from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights, weights_file
 
-_LEAST_TILE = 64
+_MIN_TILE = 64
 _TILE_PER_HALO = 6  # with less the halo is most of the work: 2.25 times the tile for a U-Net of 121 with 512
 _BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
 
@@ -41,7 +41,7 @@ class Upscaler:
         halo: around tiles in lr pixels; None for the net's receptive radius, which is exact.
         bfloat16: whether its layers run in bfloat16.
         tile: side in lr pixels.
-        card: what is known of it, or None.
+        card: of its weights, or None.
         engine: the net in ``net`` that another engine than torch may run, or None.
     """
 
@@ -68,13 +68,13 @@ class Upscaler:
         """Open a net by name, or from a file.
 
         Args:
-            model: ``bicubic``, the name of a net in the box, or a run's directory, or a file.
+            model: ``bicubic``, the name of a pretrained net, a run's directory, or a file.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
             precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
                 pixel changes by more than a level; ``32`` never, ``bf16`` always.
-            tile: side in lr pixels; None for the largest that suits the device.
-            exact: the full halo, also where the card knows a smaller one.
-            self_ensemble: the mean over the eight turns of the picture, in eight times the time.
+            tile: side in lr pixels; None for ``tile_for`` the device.
+            exact: the full halo, also where the card has a smaller one.
+            self_ensemble: the mean over the eight flips and rotations, in eight times the time.
             engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
 
         Raises:
@@ -82,24 +82,22 @@ class Upscaler:
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
-        where = device_named(device)
-        path = weights_file(model)
+        where, path = device_named(device), weights_file(model)
         weights = None if path is None else Weights.read(path)
         card = None if weights is None else weights.card
-        net = Bicubic() if weights is None else weights.build()
-        is_safe = card is not None and card.bfloat16
-        net = accelerated(net, weights, engine=engine, device=where)
+        net = accelerated(Bicubic() if weights is None else weights.build(), weights, engine=engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
-        if self_ensemble:
-            net = SelfEnsemble(net)
+        net = SelfEnsemble(net) if self_ensemble else net
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+        halo = None if exact or card is None else card.halo
+        is_safe = card is not None and card.bfloat16
         return Upscaler(
             name=_name(path),
             net=cast(Net, net),
             device=where,
-            halo=None if exact or card is None else card.halo,
+            halo=halo,
             bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
-            tile=tile or _suitable_tile(cast(Net, net).halo if exact or card is None else card.halo, where),
+            tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where),
             card=card,
             engine=runner,
         )
@@ -107,9 +105,9 @@ class Upscaler:
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
     ) -> Photograph:
-        """The photograph ``scale`` times as large in each direction, with all that it knows.
+        """The photograph ``scale`` times as large in each direction, with its metadata.
 
-        Alpha is enlarged by bicubic, colours as they are seen: see ``zoomsr.inference.transparency``. 16-bit pixels are
+        Alpha is upscaled by bicubic, colours as they are seen: see ``zoomsr.inference.transparency``. 16-bit pixels are
         run in float32.
 
         Args:
@@ -125,15 +123,15 @@ class Upscaler:
         return photograph
 
     def passes(self, scale: int | None) -> int:
-        """How often the net runs to upscale_tiled by ``scale``."""
+        """How often the net runs to upscale by ``scale``. Raises ValueError where that is no power of its own."""
         own = self.net.scale
         count = 1 if scale is None or own < 2 else next((n for n in range(1, 9) if own**n >= scale), 8)
         if scale is not None and own**count != scale:
             raise ValueError(f"{self.name} enlarges by {own}, and so by {own}, {own**2}, ..., not by {scale}")
         return count
 
-    def into(self, source: Source, out: Sink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
-        """Enlarge pixels from anywhere to anywhere, see ``tiling.enlarge``. Of 2 or 4 channels alpha is last."""
+    def into(self, source: TileSource, out: TileSink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
+        """Upscale from any source into any sink, see ``upscale_tiled``. Of 2 or 4 channels alpha is last."""
         net, halo = self.net, self.halo
         if source.shape[2] in (2, 4):
             net = cast(Net, Transparent(net).to(self.device))
@@ -145,14 +143,15 @@ class Upscaler:
 
     def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
         pixels, alpha = photograph.pixels, photograph.alpha
-        is_opaque = alpha is None or bool((alpha == white(alpha.dtype)).all())
+        is_opaque = alpha is None or bool((alpha == white_of(alpha.dtype)).all())
         source = pixels if is_opaque else photograph.interleaved
-        larger = _empty(source, self.net.scale)
+        height, width, channels = source.shape
+        larger = np.empty((height * self.net.scale, width * self.net.scale, channels), source.dtype)
         self.into(source, larger, advance=advance)
         if alpha is None:
             return replace(photograph, pixels=larger)
         if is_opaque:
-            return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white(alpha.dtype)))
+            return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white_of(alpha.dtype)))
         return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
 
 
@@ -164,16 +163,13 @@ def _name(path: Path | None) -> str:
     return folder.parent.name if folder.name == "checkpoints" else path.stem
 
 
-def _suitable_tile(halo: int, device: torch.device) -> int:
-    """``TILE``; more for a net with a large halo, which is run again at every cut; less where that would take more than
-    half of the memory that is free.
+def tile_for(halo: int, device: torch.device) -> int:
+    """The side of a tile in lr pixels that suits a net and a device.
+
+    ``TILE``; more for a net with a large halo, which is run again at every cut; less where that would take more than
+    half of the free memory.
     """
     free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
-    while free is not None and side > _LEAST_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
+    while free is not None and side > _MIN_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
         side = TILE if side > TILE else side // 2
     return side
-
-
-def _empty(pixels: Pixels, scale: int) -> Pixels:
-    height, width, channels = pixels.shape
-    return np.empty((height * scale, width * scale, channels), pixels.dtype)

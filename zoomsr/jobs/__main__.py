@@ -1,4 +1,4 @@
-"""``python -m zoomsr.jobs RUN``: carry out the settings frozen in a run's directory, for sweeps and launchers."""
+"""``python -m zoomsr.jobs RUN``: train with the settings frozen in a run's directory, for sweeps and launchers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoomsr.runs.layout import OUTPUT
 from zoomsr.runs.trust import require_own
 
 _SAVES_WITHIN_S = 30
-"""A job whose launcher has died may save where it is; then it is ended."""
+"""How long a job whose launcher has died may take to save."""
 
 
 def main(
@@ -30,21 +30,21 @@ def main(
     """Every rank of a job starts here, and reads the same file."""
     with one_line_errors():
         job = Job(run)
-        if child:  # of a launcher, which knows where the settings come from, and holds the standard input open
+        if child:  # of a launcher, which has written the settings and holds the standard input open
             threading.Thread(target=_end_with_launcher, args=(job,), daemon=True).start()
         elif not trust:
             require_own(run)
         try:
             # An earlier launcher's job may still be saving.
             train_here(job, job.settings(), patience=1.5 * _SAVES_WITHIN_S if child else 0)
-        except RuntimeError as error:  # of the connection to a rank that is no more
+        except RuntimeError as error:  # of the connection to a rank that has ended
             if ended := _ended_rank():
                 raise ValueError(f"a rank of {run} has ended {ended}, and with it the others") from error
             raise
 
 
 def _ended_rank() -> str:
-    """How a further rank that this process has started ended, if one did; the connection breaks a little earlier."""
+    """How a rank that this process started has ended, if one has; the connection breaks a little earlier."""
     for _ in range(20 if hasattr(os, "waitid") else 0):  # macOS has it since Python 3.13, Windows never
         try:
             child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -58,9 +58,9 @@ def _ended_rank() -> str:
 
 
 def _end_with_launcher(job: Job) -> None:
-    """Stop this rank when its launcher has ended, even by SIGKILL; what it still says goes into a file.
+    """Stop this rank when its launcher has ended, even by SIGKILL; its further output goes into a file.
 
-    Every rank has the same standard input, and stops itself: a second signal would end it before it has saved.
+    Each rank reads the same standard input and stops itself: a second signal would end it before it has saved.
     """
     while os.read(0, 1):
         pass

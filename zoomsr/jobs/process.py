@@ -1,4 +1,4 @@
-"""The process that carries out a job, and how it ends."""
+"""The process of a job, and its output."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from zoomsr.runs.job import _RANKS, Job
 from zoomsr.runs.layout import OUTPUT
 
 
-class Process:
-    """A job that runs as a process of its own, with its own process group and its own idea of ranks.
+class JobProcess:
+    """A job in a process of its own, with its own process group and ranks.
 
-    It ends with this process, however that ends: its standard input is a pipe of which this process has the other end.
+    It ends with this process, however that ends: its standard input is a pipe from this one.
 
     Args:
         job: what to run.
-        environment: beside that of this process: which devices it sees, how many threads it takes.
+        environment: added to this process's: visible devices, number of threads.
         label: before each of its lines on the screen; None lets it write to the screen itself.
     """
 
     def __init__(self, job: Job, *, environment: Mapping[str, str], label: str | None) -> None:
         inherited = {key: value for key, value in os.environ.items() if key not in _RANKS}
         piped = label is not None
-        if piped:  # both ends agree on what the screen can show
+        if piped:  # both ends use the screen's encoding
             inherited["PYTHONIOENCODING"] = f"{CONSOLE.encoding}:backslashreplace"
         unlock(job.path)  # the job itself locks it
         self._process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Process:
             self._reader.start()
 
     def wait(self) -> int:
-        """Its exit code, which is recorded; ranks that it leaves behind are ended."""
+        """Wait for its end, record and return the exit code, and end ranks that are left."""
         code = self._process.wait()
         if hasattr(os, "killpg"):
             self.signal(signal.SIGKILL)
@@ -61,10 +61,7 @@ class Process:
         return code
 
     def signal(self, number: int) -> None:
-        """Send a signal to all its ranks; none is left when they have ended.
-
-        Windows has no such thing: there Ctrl-C reaches every process of the console by itself.
-        """
+        """Send a signal to all its ranks. On Windows Ctrl-C reaches every process of the console by itself."""
         if not hasattr(os, "killpg"):
             return
         try:
@@ -73,10 +70,36 @@ class Process:
             return
 
     def _copy(self, label: str) -> None:
-        """Its lines into ``output.log`` and, marked, onto the screen."""
+        """Copy its lines into ``output.log`` and, with the label, to the screen."""
         stream: TextIO = self._process.stdout  # type: ignore[assignment]  # piped, and text
         with (self._job.path / OUTPUT).open("a", encoding="utf-8") as log:
             for line in stream:
                 log.write(line)
                 log.flush()
                 print(printable(f"{label}{line}"), end="", flush=True)
+
+
+class Output:
+    """Follows a job's ``output.log``.
+
+    Args:
+        job: whose lines from now on are printed.
+        label: before each of them.
+    """
+
+    def __init__(self, job: Job, label: str) -> None:
+        self._path = job.path / OUTPUT
+        self._label = label
+        self._seen = self._path.stat().st_size if self._path.is_file() else 0
+
+    def show(self) -> None:
+        """Print the new complete lines."""
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._seen)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._seen += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            print(f"{self._label}{line}", flush=True)

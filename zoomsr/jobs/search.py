@@ -1,7 +1,6 @@
-"""A search for settings, by Optuna: every trial is a job like any other, on whatever launcher.
+"""A search for settings by Optuna; every trial is a job, on any launcher.
 
-Optuna is asked directly, because its Hydra sweeper (1.3) needs Optuna 2 and cannot feed a pruner; what may be searched
-is written in the same words.
+Optuna is used directly, because its Hydra sweeper has no pruning and no resume; the search space has the same syntax.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from zoomsr.training.callbacks.pruning import STUDY, storage
 
 
 class Search:
-    """Trials in ``folder/trial_N``, remembered in ``folder/study.db``: a search that was cut off goes on from there.
+    """Trials in ``folder/trial_N``, with the study in ``folder/study.db``, from which an interrupted search resumes.
 
     Args:
         folder: of the search.
-        n_trials: that end with a result, or are given up by the pruner.
+        n_trials: that finish or are pruned.
         space: overrides with a range for a value: ``optimizer.lr=tag(log,interval(1e-4,1e-2))``.
         objectives: metric to ``maximize`` or ``minimize``.
         sampler: of optuna.
@@ -62,13 +61,13 @@ class Search:
         self._sampler = sampler
 
     def run(self, launcher: Launcher) -> int:
-        """Run trials, as many at once as there is room for; the exit code, 0 when none failed."""
+        """Run trials, as many at once as the launcher has room for; the exit code, 0 when none failed."""
         study = self._study()
         say({"search": f"{self._n_trials} trials in {short(self._folder)}, {launcher.room} at once"})
         known = {number: self._job(number) for number in range(len(study.trials)) if self._job(number).exists}
         jobs = {number: known[number] for number in _numbers(study, "COMPLETE", "PRUNED", "FAIL") if number in known}
         batch: dict[int, Job] = {}
-        for number in _numbers(study, "RUNNING"):  # cut off: they are resumed
+        for number in _numbers(study, "RUNNING"):  # interrupted: they are resumed
             if number in known:
                 require_own(known[number].path)
                 batch[number] = known[number]
@@ -102,14 +101,14 @@ class Search:
             load_if_exists=True,
         )
         if study.trials:
-            self._sampler.reseed_rng()  # or it would ask for the first trials' settings again
+            self._sampler.reseed_rng()  # or it would repeat the first trials' settings
         return study
 
     def _job(self, number: int) -> Job:
         return Job(self._folder / TRIAL.format(number=number))
 
     def _lacking(self, study: Any) -> int:
-        """Trials still to come; as many may fail as are wanted, before the search gives up."""
+        """Trials still to run; the search gives up after ``n_trials`` failures."""
         ended, failed = _numbers(study, "COMPLETE", "PRUNED"), _numbers(study, "FAIL")
         return 0 if len(failed) >= self._n_trials else max(0, self._n_trials - len(ended))
 
@@ -132,7 +131,7 @@ class Search:
         state = job.status()["state"]
         if state == "finished":
             study.tell(number, [_value(Run.read(job.path), name) for name in self._objectives])
-        elif state != "stopped":  # one that was stopped goes on when the search does
+        elif state != "stopped":  # a stopped one resumes with the search
             study.tell(number, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
 
 
@@ -151,7 +150,7 @@ def _value(run: Run, objective: str) -> float:
 
 
 class _Dimension(NamedTuple):
-    """A setting, and what it may be."""
+    """A setting and its possible values."""
 
     key: str
     values: Any
@@ -170,7 +169,7 @@ def _dimensions(overrides: Sequence[str]) -> list[_Dimension]:
     """Overrides with ``interval``, ``choice`` or ``range`` for a value, as Hydra reads them.
 
     Raises:
-        ValueError: one that is no override, or leaves nothing to choose.
+        ValueError: one is no override, or has a single value.
     """
     space = []
     for override in OverridesParser.create().parse_overrides(list(overrides)):

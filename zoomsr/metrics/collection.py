@@ -7,15 +7,15 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from zoomsr.metrics.protocol import Protocol
+from zoomsr.metrics.protocol import MetricProtocol
 from zoomsr.metrics.quality import ImageScore, measure, scoring_device
 
 
 class ByImage(Metric):
-    """Rows of numbers by image index.
+    """Rows of metrics by image index, on the device or, where that has no float64, on the CPU.
 
     An image that two ranks have measured counts once, and a mean over images has the same bits for any batch size and
-    any number of ranks. What was collected lies on the device; where that has no float64, on the CPU.
+    any number of ranks.
     """
 
     full_state_update = False
@@ -35,8 +35,10 @@ class ByImage(Metric):
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """Image numbers (n,) in rising order, each once, and their rows (n, k)."""
-        index, first = _first_of_each(dim_zero_cat(self.index))
-        return index, dim_zero_cat(self.values)[first]
+        ordered, places = dim_zero_cat(self.index).sort(stable=True)
+        is_first = torch.ones_like(ordered, dtype=torch.bool)
+        is_first[1:] = ordered[1:] != ordered[:-1]
+        return ordered[is_first], dim_zero_cat(self.values)[places[is_first]]
 
     def rows(self) -> dict[int, list[float]]:
         """Image number to row, over all ranks, since the last call."""
@@ -48,15 +50,15 @@ class ByImage(Metric):
         return dict(zip(numbers, values.reshape(len(numbers), -1).tolist(), strict=True))
 
     def state(self) -> dict[str, list[Tensor]]:
-        """What was collected on this rank since the last call of ``rows``, for a checkpoint."""
+        """The rows of this rank since the last call of ``rows``, for a checkpoint."""
         return {"index": list(self.index), "values": list(self.values)}
 
     def resume(self, state: dict[str, list[Tensor]]) -> None:
-        """Put back what ``state`` gave."""
+        """Restore what ``state`` gave."""
         device = scoring_device(self.device)
         self.index = [part.to(device) for part in state["index"]]
         self.values = [part.to(device) for part in state["values"]]
-        self._update_count = len(self.index)  # else torchmetrics warns that nothing was collected
+        self._update_count = len(self.index)  # else torchmetrics warns of an empty metric
 
 
 class ImageScores(ByImage):
@@ -67,7 +69,7 @@ class ImageScores(ByImage):
         border: pixels to shave off every side: the scale.
     """
 
-    def __init__(self, *, protocol: Protocol, border: int) -> None:
+    def __init__(self, *, protocol: MetricProtocol, border: int) -> None:
         super().__init__()
         self.protocol = protocol
         self.border = border
@@ -81,11 +83,3 @@ class ImageScores(ByImage):
     def collect(self) -> dict[int, ImageScore]:
         """Image number to score, over all ranks, since the last call."""
         return {number: ImageScore(*row) for number, row in self.rows().items()}
-
-
-def _first_of_each(index: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct numbers in rising order, and where each stands first."""
-    ordered, places = index.sort(stable=True)
-    fresh = torch.ones_like(ordered, dtype=torch.bool)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    return ordered[fresh], places[fresh]

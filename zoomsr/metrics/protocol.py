@@ -1,4 +1,4 @@
-"""The two protocols by which the field measures PSNR: what is rounded before."""
+"""The two protocols of the field for PSNR: which images are rounded before."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What is rounded before it is measured.
+class MetricProtocol:
+    """Which images are rounded to 8 bit before they are measured.
 
     Attributes:
         name: printed with every number.
@@ -21,10 +21,10 @@ class Protocol:
     luma_8bit: bool
 
 
-MODERN = Protocol("modern", lr_8bit=True, luma_8bit=False)
+MODERN = MetricProtocol("modern", lr_8bit=True, luma_8bit=False)
 """The tables of EDSR and BasicSR; these round sr to 8-bit RGB before Y is taken, which is worth 0.006 dB on Set5."""
 
-CLASSIC = Protocol("classic", lr_8bit=False, luma_8bit=True)
+CLASSIC = MetricProtocol("classic", lr_8bit=False, luma_8bit=True)
 """The tables of SRCNN and VDSR. IRCNN's have an 8-bit lr, and Y not rounded: its number is ``modern``'s."""
 
 PROTOCOLS = (MODERN, CLASSIC)

@@ -1,7 +1,7 @@
 """MAE, PSNR and SSIM under a named protocol, per image, never pooled.
 
-A PSNR without its protocol means nothing: the same pictures score from 28 to 38 dB under different choices of colour,
-rounding and border. Both protocols shave ``scale`` pixels off every side first.
+The same images score from 28 to 38 dB under different choices of colour, rounding and border. Both protocols shave
+``scale`` pixels off every side first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoomsr.hardware.devices import has_float64
 from zoomsr.imaging.pixels import luma, shave
-from zoomsr.metrics.protocol import Protocol
+from zoomsr.metrics.protocol import MetricProtocol
 from zoomsr.metrics.spectrum import band_errors
 
 METRICS = (
@@ -24,10 +24,10 @@ METRICS = (
 """MAE on [0, 1]; PSNR in dB; SSIM at most 1; error by frequency band on Y in dB (see ``zoomsr.metrics.spectrum``)."""
 
 SSIM_WINDOW = 11
-"""Pixels on a side: no smaller picture can be measured."""
+"""Pixels on a side: no smaller image can be measured."""
 
 PSNR_CEILING = 100.0
-"""dB. Identical images would give infinity, which no mean survives; every PSNR is cut off here."""
+"""dB. Identical images would give infinity, and with it an infinite mean; every PSNR is clipped here."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def measure(
     sr: Tensor,
     hr: Tensor,
     *,
-    protocol: Protocol,
+    protocol: MetricProtocol,
     border: int,
     y: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
@@ -108,7 +108,7 @@ def measure(
         hr: (..., C, H, W) on [0, 1], an 8-bit image divided by 255.
         protocol: what is rounded.
         border: pixels to shave off every side first.
-        y: sr and hr as (..., 1, H, W) luma, where the net worked on luma itself; otherwise it comes from the pictures.
+        y: sr and hr as (..., 1, H, W) luma, of a net on luma; otherwise it is computed from sr and hr.
 
     Returns:
         (..., 9) float64, in the order of ``METRICS``.
@@ -122,15 +122,15 @@ def measure(
         sr, hr, y = sr.cpu(), hr.cpu(), None if y is None else (y[0].cpu(), y[1].cpu())
     if y is None:
         y = luma(sr.clamp(0, 1)), luma(hr)
-    rgb = tuple(_levels(shave(picture, border).clamp(0, 1)) for picture in (sr, hr))
-    grey = [shave(picture, border).clamp(0, 1) for picture in y]
-    grey = [_levels(picture) if protocol.luma_8bit else picture * 255 for picture in grey]
+    rgb = tuple(_levels(shave(image, border).clamp(0, 1)) for image in (sr, hr))
+    grey = [shave(image, border).clamp(0, 1) for image in y]
+    grey = [_levels(image) if protocol.luma_8bit else image * 255 for image in grey]
     scores = torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*grey), ssim(*rgb), ssim(*grey)], dim=-1)
     return torch.cat([scores, band_errors(*grey)], dim=-1)
 
 
 def scoring_device(device: torch.device) -> torch.device:
-    """Where what was computed on ``device`` is measured: there, or on the CPU."""
+    """Where results of ``device`` are measured: there, or on the CPU where it lacks float64."""
     return device if has_float64(device) else torch.device("cpu")
 
 

@@ -1,7 +1,7 @@
-"""Where in the spectrum the error lies: the seed study's stated difficulty was high spatial frequency.
+"""Error by spatial frequency.
 
 Bands are rings of spatial frequency from 0 to 1/2 cycles per pixel, the last one with the corners beyond. At x2 the
-upper half of the bands lies above what the small picture can hold, so that a net has to guess there.
+upper half of the bands lies above the Nyquist frequency of lr.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from torch import Tensor
 
 N_BANDS = 4
 ERROR_FLOOR = -100.0
-"""dB. Where nothing is wrong the share of the error is 0, and its logarithm is cut off here."""
+"""dB. The logarithm of an error of 0 is clipped here."""
 
 
 def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
-    """Error energy in each band, as a share of the truth's energy there: 10 log10(sum |F(sr - hr)|^2 / sum |F(hr)|^2).
+    """Error energy in each band, as a share of hr's energy there: 10 log10(sum |F(sr - hr)|^2 / sum |F(hr)|^2).
 
     F is the 2-D Fourier transform under a Hann window, so that the borders do not leak into every band; the mean of hr
-    is taken away first. 0 dB is as bad as an empty picture.
+    is taken away first. 0 dB is the error of an empty image.
 
     Args:
         sr: (..., C, H, W), any range.
@@ -28,19 +28,14 @@ def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
     Returns:
         (..., n_bands) float64, in dB, lowest frequencies first; between ``ERROR_FLOOR`` and ``-ERROR_FLOOR``.
     """
-    ring = _rings(hr.shape[-2], hr.shape[-1], n_bands, hr.device)
-    error = _energy(sr - hr, ring, n_bands)
-    truth = _energy(hr - hr.mean((-2, -1), keepdim=True), ring, n_bands)
-    decibels = 10 * torch.log10(error / truth).clamp(ERROR_FLOOR / 10, -ERROR_FLOOR / 10)
-    return torch.where(error == 0, ERROR_FLOOR, decibels)  # 0 / 0 too; what is no number stays none
-
-
-def _rings(height: int, width: int, n_bands: int, device: torch.device) -> Tensor:
-    """The band of each coefficient of rfft2, flattened."""
-    y = torch.fft.fftfreq(height, device=device)[:, None]
-    x = torch.fft.rfftfreq(width, device=device)[None]
+    y = torch.fft.fftfreq(hr.shape[-2], device=hr.device)[:, None]
+    x = torch.fft.rfftfreq(hr.shape[-1], device=hr.device)[None]
     radius = torch.sqrt(y**2 + x**2)
-    return (radius * 2 * n_bands).long().clamp(max=n_bands - 1).flatten()
+    ring = (radius * 2 * n_bands).long().clamp(max=n_bands - 1).flatten()  # of each coefficient of rfft2
+    error = _energy(sr - hr, ring, n_bands)
+    signal = _energy(hr - hr.mean((-2, -1), keepdim=True), ring, n_bands)
+    decibels = 10 * torch.log10(error / signal).clamp(ERROR_FLOOR / 10, -ERROR_FLOOR / 10)
+    return torch.where(error == 0, ERROR_FLOOR, decibels)  # 0 / 0 too; NaN stays NaN
 
 
 def _energy(image: Tensor, ring: Tensor, n_bands: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The nets. Each file stands alone: read it, test it, use it without the rest of the framework."""
+"""The nets, a file each, usable without the rest of the framework."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Net(Protocol):
-    """The contract that every net keeps, so that training, evaluation and tiling need no special case."""
+    """The contract of a net, on which training, evaluation and tiling rely."""
 
     scale: int
     """Both sides grow by this factor."""
@@ -20,7 +20,7 @@ class Net(Protocol):
     """Receptive radius in lr pixels: output over lr pixel x depends on lr pixels x - halo ... x + halo, no others."""
 
     channels: int
-    """3: RGB. 1: luma, with bicubic chroma for an RGB picture; a grey picture is given as it is."""
+    """3: RGB. 1: luma, with bicubic chroma for an RGB image; a grey image is its own luma."""
 
     def __call__(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) on [0, 1] to (N, C, scale H, scale W), float32, not clamped."""
@@ -28,7 +28,11 @@ class Net(Protocol):
 
 
 def scale_of(net: nn.Module | Net) -> int:
-    """The net's scale, checked: a module that is not a net gets one clear line."""
+    """The net's scale.
+
+    Raises:
+        ValueError: the module lacks an attribute of ``Net``.
+    """
     needed = ("scale", "channels", "multiple_of", "halo")
     missing = [name for name in needed if not isinstance(getattr(net, name, None), int)]
     if missing:

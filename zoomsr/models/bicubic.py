@@ -1,4 +1,4 @@
-"""Bicubic enlargement as a net: the row that every table starts with."""
+"""Bicubic upscaling as a net: the first row of every table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoomsr.imaging.resize import UP_TAPS, Upscale
 
 
 class Bicubic(nn.Module):
-    """MATLAB's ``imresize`` to ``scale`` times the size. It has no parameters, so there is nothing to train."""
+    """MATLAB's ``imresize`` to ``scale`` times the size. It has no parameters."""
 
     multiple_of = 1
     channels = 1  # the same for each channel, so also for luma
@@ -21,5 +21,5 @@ class Bicubic(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, scale H, scale W)."""
-        enlarged: Tensor = self.upscale(lr)
-        return enlarged
+        sr: Tensor = self.upscale(lr)
+        return sr

@@ -1,4 +1,4 @@
-"""What a net costs: parameters, multiply-adds, time and memory."""
+"""Costs of a net: parameters, multiply-adds, time and memory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SIDE = 128
 
 @dataclass(frozen=True)
 class Costs:
-    """What one enlargement takes.
+    """Costs of a net.
 
     Attributes:
-        params: trained numbers.
+        params: number of parameters.
         macs: multiply-adds of its convolutions for an output of 1280x720.
-        latency_ms: median time for one picture of 128x128 lr pixels.
-        peak_mb: memory of what lives at once while 128x128 lr pixels are enlarged in float32, weights and a library's
-            own buffers left out; in megabytes (10^6 bytes), the same on every machine.
+        latency_ms: median time for one image of 128x128 lr pixels.
+        peak_mb: peak memory of activations for 128x128 lr pixels in float32, without weights and a library's own
+            buffers; in megabytes (10^6 bytes), the same on every machine.
     """
 
     params: int
@@ -44,43 +44,34 @@ def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int =
 
     Args:
         net: on ``device``; it is run in evaluation mode.
-        scale: its enlargement.
+        scale: of the net.
         device: where the latency is measured.
-        repeats: of which the latency is the median, after one to warm up.
+        repeats: the latency is their median, after one that warms up.
     """
     training = net.training
     net.eval()
+    height, width = (side // scale for side in _HD)
     try:
         # A net that is compiled for its training patches would be compiled anew.
         with torch.compiler.set_stance("force_eager"), torch.inference_mode():
             latency = _latency_ms(net, device, repeats)
-        with torch.compiler.set_stance("force_eager"), torch.no_grad():
-            return Costs(
-                params=sum(parameter.numel() for parameter in net.parameters()),
-                macs=_macs(net, scale, device),
-                latency_ms=latency,
-                peak_mb=_peak_mb(net, device),
-            )
+        with torch.compiler.set_stance("force_eager"), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+            with FlopCounterMode(display=False) as counter:
+                net(torch.empty(1, 3, height, width, device=device))
+            with _LiveMemory() as memory:
+                net(torch.empty(1, 3, _SIDE, _SIDE, device=device))
     finally:
         net.train(training)
-
-
-def _macs(net: nn.Module, scale: int, device: torch.device) -> int:
-    height, width = (side // scale for side in _HD)
-    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, 3, height, width, device=device))
-    return int(counter.get_total_flops()) // 2  # an addition and a multiplication are one multiply-add
-
-
-def _peak_mb(net: nn.Module, device: torch.device) -> float:
-    with FakeTensorMode(allow_non_fake_inputs=True), _LiveMemory() as memory:
-        net(torch.empty(1, 3, _SIDE, _SIDE, device=device))
-    peak: int = memory.peak
-    return peak // 10_000 / 100
+    return Costs(
+        params=sum(parameter.numel() for parameter in net.parameters()),
+        macs=int(counter.get_total_flops()) // 2,  # an addition and a multiplication are one multiply-add
+        latency_ms=latency,
+        peak_mb=memory.peak // 10_000 / 100,
+    )
 
 
 class _LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own is not typed
-    """Adds up the tensors that live at once; of fake ones, which take none."""
+    """Tracks the peak of allocated storage; of fake tensors, which take none."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

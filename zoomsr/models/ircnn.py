@@ -1,7 +1,7 @@
 """IRCNN: denoisers trained once, and super-resolution by plugging them into half-quadratic splitting.
 
 Zhang, Zuo, Gu & Zhang, "Learning Deep CNN Denoiser Prior for Image Restoration", CVPR 2017, arXiv:1704.03264: the
-article that this project starts from.
+paper that this project starts from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoomsr.imaging.resize import UP_TAPS
 from zoomsr.models.luminance import enhance
 
 N_DENOISERS = 25
-"""The article's bank: noise levels 2, 4, ..., 50 of 255."""
+"""The paper's bank: noise levels 2, 4, ..., 50 of 255."""
 
 
 class IRCNNDenoiser(nn.Module):
@@ -33,11 +33,14 @@ class IRCNNDenoiser(nn.Module):
 
     Zero padding equal to the dilation. It is trained like any net, with ``degradation=gaussian_noise``.
 
+    Differences from the paper:
+        It starts near the identity. Its last convolution runs in float32 under autocast.
+
     Args:
-        channels: 3 for a colour denoiser; 1 for a grey one, which cleans each channel of a picture alone.
+        channels: 3 for a colour denoiser; 1 for a grey one, which denoises each channel of an image alone.
         width: feature maps.
         dilations: one per convolution.
-        batch_norm: as trained; ``folded`` takes it out again.
+        batch_norm: as trained; ``folded`` merges it into the convolutions.
     """
 
     scale = 1
@@ -66,12 +69,12 @@ class IRCNNDenoiser(nn.Module):
         self.noise = _conv(width, channels, last)
         for layer in self.body:
             if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # torch's default fades the signal
-        nn.init.normal_(self.noise.weight, std=1e-3)  # starts near the identity, not with noise of its own
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # torch's default lets the signal vanish
+        nn.init.normal_(self.noise.weight, std=1e-3)  # starts near the identity
         nn.init.zeros_(cast(Tensor, self.noise.bias))
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """(N, C, H, W) to the clean picture of the same shape."""
+        """(N, C, H, W) to the denoised image of the same shape."""
         planes = noisy.reshape(-1, self.channels, *noisy.shape[-2:]) if self.channels == 1 else noisy
         features = self.body(planes)
         with torch.autocast(noisy.device.type, enabled=False):  # bf16 here would cost two grey levels
@@ -107,11 +110,15 @@ class IRCNN(nn.Module):
         z <- z + step * up(lr - down(z)),
 
     and then the denoiser for a noise level that falls logarithmically from 12 scale to ``last_noise`` scale (of 255).
-    No clipping in between. Without weights the denoisers change nothing, and what is left is iterative back-projection
-    (Irani & Peleg, CVGIP 1991).
+    Values are not clipped in between. Without weights the denoisers are the identity, which leaves iterative
+    back-projection (Irani & Peleg, CVGIP 1991).
+
+    Differences from the paper:
+        The data term may be any degradation with an ``up``, and the noise level may fall below ``scale``
+        (``last_noise``), for denoisers that smooth too much.
 
     Args:
-        scale: super-resolution factor, 2 or 3 in the article.
+        scale: super-resolution factor, 2 or 3 in the paper.
         degradation: the data term; its scale is ``scale``.
         channels: 1 for grey denoisers on luma with bicubic chroma, 3 for colour denoisers.
         width: feature maps of the denoisers.
@@ -119,7 +126,7 @@ class IRCNN(nn.Module):
         iterations: of half-quadratic splitting.
         back_projections: data steps in each.
         step: their length.
-        last_noise: of the last iteration, over the scale: 1 in the article; less where denoisers smooth too much.
+        last_noise: of the last iteration, over the scale: 1 in the paper.
 
     Raises:
         ValueError: the degradation has another scale.
@@ -127,7 +134,7 @@ class IRCNN(nn.Module):
 
     multiple_of = 1
     lr_8bit = True
-    """The article's numbers are for an 8-bit lr in every protocol; tables say so."""
+    """The paper's numbers are for an 8-bit lr in every protocol; tables say so."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How the classic nets enlarge a colour picture: the net works on luma, chroma stays bicubic."""
+"""Colour images through nets on luma: the net restores Y, chroma stays bicubic."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from torch import Tensor
 from zoomsr.imaging.pixels import LUMA_RANGE, luma
 
 
-def enhance(enlarged: Tensor, net: Callable[[Tensor], Tensor], *, channels: int) -> Tensor:
-    """Run ``net`` on an enlarged picture: on all its channels, or on Y of an RGB picture.
+def enhance(upscaled: Tensor, net: Callable[[Tensor], Tensor], *, channels: int) -> Tensor:
+    """Run ``net`` on an upscaled image: on all its channels, or on Y of an RGB image.
 
-    Changing Y and leaving Cb and Cr as they are adds the same amount, dY / (219/255), to R, G and B, so the way to
-    YCbCr and back shrinks to one addition and loses nothing.
+    A change dY with constant Cb and Cr adds dY / (219/255) to each of R, G and B, so that no conversion to YCbCr and
+    back is needed.
 
     Args:
-        enlarged: (N, 3, H, W) RGB or (N, 1, H, W) Y, on [0, 1].
+        upscaled: (N, 3, H, W) RGB or (N, 1, H, W) Y, on [0, 1].
         net: maps (N, channels, H, W) to the same shape.
         channels: 1 for a net on luma, 3 for a net on RGB.
 
     Raises:
-        ValueError: the picture has neither as many channels as the net nor three.
+        ValueError: the image has neither as many channels as the net nor three.
     """
-    if enlarged.shape[1] == channels:
-        return net(enlarged)
-    if channels != 1 or enlarged.shape[1] != 3:
-        raise ValueError(f"a net on {channels} channel(s) was given a picture of {enlarged.shape[1]}")
-    y = luma(enlarged)
-    return enlarged + (net(y) - y) / LUMA_RANGE
+    if upscaled.shape[1] == channels:
+        return net(upscaled)
+    if channels != 1 or upscaled.shape[1] != 3:
+        raise ValueError(f"a net on {channels} channel(s) was given an image of {upscaled.shape[1]}")
+    y = luma(upscaled)
+    return upscaled + (net(y) - y) / LUMA_RANGE

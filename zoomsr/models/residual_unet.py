@@ -1,4 +1,4 @@
-"""The U-Net worth choosing: the seed study's five levels, with most of its work on the input's own grid."""
+"""The recommended U-Net: the seed study's five levels, with most of its work on the lr grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoomsr.models.luminance import enhance
 
 
 class ResidualUNet(nn.Module):
-    """A U-Net (Ronneberger et al., MICCAI 2015, arXiv:1505.04597) of residual blocks that zooms by a pixel shuffle.
+    """A U-Net (Ronneberger et al., MICCAI 2015, arXiv:1505.04597) of residual blocks, with a pixel shuffle at its end.
 
     ::
 
@@ -23,17 +23,17 @@ class ResidualUNet(nn.Module):
                         down -> blocks ------- skip ------> (+) -> blocks -> up                                 |
                                   down -> ... lowest level ... -> up                              bicubic(lr) --+
 
-    Different from ``zoomsr.models.unet.UNet``, each for more dB by the multiply-add: double convolutions are residual
-    blocks without batch norm (Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW
-    2017, arXiv:1707.02921); skips are added, not concatenated; a 2x2 convolution of stride 2 replaces the pooling; the
-    extra step up is the pixel shuffle of Shi et al. (CVPR 2016, arXiv:1609.05158) straight to the output's channels,
-    so that no convolution runs on the large grid; widths are free, because the lower levels buy little here.
-
-    Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup Initialization", ICLR 2019,
-    arXiv:1901.09321), so that high learning rates are safe from the first step.
+    Differences from the paper:
+        Those of ``zoomsr.models.unet.UNet``, and more, each for more dB per multiply-add. Double convolutions are
+        residual blocks without batch norm (Lim et al., "Enhanced Deep Residual Networks for Single Image
+        Super-Resolution", CVPRW 2017, arXiv:1707.02921). Skips are added, not concatenated. A 2x2 convolution of stride
+        2 replaces the pooling. The extra step up is the pixel shuffle of Shi et al. (CVPR 2016, arXiv:1609.05158) to
+        the output's channels, so that no convolution runs on the hr grid. Widths are free: the lower levels gain little
+        here. Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup Initialization",
+        ICLR 2019, arXiv:1901.09321), so that high learning rates are stable from the first step.
 
     Args:
-        scale: enlargement factor.
+        scale: super-resolution factor.
         channels: 3 for RGB, 1 for luma with bicubic chroma.
         widths: feature maps of each level, the finest first; their number is one more than that of the steps down.
         blocks: residual blocks of each level, as many on the way up as on the way down; the lowest has them once.
@@ -71,21 +71,21 @@ class ResidualUNet(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W), any H and W; (N, 1, H, W) is Y where ``channels`` is 1."""
         if lr.shape[1] == self.channels:
-            return self._enlarged(lr)
-        return enhance(self.upscale(lr), lambda _: self._enlarged(luma(lr)), channels=self.channels)
+            return self._upscaled(lr)
+        return enhance(self.upscale(lr), lambda _: self._upscaled(luma(lr)), channels=self.channels)
 
-    def _enlarged(self, lr: Tensor) -> Tensor:
+    def _upscaled(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
-        features = self._unet(self._read(F.pad(lr, (0, right, 0, bottom), mode="replicate")))
+        features = self._unet(self._head(F.pad(lr, (0, right, 0, bottom), mode="replicate")))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
-            features = features.to(self.tail.weight.dtype)  # under the same name, so that the other is let go
+            features = features.to(self.tail.weight.dtype)  # under the same name, so that the other's memory is freed
             residual = F.pixel_shuffle(self.tail(features), self.scale)
             sr: Tensor = residual[..., : height * self.scale, : width * self.scale] + self.upscale(lr)
         return sr
 
-    def _read(self, lr: Tensor) -> Tensor:
-        """The head, in float32: the picture itself in bf16 would cost a grey level. Then as autocast wants it."""
+    def _head(self, lr: Tensor) -> Tensor:
+        """The head, in float32, because the image in bf16 would cost a grey level; its output in autocast's type."""
         kind = lr.device.type
         with torch.autocast(kind, enabled=False):
             features: Tensor = self.head(lr.to(self.head.weight.dtype))
@@ -104,7 +104,7 @@ class ResidualUNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Features plus what two 3x3 convolutions make of them: nothing at first."""
+    """Features plus the output of two 3x3 convolutions, which is zero at the start."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

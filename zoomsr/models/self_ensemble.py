@@ -1,4 +1,4 @@
-"""The geometric self-ensemble: eight turns of the picture, one mean."""
+"""The geometric self-ensemble: the mean over eight flips and rotations of the input."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 class SelfEnsemble(nn.Module):
-    """Enlarge the eight turns of the picture (dihedral group), turn back, and take the mean; a net like any other.
+    """Upscale eight flips and rotations of the input (dihedral group), invert them, take the mean; a net as any other.
 
     Timofte, Rothe & Van Gool, "Seven ways to improve example-based single image super resolution", CVPR 2016,
     arXiv:1511.02228; "x8" or "+" in tables.
 
-    A net that pools pads its input at the bottom and the right until it fills the net's grid. Of a turned picture those
-    would be other sides, and its pooling cells would lie elsewhere than a tile's: it is padded once, before it turns.
+    A net that pools pads its input at the bottom and the right to fill its grid. In a rotated input those would be
+    other sides, and pooling cells would not lie as those of a tile: the input is padded once, before it is rotated.
 
     Args:
         net: a net with the contract of ``zoomsr.models.Net``.
@@ -38,7 +38,7 @@ class SelfEnsemble(nn.Module):
         padded = F.pad(lr, (0, -width % self.multiple_of, 0, -height % self.multiple_of), mode="replicate")
         total = torch.zeros((), device=lr.device)
         for quarter in range(4):
-            turned = padded.rot90(quarter, (-2, -1))
-            total = total + self.net(turned).rot90(-quarter, (-2, -1))
-            total = total + self.net(turned.flip(-1)).flip(-1).rot90(-quarter, (-2, -1))
+            rotated = padded.rot90(quarter, (-2, -1))
+            total = total + self.net(rotated).rot90(-quarter, (-2, -1))
+            total = total + self.net(rotated.flip(-1)).flip(-1).rot90(-quarter, (-2, -1))
         return total[..., : height * self.scale, : width * self.scale] / 8

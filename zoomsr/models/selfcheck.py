@@ -29,16 +29,12 @@ def largest_difference(net: nn.Module, device: torch.device) -> float:
     """
     try:
         found = _computed(net, device)
-    except (RuntimeError, TypeError):  # which is how torch says that a device lacks an operation or a type
+    except (RuntimeError, TypeError):  # torch's errors where a device lacks an operation or a type
         return math.inf
     expected = _computed(net, torch.device("cpu"))
-    shares = [_share(one, other) for one, other in zip(found, expected, strict=True)]
+    pairs = zip(found, expected, strict=True)
+    shares = [float((one - other).abs().max()) / max(float(other.abs().max()), 1e-9) for one, other in pairs]
     return max(share if math.isfinite(share) else math.inf for share in shares)
-
-
-def _share(values: Tensor, expected: Tensor) -> float:
-    difference, largest = float((values - expected).abs().max()), float(expected.abs().max())
-    return difference / max(largest, 1e-9)
 
 
 def _computed(net: nn.Module, device: torch.device) -> list[Tensor]:
@@ -51,8 +47,8 @@ def _computed(net: nn.Module, device: torch.device) -> list[Tensor]:
     side = math.ceil(_SIDE / multiple) * multiple
     found: list[Tensor] = []
     for seed in range(_BATCHES):
-        draw = torch.Generator().manual_seed(seed)
-        lr, hr = (torch.rand(2, channels, size, size, generator=draw).to(device) for size in (side, side * scale))
+        generator = torch.Generator().manual_seed(seed)
+        lr, hr = (torch.rand(2, channels, size, size, generator=generator).to(device) for size in (side, side * scale))
         net.zero_grad()
         sr = net(lr)
         found += [sr, resize(hr, (side, side)), resize(lr, (2 * side, 2 * side))]

@@ -20,15 +20,16 @@ class SRCNN(nn.Module):
         lr -> bicubic -> patch extraction -> ReLU -> non-linear mapping -> ReLU -> reconstruction -> sr
                          9x9, 64                     5x5, 32                       5x5
 
-    Every layer's input is padded by replication, as the authors' test code does (zero padding costs 8 dB at the
-    border). The authors train without padding; here training pads too, so that sr is as large as hr. The authors
-    start from Gaussian noise and train for days; here the net starts as the identity on bicubic.
+    Differences from the paper:
+        Every layer's input is padded by replication in training too, so that sr is as large as hr; the authors' test
+        code pads so, and they train without padding. (Zero padding costs 8 dB at the border.) The net starts as the
+        identity on bicubic, not from Gaussian noise, and needs hours less. By default it works on RGB, not on luma.
 
     Args:
-        scale: enlargement factor.
-        channels: 3 for RGB, 1 for luma with bicubic chroma, as published.
+        scale: super-resolution factor.
+        channels: 3 for RGB, 1 for luma with bicubic chroma, as in the paper.
         widths: feature maps of the first two layers.
-        kernels: sizes of the three (odd) kernels: (9, 5, 5), or (9, 1, 5) for the small net of the ECCV 2014 article.
+        kernels: sizes of the three (odd) kernels: (9, 5, 5), or (9, 1, 5) for the small net of the ECCV 2014 paper.
     """
 
     multiple_of = 1
@@ -53,25 +54,25 @@ class SRCNN(nn.Module):
         self.patch_extraction = _conv(channels, widths[0], kernels[0])
         self.non_linear_mapping = _conv(widths[0], widths[1], kernels[1])
         self.reconstruction = _conv(widths[1], channels, kernels[2])
-        self._start_as_identity()
+        self._init_as_identity()
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W); (N, 1, H, W) is taken as Y where ``channels`` is 1."""
         return enhance(self.upscale(lr), self._layers, channels=self.channels)
 
     @torch.no_grad()
-    def _start_as_identity(self) -> None:
-        """The first maps of each layer pass the picture on, which ReLU does not change; the others start at random."""
+    def _init_as_identity(self) -> None:
+        """The first maps of each layer copy the image, which ReLU does not change; the others start at random."""
         for layer in (self.patch_extraction, self.non_linear_mapping, self.reconstruction):
             nn.init.dirac_(layer.weight[: self.channels])
             if layer.bias is not None:
                 layer.bias[: self.channels] = 0
 
-    def _layers(self, enlarged: Tensor) -> Tensor:
-        features = self.patch_extraction(enlarged).relu()
+    def _layers(self, upscaled: Tensor) -> Tensor:
+        features = self.patch_extraction(upscaled).relu()
         features = self.non_linear_mapping(features).relu()
-        with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
-            features = features.to(enlarged.dtype)  # under the same name, so that the other is let go
+        with torch.autocast(upscaled.device.type, enabled=False):  # bf16 here would cost two grey levels
+            features = features.to(upscaled.dtype)  # under the same name, so that the other's memory is freed
             restored: Tensor = self.reconstruction(features)
         return restored
 

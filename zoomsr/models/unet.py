@@ -1,4 +1,4 @@
-"""The U-Net that zooms: four levels down, four up, and one extra up-convolution to the larger grid."""
+"""U-Net for super-resolution: four levels down, four up, and one extra up-convolution to the hr grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoomsr.models.luminance import enhance
 
 class UNet(nn.Module):
     """Ronneberger, Fischer & Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
-    arXiv:1505.04597, with an extra up-convolution that makes the output ``scale`` times as large as the input.
+    arXiv:1505.04597, for super-resolution. ``encoder`` is the paper's contracting path, ``decoder`` its expansive path.
 
     ::
 
@@ -23,15 +23,18 @@ class UNet(nn.Module):
                  pool -> level 1 -------- skip --------> level 1 -> up                           |
                            pool -> ...  bottleneck  ... -> up                        bicubic(lr) +
 
-    Different from the article: 3x3 convolutions are zero-padded; the output is the residual over bicubic.
+    Differences from the paper:
+        An extra up-convolution makes the output ``scale`` times as large as the input, and the output is the residual
+        over bicubic instead of classes. 3x3 convolutions are zero-padded, so that skips need no cropping, and the input
+        is padded by replication to a multiple of ``2**depth``. There is no dropout; 32 feature maps instead of 64.
 
     Args:
-        scale: enlargement factor.
+        scale: super-resolution factor.
         channels: 3 for RGB, 1 for luma with bicubic chroma.
         width: feature maps at level 0; each level down doubles them.
         depth: number of poolings.
         batch_norm: normalise after each 3x3 convolution.
-        residual: add the bicubic enlargement to the output.
+        residual: add the bicubic upscaling of lr to the output.
         pixel_shuffle: the extra step up by a 3x3 convolution and a pixel shuffle (Shi et al., "Real-Time Single Image
             and Video Super-Resolution", CVPR 2016, arXiv:1609.05158) instead of an up-convolution.
     """
@@ -57,9 +60,13 @@ class UNet(nn.Module):
             [_double_conv(channels, width, batch_norm)]
             + [_double_conv(above, below, batch_norm) for above, below in pairwise(widths)]
         )
-        self.up = nn.ModuleList([_up_conv(2 * w, w, 2) for w in reversed(widths[:-1])])
+        self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1])])
         self.decoder = nn.ModuleList([_double_conv(2 * w, w, batch_norm) for w in reversed(widths[:-1])])
-        self.extra_up = _shuffled_up(width, scale) if pixel_shuffle else _up_conv(width, width, scale)
+        self.extra_up = (
+            nn.Sequential(nn.Conv2d(width, width * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+            if pixel_shuffle
+            else nn.ConvTranspose2d(width, width, scale, stride=scale)
+        )
         self.refine = _conv(width, width, batch_norm)
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
         self.upscale = Upscale(scale)
@@ -71,15 +78,15 @@ class UNet(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W), any H and W; (N, 1, H, W) is Y where ``channels`` is 1."""
         if lr.shape[1] == self.channels:
-            return self._enlarged(lr)
-        return enhance(self.upscale(lr), lambda _: self._enlarged(luma(lr)), channels=self.channels)
+            return self._upscaled(lr)
+        return enhance(self.upscale(lr), lambda _: self._upscaled(luma(lr)), channels=self.channels)
 
-    def _enlarged(self, lr: Tensor) -> Tensor:
+    def _upscaled(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
         features = self.refine(self.extra_up(self._unet(F.pad(lr, (0, right, 0, bottom), mode="replicate"))))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
-            features = features.to(self.tail.weight.dtype)  # under the same name, so that the other is let go
+            features = features.to(self.tail.weight.dtype)  # under the same name, so that the other's memory is freed
             sr: Tensor = self.tail(features)[..., : height * self.scale, : width * self.scale]
             return sr + self.upscale(lr) if self.residual else sr
 
@@ -105,16 +112,8 @@ def _double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(_conv(inputs, outputs, batch_norm), _conv(outputs, outputs, batch_norm))
 
 
-def _up_conv(inputs: int, outputs: int, scale: int) -> nn.Module:
-    return nn.ConvTranspose2d(inputs, outputs, scale, stride=scale)
-
-
-def _shuffled_up(width: int, scale: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(width, width * scale**2, 3, padding=1), nn.PixelShuffle(scale))
-
-
 def _initialise(net: nn.Module) -> None:
-    """He et al., "Delving Deep into Rectifiers", ICCV 2015: without batch norm, torch's default fades the signal."""
+    """He et al., "Delving Deep into Rectifiers", ICCV 2015: else the signal vanishes without batch norm."""
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

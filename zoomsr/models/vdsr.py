@@ -1,4 +1,4 @@
-"""VDSR, the net that made super-resolution deep by learning the residual over bicubic."""
+"""VDSR: a deep net that learns the residual over bicubic."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ class VDSR(nn.Module):
         lr -> bicubic -+-> [conv 3x3 -> ReLU] x (depth - 1) -> conv 3x3 -> (+) -> sr
                        +------------------------------------------------->
 
-    Zero padding and biases as published. He initialisation as in the article.
+    Differences from the paper:
+        A net has one scale; the authors train one for x2, x3 and x4. The authors' high learning rate with adjustable
+        gradient clipping is not used (``trainer.gradient_clip_val`` clips by a fixed norm). By default it works on RGB,
+        not on luma. Padding, biases and He initialisation are as in the paper.
 
     Args:
-        scale: enlargement factor.
-        channels: 3 for RGB, 1 for luma with bicubic chroma, as published.
+        scale: super-resolution factor.
+        channels: 3 for RGB, 1 for luma with bicubic chroma, as in the paper.
         width: feature maps.
         depth: number of convolutions, at least 2.
     """
@@ -52,9 +55,9 @@ class VDSR(nn.Module):
         """(N, 3, H, W) to (N, 3, scale H, scale W); (N, 1, H, W) is taken as Y where ``channels`` is 1."""
         return enhance(self.upscale(lr), self._layers, channels=self.channels)
 
-    def _layers(self, enlarged: Tensor) -> Tensor:
-        features = self.body(enlarged)
-        with torch.autocast(enlarged.device.type, enabled=False):  # bf16 here would cost two grey levels
-            features = features.to(enlarged.dtype)  # under the same name, so that the other is let go
-            sr: Tensor = enlarged + self.residual(features)
+    def _layers(self, upscaled: Tensor) -> Tensor:
+        features = self.body(upscaled)
+        with torch.autocast(upscaled.device.type, enabled=False):  # bf16 here would cost two grey levels
+            features = features.to(upscaled.dtype)  # under the same name, so that the other's memory is freed
+            sr: Tensor = upscaled + self.residual(features)
         return sr

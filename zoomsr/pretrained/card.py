@@ -1,4 +1,4 @@
-"""The card of a trained net: what it is, what it was trained on, how good it is, and how it may be run."""
+"""Cards of trained nets: architecture, training data, scores, and how they may be run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Card:
         sets: mean scores by set, net and protocol.
         halo: lr pixels around a tile with which no 8-bit pixel of a real photograph differs from the whole picture's.
         bfloat16: whether no 8-bit pixel of a real photograph changes by more than one level in bfloat16.
-        sha256: of the weights' file.
+        sha256: of the file of weights.
         licence: under which it may be used.
         command: that made it.
         versions: of Python and the packages.
@@ -74,7 +74,7 @@ class Card:
         return card
 
     def require(self, net: Net, weights: Path) -> None:
-        """Hold the card against the net that its weights make.
+        """Compare the card with the net that its weights make.
 
         Raises:
             ValueError: another scale or other channels, or a halo that no measurement gives.
@@ -87,5 +87,5 @@ class Card:
             raise ValueError(f"{path} says halo {self.halo}, which is not within 1 to the net's {net.halo}")
 
     def write(self, weights: Path) -> None:
-        """Beside the weights, whole or not at all."""
+        """Write it beside the weights, atomically."""
         write_json(weights.with_suffix(".json"), asdict(self))

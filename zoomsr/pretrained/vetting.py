@@ -1,4 +1,4 @@
-"""What a file of weights or a card says of its net: checked to be plain data, and made into that net.
+"""A net's description in a file of weights or a card: validated as plain data, and instantiated.
 
 Nothing here goes through Hydra or OmegaConf. A file names a class of ``zoomsr.models`` or
 ``zoomsr.imaging.degradations`` and its arguments; everything else is refused.
@@ -7,6 +7,8 @@ Nothing here goes through Hydra or OmegaConf. A file names a class of ``zoomsr.m
 from __future__ import annotations
 
 import importlib
+import inspect
+import pkgutil
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,16 +26,16 @@ _MAX_DEPTH = 16
 _MAX_TEXT = 1000
 _MAX_INTEGER = 2**53
 _MAX_TOTAL = 10_000
-"""Of all whole numbers of a net's description: the layers and maps of the largest net here add up to a tenth."""
+"""Sum of all integers of a net's description: the layers and maps of the largest net here add up to a tenth."""
 
 _CONTRACT = {"scale": (1, 16), "channels": (1, 3), "multiple_of": (1, 1024), "halo": (0, 2**16)}
-"""Least and most; a larger scale or grid would make gigabytes of every picture."""
+"""Least and most value; a larger scale or grid would make gigabytes of every picture."""
 
 _PLAIN = (str, bool, int, float, NoneType, list, dict)
 
 
 def require_plain(path: Path, data: object) -> None:
-    """Let nothing through but dict with text keys, list, text without ``${``, int, finite float, bool and None.
+    """Raise ValueError unless it is dict with text keys, list, text without ``${``, int, finite float, bool and None.
 
     Not by recursion: an unpickled list may hold itself, or the same large list many times.
 
@@ -45,31 +47,36 @@ def require_plain(path: Path, data: object) -> None:
         seen, depth = seen + len(level), depth + 1
         if seen > _MAX_ENTRIES or depth > _MAX_DEPTH:
             raise ValueError(f"{path} is damaged: it says more of its net than {_MAX_ENTRIES} values")
-        level = [child for value in level for child in _children(path, value)]
+        for value in level:
+            if (fault := _fault(value)) is not None:
+                raise ValueError(f"{path} describes its net by {fault}")
+        level = [child for value in level for child in _children(value)]
 
 
-def _children(path: Path, value: object) -> Iterable[object]:
-    """What a plain value holds: keys and values, or entries."""
-    found = f"{path} describes its net by"
+def _fault(value: object) -> str | None:
+    """Why a value is not plain, its children aside."""
     if type(value) not in _PLAIN:
-        raise ValueError(f"{found} a {type(value).__name__}, which is no plain data")
+        return f"a {type(value).__name__}, which is no plain data"
     if isinstance(value, str) and ("${" in value or len(value) > _MAX_TEXT or not value.isprintable()):
-        raise ValueError(f"{found} the text {value[:80]!r}, which is no plain text")
+        return f"the text {value[:80]!r}, which is no plain text"
     if isinstance(value, (int, float)) and not abs(value) <= _MAX_INTEGER:
-        raise ValueError(f"{found} a number that is not finite, or too large")
-    if not isinstance(value, (list, dict)):
-        return ()
-    if len(value) > _MAX_ENTRIES:
-        raise ValueError(f"{found} {len(value)} entries in one place, which no net has")
-    if isinstance(value, list):
-        return value
-    if not all(type(key) is str for key in value):
-        raise ValueError(f"{found} a key that is no text")
-    return [*value.keys(), *value.values()]
+        return "a number that is not finite, or too large"
+    if isinstance(value, (list, dict)) and len(value) > _MAX_ENTRIES:
+        return f"{len(value)} entries in one place, which no net has"
+    if isinstance(value, dict) and not all(type(key) is str for key in value):
+        return "a key that is no text"
+    return None
+
+
+def _children(value: object) -> Iterable[object]:
+    """Keys and values of a dict, entries of a list."""
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return value if isinstance(value, list) else ()
 
 
 def require_ours(path: Path, config: Mapping[str, Any]) -> None:
-    """Let a net's description name only classes of nets and degradations of zoomsr, by the module that defines them.
+    """Require that a description names only nets and degradations of zoomsr, by the module that defines them.
 
     Args:
         path: of the file, for the error.
@@ -82,14 +89,10 @@ def require_ours(path: Path, config: Mapping[str, Any]) -> None:
     total = 0
     while waiting:
         value = waiting.pop()
-        if isinstance(value, dict):
-            for key, child in value.items():
-                _require_entry(path, key, child)
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, int):
-            total += abs(value)
+        for key, child in value.items() if isinstance(value, dict) else ():
+            _require_entry(path, key, child)
+        total += abs(value) if isinstance(value, int) else 0
+        waiting += _children(value)
     if total > _MAX_TOTAL:
         raise ValueError(f"{path} holds {described(config)}, which is larger than any net")
 
@@ -99,11 +102,11 @@ def _require_entry(path: Path, key: str, value: object) -> None:
         named = value if key == TARGET else f"{key}={value}"
         raise ValueError(f"{path} holds a {named}, which is no net of zoomsr: add model=NAME")
     if key in _CONTRACT and not _is_within(value, *_CONTRACT[key]):
-        raise ValueError(f"{path} holds a net with {key}={value}: {key} is {_said(key)}")
+        raise ValueError(f"{path} holds a net with {key}={value}: {key} is {_range(key)}")
 
 
 def constructed(path: Path, config: Mapping[str, Any], *, n_bytes: int) -> nn.Module:
-    """Call the class that a description names, which ``require_ours`` has let through.
+    """Instantiate the class that a description names, which ``require_ours`` has accepted.
 
     Args:
         path: of the file, for the error.
@@ -116,13 +119,13 @@ def constructed(path: Path, config: Mapping[str, Any], *, n_bytes: int) -> nn.Mo
     try:
         with _Budget(n_bytes):
             net = _call(config)
-    except Exception as error:  # arguments from a file make a constructor stumble over whatever they hit
+    except Exception as error:  # arguments from a file make constructors raise errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} holds {described(config)}, which cannot be made: {reason}") from None
     for name in _CONTRACT:
         value = getattr(net, name, None)
         if not isinstance(net, nn.Module) or not _is_within(value, *_CONTRACT[name]):
-            raise ValueError(f"{path} holds {described(config)} with {name} {value}: {name} of a net is {_said(name)}")
+            raise ValueError(f"{path} holds {described(config)} with {name} {value}: {name} of a net is {_range(name)}")
     return net  # type: ignore[no-any-return]  # an nn.Module, as was just seen
 
 
@@ -132,8 +135,31 @@ def described(config: Mapping[str, Any]) -> str:
     return f"{str(config.get(TARGET, '?')).rsplit('.', 1)[-1]}({arguments})"
 
 
+def first_difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """The first argument in which two descriptions differ, with its wanted value; None where they are equal.
+
+    An argument that one of them lacks has its default, for a file of a version that had no such argument.
+    """
+    defaults: dict[str, Any] = {}
+    if isinstance(wanted.get(TARGET), str) and held.get(TARGET) == wanted[TARGET]:
+        # The user named the same class, so importing it runs no code of the file's choice.
+        parameters = inspect.signature(pkgutil.resolve_name(wanted[TARGET])).parameters
+        defaults = {key: one.default for key, one in parameters.items() if one.default is not one.empty}
+    for key in sorted({*held, *wanted}):
+        theirs, ours = held.get(key, defaults.get(key)), wanted.get(key, defaults.get(key))
+        if isinstance(theirs, dict) and isinstance(ours, dict):
+            is_same = first_difference(theirs, ours) is None
+        elif {type(theirs), type(ours)} == {list, tuple}:
+            is_same = [*theirs] == [*ours]
+        else:
+            is_same = theirs == ours
+        if not is_same:
+            return key, ours
+    return None
+
+
 def fits(value: object, hint: Any) -> bool:
-    """Whether a plain value, or an object made of one, is of an annotated type; whole numbers are floats too."""
+    """Whether a plain value, or an object made of one, is of an annotated type; integers are floats too."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
@@ -154,12 +180,12 @@ def _is_within(value: object, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
 
 
-def _said(name: str) -> str:
+def _range(name: str) -> str:
     return "{} to {}".format(*_CONTRACT[name])
 
 
 class _Budget(TorchFunctionMode):
-    """Stops a constructor that allocates more: before its layers are filled, so that no memory is really taken."""
+    """Stops a constructor that allocates more: before its layers are initialised, so that no memory is really used."""
 
     def __init__(self, n_bytes: int) -> None:
         super().__init__()
@@ -175,7 +201,7 @@ class _Budget(TorchFunctionMode):
 
 
 def _is_ours(target: object) -> bool:
-    """A class that is named by the module that defines it: no way leads from there to others."""
+    """Whether it is a class of ours, named by the module that defines it, not by one that imports it."""
     module, _, name = str(target).rpartition(".")
     if not re.fullmatch(r"zoomsr\.(models\.[a-z0-9_]+|imaging\.degradations)", module):
         return False

@@ -1,14 +1,12 @@
-"""Trained nets on disk: find them, open them without running anything that is in them, and say what they are."""
+"""Trained nets on disk: find them, open them without running code from them, describe them."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import inspect
 import json
 import os
 import pickle
-import pkgutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,19 +20,18 @@ from torch import Tensor, nn
 
 from zoomsr.models import Net
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.vetting import TARGET, constructed, described, require_ours, require_plain
+from zoomsr.pretrained.vetting import TARGET, constructed, described, first_difference, require_ours, require_plain
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
 from zoomsr.runs.moved import with_new_names
 
 WEIGHTS_DIR = Path(__file__).parent
-"""The nets in the box: ``NAME.safetensors``, with its card ``NAME.json``."""
+"""The pretrained nets: ``NAME.safetensors``, with its card ``NAME.json``."""
 
 _NET = "net."  # the LightningModule's name for the net
-_MODEL = "model"  # how the net was made: in a checkpoint's hyper-parameters, in a safetensors file's header
-_SHA256 = "sha256"  # of the tensors and of how the net was made, in a safetensors file's header
-
-_FOLDER = 0x10  # of the attributes of a record
+_MODEL = "model"  # _target_ and arguments: in a checkpoint's hyper-parameters, in a safetensors file's header
+_SHA256 = "sha256"  # of the tensors and the net's description, in a safetensors file's header
+_FOLDER = 0x10  # attribute of a folder's record in a zip file
 
 _DTYPES = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -43,7 +40,7 @@ _DTYPES = {
 
 
 def pretrained_nets() -> list[str]:
-    """Names of the trained nets that come with the package."""
+    """Names of the nets that come with the package."""
     return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
 
 
@@ -76,13 +73,13 @@ def weights_file(net: str) -> Path | None:
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors of a net, and what is known of it.
+    """Tensors of a net with its description.
 
     Attributes:
         path: the file.
         tensors: name to tensor, on the CPU.
-        config: how the net was made (``_target_`` and arguments), or None where the file does not say.
-        card: that lies beside the file, or None.
+        config: ``_target_`` and arguments of the net, or None where the file does not say.
+        card: beside the file, or None.
     """
 
     path: Path
@@ -115,16 +112,16 @@ class Weights:
         return Weights(path, tensors, _vetted(path, hyper_parameters.get(_MODEL)))
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file, whole or not at all; how the net was made stands in its header."""
+        """Write a safetensors file, atomically, with the net's description in its header."""
         model = None if self.config is None else json.dumps(self.config)
         header = {_SHA256: self.digest, **({} if model is None else {_MODEL: model})}
         write_tensors(path, self.tensors, header=header)
 
     def own_config(self) -> dict[str, Any]:
-        """How to make the net, when the file says so.
+        """``_target_`` and arguments of the net, as the file says.
 
         Raises:
-            ValueError: it does not say, or names anything but a class of ours: a file must not choose what code runs.
+            ValueError: it does not say, or names another class than ours: a file must not choose what code runs.
         """
         if self.config is None:
             raise ValueError(f"{self.path} does not say which net it holds: add model=NAME")
@@ -134,7 +131,7 @@ class Weights:
     def build(self) -> nn.Module:
         """The net that the file holds, with its weights, in eval mode.
 
-        A file gets no more memory than its own tensors take in the largest type.
+        It gets no more memory than the tensors of the file take in the largest type.
 
         Raises:
             ValueError: the file does not say which net it is, names one that is not ours, does not fit it, or its card
@@ -148,17 +145,18 @@ class Weights:
         return net.eval()
 
     def require(self, config: Mapping[str, Any]) -> None:
-        """Hold the net that is wanted against the one in the file, where the file says.
+        """Compare the net that is wanted with the one in the file, where the file says.
 
         Raises:
             ValueError: they differ; the first difference is named.
         """
-        for key, (theirs, ours) in _side_by_side(config if self.config is None else self.config, config).items():
-            if not _same(theirs, ours):
-                raise ValueError(f"{self.path} holds {self.describe()}, and {key}={ours} was asked for")
+        difference = first_difference(config if self.config is None else self.config, config)
+        if difference is not None:
+            key, wanted = difference
+            raise ValueError(f"{self.path} holds {self.describe()}, and {key}={wanted} was asked for")
 
     def load_into(self, net: nn.Module) -> None:
-        """Copy the tensors into a net: by name, or in layer order where the file names its layers otherwise.
+        """Copy the tensors into a net: by name, or in layer order where the file has other names.
 
         Raises:
             ValueError: they do not fit; the file's net and the given one are named.
@@ -173,19 +171,19 @@ class Weights:
 
     @property
     def digest(self) -> str:
-        """sha256 of the tensors and of how the net was made."""
+        """sha256 of the tensors and of the net's description."""
         return _digest(self.tensors, None if self.config is None else json.dumps(self.config))
 
     def describe(self) -> str:
-        """The net in words: ``SRCNN(scale=2, channels=3, ...)``."""
+        """The net as text: ``SRCNN(scale=2, channels=3, ...)``."""
         return f"a net of {_shape_of(self.tensors)}" if self.config is None else described(self.config)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, header: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
+    """Write a safetensors file, atomically."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as file:
-        file.write(save(on_cpu, dict(header)))  # not save_file, whose files nobody else may read
+        file.write(save(on_cpu, dict(header)))  # save_file makes files that only their owner can read
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -195,17 +193,17 @@ def _read_safetensors(path: Path) -> Weights:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         config = json.loads(header[_MODEL]) if _MODEL in header else None
-    except Exception as error:  # a damaged header makes safetensors and json raise whatever they stumble over
+    except Exception as error:  # a damaged header makes safetensors and json raise errors of any type
         raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     _require_sound(path, tensors)
-    # A card has the check sum of the whole file.
+    # With a card the check sum of the whole file was compared.
     if card is None and _SHA256 in header and header[_SHA256] != _digest(tensors, header.get(_MODEL)):
         raise ValueError(f"{path} is damaged: the check sum of its tensors does not fit")
     return Weights(path, tensors, None if _MODEL not in header else _vetted(path, config), card)
 
 
 def _digest(tensors: Mapping[str, Tensor], model: str | None) -> str:
-    """sha256 over how the net was made, and each tensor's name, type, shape and bytes."""
+    """sha256 of the net's description, and of each tensor's name, type, shape and bytes."""
     total = hashlib.sha256(repr(model).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -215,7 +213,7 @@ def _digest(tensors: Mapping[str, Tensor], model: str | None) -> str:
 
 
 def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Finite numbers of the usual types, which take no more memory than the file has bytes.
+    """Require finite values of the usual types, which take no more memory than the file has bytes.
 
     A torch file can hold views that repeat one number, or a sparse tensor of any size.
     """
@@ -232,10 +230,10 @@ def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether every record of a torch file has its check sum, which torch itself does not look at.
+    """Whether every record of a torch file has the right check sum, which torch itself does not test.
 
-    Records are never compressed: a small file that unpacks to gigabytes is none of torch's. Nor are they folders, of
-    which torch reads nothing and zipfile what they hold.
+    torch compresses no record, so that no small file unpacks to gigabytes, and writes no folder, of which torch would
+    read nothing but zipfile the content.
     """
     try:
         with zipfile.ZipFile(path) as records:
@@ -244,18 +242,18 @@ def is_intact(path: Path) -> bool:
                 for record in records.infolist()
             )
             return plain and records.testzip() is None
-    except Exception:  # a damaged directory makes zipfile raise whatever it stumbles over
+    except Exception:  # a damaged directory makes zipfile raise errors of any type
         return False
 
 
 def open_plain(path: Path) -> dict[str, Any]:
-    """A torch file of tensors and plain data; nothing in it is run.
+    """Read a torch file of tensors and plain data; no code in it is run.
 
     Raises:
         ValueError: damaged, in torch's old format, asks to run code, or no dictionary.
     """
     with path.open("rb") as file:
-        if file.read(4) != b"PK\3\4":  # what torch itself looks at
+        if file.read(4) != b"PK\3\4":  # as torch itself decides
             code = "import sys, torch; torch.save(torch.load(sys.argv[1], weights_only=True), sys.argv[2])"
             old = f'in PyTorch\'s old format, which has no check sums: python -c "{code}" OLD NEW writes it anew'
             raise ValueError(f"{path} is damaged, or {old}")
@@ -265,7 +263,7 @@ def open_plain(path: Path) -> dict[str, Any]:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} holds more than tensors and plain data, and could run code: not opened") from error
-    except Exception as error:  # a damaged file makes torch and pickle raise whatever they stumble over
+    except Exception as error:  # a damaged file makes torch and pickle raise errors of any type
         raise ValueError(f"{path} is damaged: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     if not isinstance(data, dict):
         raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
@@ -282,23 +280,6 @@ def _vetted(path: Path, config: Any) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: it does not say how its net was made")
     named: dict[str, Any] = with_new_names(config)
     return named
-
-
-def _side_by_side(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Both values of every argument, by name; its default where one side is of a version that had no such argument."""
-    defaults: dict[str, Any] = {}
-    if isinstance(wanted.get(TARGET), str) and held.get(TARGET) == wanted[TARGET]:
-        # Named by the user, not by the file alone.
-        parameters = inspect.signature(pkgutil.resolve_name(wanted[TARGET])).parameters
-        defaults = {key: one.default for key, one in parameters.items() if one.default is not one.empty}
-    keys = sorted({*held, *wanted})
-    return {key: (held.get(key, defaults.get(key)), wanted.get(key, defaults.get(key))) for key in keys}
-
-
-def _same(theirs: Any, ours: Any) -> bool:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        return all(_same(*pair) for pair in _side_by_side(theirs, ours).values())
-    return [*theirs] == [*ours] if {type(theirs), type(ours)} == {list, tuple} else bool(theirs == ours)
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> str:

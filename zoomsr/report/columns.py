@@ -1,15 +1,14 @@
-"""A score table as text, column by column: one set of words for Markdown, LaTeX, HTML and the screen."""
+"""A leaderboard as text, column by column: the same headings and digits for Markdown, LaTeX, HTML and the screen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zoomsr.report.leaderboard import Standing, Table
+from zoomsr.report.leaderboard import Leaderboard
 from zoomsr.report.significance import Interval
 
 DASH = "-"
-
 _SCORES = {
     "psnr_y": ("PSNR Y (dB)", "{:.2f}", max),
     "psnr_rgb": ("PSNR RGB (dB)", "{:.2f}", max),
@@ -17,14 +16,15 @@ _SCORES = {
     "ssim_rgb": ("SSIM RGB", "{:.4f}", max),
     "mae": ("MAE", "{:.4f}", min),
 }
-_COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "params": ("parameters", lambda value: f"{value:,.0f}"),
-    "macs": ("MACs (G)", lambda value: f"{value / 1e9:,.1f}"),
-    "latency_ms": ("latency (ms)", lambda value: f"{value:,.1f}"),
-    "peak_mb": ("memory (MB)", lambda value: f"{value:,.1f}"),
-    "best_epoch": ("best epoch", lambda value: f"{value:.1f}".removesuffix(".0")),
-    "seconds": ("training (min)", lambda value: f"{value / 60:,.1f}"),
+_COSTS = {
+    "params": ("parameters", "{:,.0f}", 1),
+    "macs": ("MACs (G)", "{:,.1f}", 1e9),
+    "latency_ms": ("latency (ms)", "{:,.1f}", 1),
+    "peak_mb": ("memory (MB)", "{:,.1f}", 1),
+    "best_epoch": ("best epoch", "{:.1f}", 1),
+    "seconds": ("training (min)", "{:,.1f}", 60),
 }
+"""Heading, format and unit."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Column:
     Attributes:
         name: as in results.csv.
         heading: with the unit.
-        values: of each row, None where there is none; what a table is sorted by.
+        values: of each row, None where there is none; a table is sorted by them.
         texts: the same to read.
-        notes: smaller, beside it: an interval.
+        notes: an interval beside each text, or empty.
         best: rows that are set in bold.
     """
 
@@ -52,26 +52,38 @@ class Column:
         return self.notes[row] if self.notes else ""
 
 
-def columns_of(table: Table) -> list[Column]:
-    """All columns of which at least one row knows something."""
-    rows = table.standings
-    psnr, *scores = (_score(name, rows) for name in _SCORES)
+def columns_of(table: Leaderboard) -> list[Column]:
+    """All columns in which at least one row has a value."""
+    rows, bicubic = table.rows, table.bicubic
+    gains = [None, *(net.mean["psnr_y"] - bicubic.mean["psnr_y"] for net in table.nets)]
+    gain_notes = [between(table.gains.get(row.label), "{:+.2f}") for row in rows]
+    p = [table.p_next_better(row) for row in rows]
+    seeds, spreads = [float(row.seeds) or None for row in rows], [row.spread("psnr_y") for row in rows]
+    scores = {}
+    for name, (heading, form, choose) in _SCORES.items():
+        values = [row.mean[name] for row in rows]
+        best = frozenset(number for number, value in enumerate(values) if value == choose(values))
+        notes = [between(row.interval, form) for row in rows] if name == "psnr_y" else ()
+        scores[name] = Column(name, heading, values, _texts(values, form), notes, best)
     columns = [
-        _plain("seeds", "seeds", [float(row.seeds) or None for row in rows], "{:.0f}"),
-        _noted(psnr, [table.intervals[row.label] for row in rows], "{:.2f}"),
-        _gain(table),
-        _p(table),
-        _plain("psnr_y_sd", "SD over seeds (dB)", [row.spread for row in rows], "{:.3f}"),
-        *scores,
+        Column("seeds", "seeds", seeds, _texts(seeds, "{:.0f}")),
+        scores.pop("psnr_y"),
+        Column("gain", "gain (dB)", gains, _texts(gains, "{:+.2f}"), gain_notes),
+        Column("p_next_better", "p, next better", p, [DASH if value is None else p_text(value) for value in p]),
+        Column("psnr_y_sd", "SD over seeds (dB)", spreads, _texts(spreads, "{:.3f}")),
+        *scores.values(),
     ]
-    for name, (heading, shown) in _COSTS.items():
-        values = [row.costs.get(name) for row in rows]
-        columns.append(Column(name, heading, values, [DASH if v is None else shown(v) for v in values]))
+    for name, (heading, form, unit) in _COSTS.items():
+        costs = [row.costs.get(name) for row in rows]
+        texts = _texts([None if cost is None else cost / unit for cost in costs], form)
+        if name == "best_epoch":
+            texts = [text.removesuffix(".0") for text in texts]
+        columns.append(Column(name, heading, costs, texts))
     return [column for column in columns if any(value is not None for value in column.values)]
 
 
 def p_text(value: float) -> str:
-    """Two digits; below a thousandth it is only said that it is."""
+    """Two digits, or that it is below a thousandth."""
     return "<0.001" if value < 0.001 else f"{value:.2g}" if value < 0.995 else "1"
 
 
@@ -80,34 +92,5 @@ def between(found: Interval | None, form: str) -> str:
     return "" if found is None else " to ".join(form.format(value) for value in found)
 
 
-def _score(name: str, rows: Sequence[Standing]) -> Column:
-    heading, form, choose = _SCORES[name]
-    values = [row.mean[name] for row in rows]
-    best = frozenset(number for number, value in enumerate(values) if value == choose(values))
-    return Column(name, heading, values, [form.format(value) for value in values], best=best)
-
-
-def _gain(table: Table) -> Column:
-    bicubic, *nets = table.standings
-    values = [None, *(net.mean["psnr_y"] - bicubic.mean["psnr_y"] for net in nets)]
-    column = _plain("gain", "gain (dB)", values, "{:+.2f}")
-    return _noted(column, [None, *(table.gains[net.label] for net in nets)], "{:+.2f}")
-
-
-def _p(table: Table) -> Column:
-    values, notes = [], []
-    for row in table.standings:
-        above = table.better(row)
-        values.append(None if above is None else table.p_values.get((above.label, row.label)))
-        notes.append("" if above is None else above.label)
-    texts = [DASH if value is None else p_text(value) for value in values]
-    return Column("p_next_better", "p, next better", values, texts)
-
-
-def _plain(name: str, heading: str, values: Sequence[float | None], form: str) -> Column:
-    return Column(name, heading, values, [DASH if value is None else form.format(value) for value in values])
-
-
-def _noted(column: Column, intervals: Sequence[Interval | None], form: str) -> Column:
-    notes = [between(found, form) for found in intervals]
-    return Column(column.name, column.heading, column.values, column.texts, notes, column.best)
+def _texts(values: Sequence[float | None], form: str) -> list[str]:
+    return [DASH if value is None else form.format(value) for value in values]

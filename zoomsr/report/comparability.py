@@ -1,4 +1,4 @@
-"""Whether scores may stand in one table: the same pictures, shrunk in the same way, measured in the same way."""
+"""Whether scores may be compared: the same images, the same degradation, the same protocols."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from zoomsr.report.entries import BICUBIC, Entry
 
-Images = Mapping[str, Mapping[str, float]]
-"""Picture to its metrics."""
+ScoresByImage = Mapping[str, Mapping[str, float]]
+"""Image to its metrics."""
 
 _TOLERANCE = 0.01
-"""dB. Bicubic gains or loses less from one processor to another."""
+"""dB by which bicubic's scores may differ: processors round differently."""
 
 
 @dataclass(frozen=True)
-class Test:
-    """A set of pictures as one metrics.json measured it.
+class MeasuredSet:
+    """A set of images as one metrics.json measured it.
 
     Attributes:
         name: of the set.
-        degradation: what made lr.
+        degradation: that made lr.
         scale: by which lr is smaller.
         protocols: name to what it rounds.
         bicubic: protocol to bicubic's scores.
@@ -31,9 +31,9 @@ class Test:
     degradation: str
     scale: int
     protocols: Mapping[str, Mapping[str, Any]]
-    bicubic: Mapping[str, Images]
+    bicubic: Mapping[str, ScoresByImage]
 
-    def difference(self, other: Test) -> str | None:
+    def difference(self, other: MeasuredSet) -> str | None:
         """The first thing that makes scores incomparable, or None."""
         for what in ("scale", "degradation"):
             if (mine := getattr(self, what)) != (theirs := getattr(other, what)):
@@ -42,15 +42,15 @@ class Test:
             if self.protocols[protocol] != other.protocols[protocol]:
                 return f"protocol {protocol} {_flags(self.protocols[protocol])} and {_flags(other.protocols[protocol])}"
         for protocol in self.bicubic.keys() & other.bicubic.keys():
-            if found := _other_pictures(self.bicubic[protocol], other.bicubic[protocol]):
+            if found := _other_images(self.bicubic[protocol], other.bicubic[protocol]):
                 return f"{self.name}: {found}"
         return None
 
 
-def tests_of(results: Mapping[str, Any]) -> list[Test]:
+def sets_of(results: Mapping[str, Any]) -> list[MeasuredSet]:
     """The sets of a metrics.json."""
     return [
-        Test(
+        MeasuredSet(
             name=name,
             degradation=results["degradation"],
             scale=results["scale"],
@@ -62,37 +62,37 @@ def tests_of(results: Mapping[str, Any]) -> list[Test]:
 
 
 def require_alike(entries: Sequence[Entry]) -> None:
-    """Hold everything that is scored against the first.
+    """Compare everything that has scores with the first.
 
     Raises:
-        ValueError: two that were not measured alike; both are named, and what differs.
+        ValueError: two that were not measured alike; it names both, and what differs.
     """
-    scored = [entry for entry in entries if entry.results is not None]
-    for entry in scored[1:]:
-        if found := _difference(scored[0].results or {}, entry.results or {}):
+    scored = [(entry.place, entry.results) for entry in entries if entry.results is not None]
+    for place, results in scored[1:]:
+        if found := _difference(scored[0][1], results):
             advice = "--mixed reports each set in a table of its own"
-            raise ValueError(f"{scored[0].place} and {entry.place} were not measured alike: {found}; {advice}")
+            raise ValueError(f"{scored[0][0]} and {place} were not measured alike: {found}; {advice}")
 
 
 def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
     if one["sets"].keys() != other["sets"].keys():
         return f"sets {', '.join(one['sets'])} and {', '.join(other['sets'])}"
-    theirs = {test.name: test for test in tests_of(other)}
-    for test in tests_of(one):
-        if found := test.difference(theirs[test.name]):
+    theirs = {measured.name: measured for measured in sets_of(other)}
+    for measured in sets_of(one):
+        if found := measured.difference(theirs[measured.name]):
             return found
     if one["protocols"].keys() != other["protocols"].keys():
         return f"protocols {', '.join(one['protocols'])} and {', '.join(other['protocols'])}"
     if one["data"]["hash"] != other["data"]["hash"]:
         hashes = f"{one['data']['hash'][:12]} and {other['data']['hash'][:12]}"
-        return f"data hash {hashes}, of the photographs trained on and held out"
+        return f"data hash {hashes}, of the training and validation images"
     return None
 
 
-def _other_pictures(mine: Images, theirs: Images) -> str | None:
+def _other_images(mine: ScoresByImage, theirs: ScoresByImage) -> str | None:
     if mine.keys() != theirs.keys():
         (name, *_) = sorted(mine.keys() ^ theirs.keys())
-        return f"{len(mine)} and {len(theirs)} pictures, {name} in one of them alone"
+        return f"{len(mine)} and {len(theirs)} images, {name} in one of them alone"
     for image, row in mine.items():
         if abs(row["psnr_y"] - theirs[image]["psnr_y"]) > _TOLERANCE:
             return f"bicubic on {image} {row['psnr_y']:.2f} dB and {theirs[image]['psnr_y']:.2f} dB"

@@ -1,23 +1,25 @@
-"""What is to be compared: from paths to nets, each with its scores, its epochs and its settings."""
+"""Read what a report compares: each net of each run or evaluation, with its scores, epochs and settings."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from zoomsr.report.results import read_results
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA, HYDRA_CONFIG, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON, SETTINGS, STATUS, run_of
 
 BICUBIC = "bicubic"
+_SCORES = ("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae")  # files of older versions lack the frequency bands
 _DEPTH = 3
-"""How far below a folder runs are looked for: runs/studies/STUDY/RUN."""
+"""How many levels below a folder runs are looked for: runs/studies/STUDY/RUN."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Entry:
         net: its name there.
         state: finished, unfinished, failed, stopped or pruned.
         reason: of a failure, in one line.
-        overrides: of the command line that trained it; empty where nothing is known of it.
-        settings: with which it was trained; empty where nothing is known of them.
+        overrides: of the command line that trained it; empty where they are not known.
+        settings: of its training; empty where they are not known.
         epochs: rows of ``metrics.csv``.
         results: ``metrics.json``, or None.
-        about: of ``metrics.json``, what it says of this net: params, latency_ms and their like.
-        is_run: not an evaluation.
+        about: the part of ``metrics.json`` about this net: params, latency_ms and so on.
+        is_run: whether it is a run, not an evaluation.
     """
 
     place: Path
@@ -50,30 +52,25 @@ class Entry:
 
     @property
     def seed(self) -> int | None:
-        """With which it was trained, where that is known."""
+        """Of the training, where it is known."""
         return self.settings.get("seed")
 
     @property
     def title(self) -> str:
-        """What its net is called in conf/model, where that is known."""
+        """The net's name in conf/model, where it is known."""
         return str((self.settings.get("choices") or {}).get("model") or self.net)
 
     @property
-    def is_scored(self) -> bool:
-        """Whether its final scores are there."""
-        return self.results is not None
-
-    @property
-    def has_metrics(self) -> bool:
-        """Whether there is anything to show of it."""
-        return self.is_scored or bool(self.epochs)
+    def sets(self) -> dict[str, Any]:
+        """Of ``metrics.json``: set, net and protocol to scores; empty without it."""
+        return {} if self.results is None else self.results["sets"]
 
 
 def read_entries(paths: Sequence[Path]) -> list[Entry]:
     """The nets of runs, folders of runs, sweeps and evaluations, each once.
 
     Raises:
-        ValueError: no such path, nothing below it that is a run, or a damaged file.
+        ValueError: no such path, no run at or below it, or a damaged file.
     """
     places = dict.fromkeys(place.resolve() for path in paths for place in _runs_at(path))
     return [entry for place in places for entry in _read(place)]
@@ -84,12 +81,10 @@ def _runs_at(path: Path) -> list[Path]:
         return [path.parent]
     if not path.exists():
         raise ValueError(f"there is no {path}")
-    if _is_run(path):
-        return [path]
-    if found := list(_below(path, _DEPTH)):
+    if found := [path] if _is_run(path) else list(_below(path, _DEPTH)):
         return found
     if (path / HYDRA).is_dir():
-        return [path]  # it has ended before it could write anything
+        return [path]  # a run that ended before it wrote anything
     raise ValueError(f"{path} is no run and holds none: a run has {METRICS_CSV} or {METRICS_JSON}")
 
 
@@ -106,35 +101,39 @@ def _is_run(path: Path) -> bool:
 
 
 def _read(place: Path) -> list[Entry]:
-    results = read_results(place / METRICS_JSON)
+    results = _results(place)
     if results is not None and "nets" in results:
         nets = [net for net in results["nets"] if net != BICUBIC] or [BICUBIC]
         return [_evaluated(place, net, results) for net in nets]
     settings, epochs = _settings(place), read_rows(place / METRICS_CSV)
     if any("epoch" not in row for row in epochs):
         raise ValueError(f"{place / METRICS_CSV} is damaged: a row has no epoch")
-    state, reason = _status(place, finished=results is not None)
+    with _errors_name(place / STATUS):
+        status = Job(place).status()
+        state, reason = str(status["state"]), str(status.get("error", ""))
     return [
         Entry(
             place=place,
             net=results["net"]["name"] if results else str((settings.get("choices") or {}).get("model", "?")),
-            state=state,
-            reason=reason,
+            state="finished" if results else state,
+            reason="" if results else reason,
             overrides=_overrides(place),
             settings=settings,
             epochs=epochs,
             results=results,
-            about={} if results is None else results["net"],
+            about=results["net"] if results else {},
             is_run=True,
         )
     ]
 
 
 def _evaluated(place: Path, net: str, results: dict[str, Any]) -> Entry:
-    """A net of an evaluation; the run whose checkpoint it is, where that is still there, says how it was trained."""
+    """A net of an evaluation, with the settings and costs of the run that its checkpoint lies in, where it exists."""
     about = results["nets"][net]
-    run = _trained_by(Path((about.get("weights") or {}).get("path", "")))
-    trained = {} if run is None else read_results(run / METRICS_JSON) or {}
+    run = run_of(Path((about.get("weights") or {}).get("path", "")))
+    if run is not None and not (run / SETTINGS).is_file():
+        run = None
+    trained = (None if run is None else _results(run)) or {}
     return Entry(
         place=place,
         net=net,
@@ -149,14 +148,8 @@ def _evaluated(place: Path, net: str, results: dict[str, Any]) -> Entry:
     )
 
 
-def _trained_by(checkpoint: Path) -> Path | None:
-    """The run that a checkpoint lies in, where it is still there."""
-    run = run_of(checkpoint)
-    return run if run is not None and (run / SETTINGS).is_file() else None
-
-
 def _settings(place: Path) -> dict[str, Any]:
-    """Frozen ones; those of Hydra where a run is older, or was started by torchrun."""
+    """The frozen settings; Hydra's config where the run is older than these, or was started by torchrun."""
     if (place / SETTINGS).is_file():
         return Job(place).settings()
     data = _yaml(place / HYDRA_CONFIG)
@@ -169,15 +162,46 @@ def _overrides(place: Path) -> list[str]:
 
 
 def _yaml(path: Path) -> object:
-    try:
+    with _errors_name(path):
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _status(place: Path, *, finished: bool) -> tuple[str, str]:
+def _results(place: Path) -> dict[str, Any] | None:
+    """``metrics.json`` of a run or an evaluation, checked; None where there is none."""
+    path = place / METRICS_JSON
+    if not path.is_file():
+        return None
+    with _errors_name(path):
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _require_complete(data)
+        return data
+
+
+def _require_complete(data: Mapping[str, Any]) -> None:
+    for key in ("protocols", "data", "net", "sets", "degradation", "scale", "versions"):
+        data[key]
+    str(data["net"]["name"]), str(data["data"]["hash"])
+    if not data["sets"]:
+        raise ValueError("it has no test set")
+    for name, nets in data["sets"].items():
+        if BICUBIC not in nets:
+            raise ValueError(f"set {name} lacks bicubic")
+        for net, protocols in nets.items():
+            for protocol, scores in protocols.items():
+                data["protocols"][protocol].items()
+                if not scores["images"]:
+                    raise ValueError(f"{name}, {net}, {protocol}: no image")
+                for image, row in scores["images"].items():
+                    for metric, value in {**{score: row[score] for score in _SCORES}, **row}.items():
+                        if not isinstance(value, (int, float)) or not math.isfinite(value):
+                            raise ValueError(f"{name}, {net}, {protocol}, {image}: {metric} is {value}")
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Errors about the content of a file name the file."""
     try:
-        status = Job(place).status()
-        return ("finished", "") if finished else (str(status["state"]), str(status.get("error", "")))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{place / STATUS} is damaged: {error}") from error
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is damaged: {what}") from error

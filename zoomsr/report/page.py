@@ -1,69 +1,148 @@
-"""One page that holds everything and asks no network for anything."""
+"""One self-contained page: it shows everything and loads nothing."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
+from typing import Any
 
-from zoomsr.report.captions import headline
-from zoomsr.report.leaderboard import Table
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-GENERATOR = "zoomsr.compare"
+from zoomsr.report.captions import about_set, headline, notes
+from zoomsr.report.charts import Drawing
+from zoomsr.report.columns import DASH, columns_of, p_text
+from zoomsr.report.entries import BICUBIC
+from zoomsr.report.groups import SeedGroup
+from zoomsr.report.leaderboard import Leaderboard
+from zoomsr.runs.files import short
+from zoomsr.runs.job import differences
+
+_GENERATOR = "zoomsr.compare"
+_MAX_BYTES = 4_500_000
+"""Of all figures on a page: it can be sent by mail, and opened on a telephone."""
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the page: a heading, and HTML below it."""
+class PageFigure:
+    """A drawing as the page shows it.
 
-    title: str
-    body: str
+    Attributes:
+        drawing: its name, caption and alternative text.
+        source: a data URL.
+        size: width and height in CSS pixels.
+    """
+
+    drawing: Drawing
+    source: str
+    size: tuple[int, int]
 
 
-def page(title: str, *, tables: Sequence[Table], sections: Sequence[Section], footer: str) -> str:
+def page(
+    groups: Sequence[SeedGroup],
+    tables: Sequence[Leaderboard],
+    figures: Sequence[PageFigure],
+    *,
+    undrawn: Sequence[str],
+    command: str,
+) -> str:
     """The whole page.
 
     Args:
-        title: plain text.
-        tables: for the sentence at its head.
-        sections: their bodies are HTML.
-        footer: plain text.
+        groups: in the order in which they are shown.
+        tables: of their scores.
+        figures: as many are shown as fit.
+        undrawn: a line for each figure that is missing.
+        command: that made the report.
     """
-    style, script = _asset("page.css"), _asset("page.js")
-    kept = [section for section in sections if section.body]
-    links = "".join(f'<li><a href="#part-{n}">{escape(one.title)}</a></li>' for n, one in enumerate(kept))
-    return Template(_asset("page.html")).substitute(
-        title=escape(title),
-        generator=GENERATOR,
-        headline=escape(headline(tables)),
-        contents=f"<ul>{links}</ul>",
-        sections="\n".join(_section(number, section) for number, section in enumerate(kept)),
-        footer=escape(footer),
+    environment = Environment(
+        loader=PackageLoader("zoomsr.report"),
+        autoescape=True,  # labels come from files and command lines
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    assert environment.loader is not None
+    style, script = (
+        Markup(environment.loader.get_source(environment, name)[0].strip()) for name in ("page.css", "page.js")
+    )
+    entries = [(group.label, entry) for group in groups for entry in group.entries]
+    settings = {group.label: group.settings for group in groups if group.settings}
+    template = environment.get_template("page.html", globals=_FUNCTIONS)
+    return template.render(
+        nets=[group.label for group in groups if group.label != BICUBIC],
+        generator=_GENERATOR,
+        tables=tables,
+        entries=entries,
+        unscored=[(label, entry) for label, entry in entries if entry.results is None],
+        undrawn=undrawn,
+        figures=_fitting(figures),
+        different=_different(list(settings.values())),
+        settings=settings,
+        facts=_facts([entry.results for _, entry in entries if entry.results is not None], tables, command),
         style=style,
         script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
     )
 
 
 def made_by_compare(index: Path) -> bool:
     """Whether a page is one of ours."""
-    return index.is_file() and f'content="{GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")
-
-
-def _section(number: int, section: Section) -> str:
-    return f'<section id="part-{number}"><h2>{escape(section.title)}</h2>\n{section.body}\n</section>'
-
-
-def _asset(name: str) -> str:
-    return (files("zoomsr.report") / name).read_text(encoding="utf-8").strip()
+    return index.is_file() and f'content="{_GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")
 
 
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy allows: this text and no other."""
+    """For the Content-Security-Policy: it allows this text and no other."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _as_yaml(settings: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(settings, sort_keys=False)
+
+
+def _fitting(figures: Sequence[PageFigure]) -> list[tuple[PageFigure, bool]]:
+    """Each figure, and whether there is room for it; otherwise the page names its file."""
+    found, left = [], _MAX_BYTES
+    for figure in figures:
+        fits = len(figure.source) <= left
+        left -= len(figure.source) if fits else 0
+        found.append((figure, fits))
+    return found
+
+
+def _different(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The settings that differ: key to the value of each net."""
+    keys = dict.fromkeys(line.partition(": ")[0] for one in settings[1:] for line in differences(settings[0], one))
+    return {key: [_at(one, key) for one in settings] for key in keys}
+
+
+def _at(settings: Mapping[str, Any], key: str) -> str:
+    """The value at ``trainer.max_epochs``."""
+    value: Any = settings
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return DASH
+        value = value[part]
+    return str(value)
+
+
+def _facts(results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], command: str) -> dict[str, str]:
+    """The command, the data and the versions."""
+    facts = {"command": command}
+    for table in tables:
+        members = [entry for entries in table.entries.values() for entry in entries]
+        hashes = dict.fromkeys(entry.results["data"]["hash"] for entry in members if entry.results is not None)
+        facts[f"data hash, {table.title}"] = ", ".join(hashes)
+    for package in dict.fromkeys(name for one in results for name in one["versions"]):
+        facts[package] = ", ".join(dict.fromkeys(str(one["versions"].get(package, "?")) for one in results))
+    return facts
+
+
+_FUNCTIONS = {
+    **{"headline": headline, "notes": notes, "about_set": about_set, "columns_of": columns_of, "p_text": p_text},
+    **{"short": short, "as_yaml": _as_yaml, "hash_of": _hash},
+}
+"""That the template calls."""

@@ -1,4 +1,4 @@
-"""How sure a number is: intervals and tests over pictures, the seeds of a net averaged before."""
+"""Confidence intervals and significance tests over images, after the seeds of a net are averaged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-FEWEST = 3
-"""Pictures; of fewer there is neither interval nor test."""
+MIN_IMAGES = 3
+"""For fewer there is neither interval nor test."""
 
 RESAMPLES = 9999
 _SEED = 0
@@ -17,17 +17,17 @@ Interval = tuple[float, float]
 
 
 def interval(values: Sequence[float]) -> Interval | None:
-    """95 % interval of the mean: bootstrap over pictures, bias-corrected and accelerated, always with the same seed.
+    """95 % interval of the mean: bootstrap over images, bias-corrected and accelerated, always with the same seed.
 
     Efron, "Better bootstrap confidence intervals", JASA 82(397), 1987.
 
     Returns:
-        Lower and upper end; None where there are fewer than ``FEWEST`` values.
+        Lower and upper end; None where there are fewer than ``MIN_IMAGES`` values.
     """
-    if len(values) < FEWEST:
+    if len(values) < MIN_IMAGES:
         return None
     if np.ptp(values) < 1e-12:
-        return values[0], values[0]  # of which every resample has the same mean
+        return values[0], values[0]  # every resample has the same mean
     found = stats.bootstrap(
         (np.asarray(values),),
         np.mean,
@@ -40,14 +40,14 @@ def interval(values: Sequence[float]) -> Interval | None:
 
 
 def signed_rank(differences: Sequence[float]) -> float | None:
-    """Two-sided p of Wilcoxon's signed-rank test that pictures differ by zero; exact where scipy's is.
+    """Two-sided p of Wilcoxon's signed-rank test that images differ by zero; exact where scipy's is.
 
-    Of n pictures it is never below 2 / 2^n: 0.0625 of five.
+    Of n images it is never below 2 / 2^n: 0.0625 of five.
 
     Returns:
-        p, 1 where nothing differs; None where there are fewer than ``FEWEST`` pictures.
+        p, 1 where nothing differs; None where there are fewer than ``MIN_IMAGES`` images.
     """
-    if len(differences) < FEWEST:
+    if len(differences) < MIN_IMAGES:
         return None
     rounded = np.round(differences, 9)  # the last bits are no difference
     if not rounded.any():
@@ -56,7 +56,7 @@ def signed_rank(differences: Sequence[float]) -> float | None:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """The p values of several tests, corrected so that the chance of any false finding stays at the level.
+    """The p values of several tests, corrected so that the probability of any false finding stays at the level.
 
     ::
 

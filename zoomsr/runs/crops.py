@@ -1,4 +1,4 @@
-"""Areas of held-out photographs that a run keeps as files: what went in, what came out, and the truth."""
+"""Crops of validation images that a run keeps as files: lr, the outputs, and the ground truth."""
 
 from __future__ import annotations
 
@@ -11,38 +11,30 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from zoomsr.runs import layout
 from zoomsr.runs.files import atomic_write, write_json
-from zoomsr.runs.layout import (
-    CROP_BICUBIC,
-    CROP_EPOCH,
-    CROP_EPOCHS,
-    CROP_HR,
-    CROP_JSON,
-    CROP_LR,
-    CROP_PHOTOGRAPH,
-    CROP_TESTED,
-)
 
 Image = NDArray[np.float32]
 """(H, W, 3) on [0, 1]."""
 
-_SHRUNK = 512
-_IMAGES = (CROP_LR, CROP_HR, CROP_BICUBIC)
+_MAX_SIDE = 512
+_PAIR = {"lr": layout.CROP_LR, "hr": layout.CROP_HR, "bicubic": layout.CROP_BICUBIC}
+_OPTIONAL = {"photograph": layout.CROP_PHOTOGRAPH, "tested": layout.CROP_TESTED}
 
 
 @dataclass(frozen=True)
 class Crop:
-    """An area of a photograph; every picture is kept with 8 bits.
+    """A crop of a photograph; every image is kept with 8 bits.
 
     Attributes:
         name: of the photograph.
-        box: left, top, width, height of the area, in pixels of ``photograph``.
-        photograph: the whole picture, or None where it is not kept; on disk shrunk to 512 pixels, the box with it.
-        lr: what the net is given.
-        hr: the truth.
-        bicubic: lr enlarged by bicubic.
-        epochs: epoch, counted from 1, to what the net made of lr after it.
-        tested: what the tested weights make of it, once the run is finished.
+        box: left, top, width, height of the crop, in pixels of ``photograph``.
+        photograph: the whole image, or None where it is not kept; on disk at most 512 pixels, and the box with it.
+        lr: input of the net.
+        hr: the ground truth.
+        bicubic: lr upscaled by bicubic.
+        epochs: epoch, counted from 1, to the net's output after it.
+        tested: output of the tested weights, once the run is finished.
     """
 
     name: str
@@ -57,73 +49,68 @@ class Crop:
     def save(self, folder: Path) -> None:
         """Write it; ``keep_epoch`` and ``keep_tested`` add to it later."""
         folder.mkdir(parents=True, exist_ok=True)
-        box = self.box
-        if self.photograph is not None:
-            photograph, box = _shrunk(self.photograph, self.box)
-            _write(folder / CROP_PHOTOGRAPH, photograph)
-        for name, image in zip(_IMAGES, (self.lr, self.hr, self.bicubic), strict=True):
-            _write(folder / name, image)
+        photograph, box = _shrunk(self.photograph, self.box)
+        images = {file: getattr(self, name) for name, file in (_PAIR | _OPTIONAL).items()}
+        for file, image in (images | {layout.CROP_PHOTOGRAPH: photograph}).items():
+            if image is not None:
+                _write(folder / file, image)
         for epoch, image in self.epochs.items():
             keep_epoch(folder, epoch, image)
-        if self.tested is not None:
-            keep_tested(folder, self.tested)
-        write_json(folder / CROP_JSON, {"name": self.name, "box": list(box)})
+        write_json(folder / layout.CROP_JSON, {"name": self.name, "box": list(box)})
 
     @staticmethod
     def read(folder: Path) -> Crop:
-        """Read an area.
+        """Read a crop.
 
         Raises:
             ValueError: a file of it is missing or damaged.
         """
         try:
-            about = json.loads((folder / CROP_JSON).read_text(encoding="utf-8"))
+            about = json.loads((folder / layout.CROP_JSON).read_text(encoding="utf-8"))
             left, top, width, height = map(int, about["box"])
-            lr, hr, bicubic = (_read(folder / name) for name in _IMAGES)
-            photograph, tested = (
-                _read(folder / name) if (folder / name).is_file() else None for name in (CROP_PHOTOGRAPH, CROP_TESTED)
-            )
+            files = _PAIR | {name: file for name, file in _OPTIONAL.items() if (folder / file).is_file()}
+            images = {name: _read(folder / file) for name, file in files.items()}
             return Crop(
                 name=str(about["name"]),
                 box=(left, top, width, height),
-                photograph=photograph,
-                lr=lr,
-                hr=hr,
-                bicubic=bicubic,
-                epochs={int(path.stem[6:]): _read(path) for path in sorted(folder.glob(CROP_EPOCHS))},
-                tested=tested,
+                photograph=images.get("photograph"),
+                lr=images["lr"],
+                hr=images["hr"],
+                bicubic=images["bicubic"],
+                epochs={int(path.stem[6:]): _read(path) for path in sorted(folder.glob(layout.CROP_EPOCHS))},
+                tested=images.get("tested"),
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder} is a damaged area of a photograph: {error}") from error
+            raise ValueError(f"{folder} is a damaged crop of a photograph: {error}") from error
 
 
 def read_crops(folder: Path, kind: str = "") -> list[Crop]:
-    """The areas in those sub-folders whose names begin with ``kind``, by name; none where there is no folder."""
-    return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/{CROP_JSON}"))]
+    """The crops in those sub-folders whose names begin with ``kind``, by name; none where there is no folder."""
+    return [Crop.read(path.parent) for path in sorted(folder.glob(f"{kind}*/{layout.CROP_JSON}"))]
 
 
 def keep_epoch(folder: Path, epoch: int, image: Image) -> None:
-    """Add what the net makes of the area after an epoch."""
-    _write(folder / CROP_EPOCH.format(epoch=epoch), image)
+    """Add the net's output after an epoch."""
+    _write(folder / layout.CROP_EPOCH.format(epoch=epoch), image)
 
 
 def keep_tested(folder: Path, image: Image) -> None:
-    """Add what the tested weights make of the area."""
-    _write(folder / CROP_TESTED, image)
+    """Add the output of the tested weights."""
+    _write(folder / layout.CROP_TESTED, image)
 
 
 def is_milestone(epoch: int) -> bool:
-    """1, 2, 3, 5, 10, 20, 30, 50, 100 ...: a strip with these shows a training, however long."""
+    """1, 2, 3, 5, 10, 20, 30, 50, 100 ...: few enough to show a training of any length in one figure."""
     return str(epoch).rstrip("0") in ("1", "2", "3", "5")
 
 
-def _shrunk(photograph: Image, box: tuple[int, int, int, int]) -> tuple[Image, tuple[int, int, int, int]]:
-    height, width = photograph.shape[:2]
-    factor = min(1.0, _SHRUNK / max(height, width))
-    if factor == 1:
+def _shrunk(photograph: Image | None, box: tuple[int, int, int, int]) -> tuple[Image | None, tuple[int, int, int, int]]:
+    if photograph is None or (factor := _MAX_SIDE / max(photograph.shape[:2])) >= 1:
         return photograph, box
-    size = round(width * factor), round(height * factor)
-    smaller = PIL.Image.fromarray(_bytes(photograph)).resize(size, PIL.Image.Resampling.LANCZOS)
+    height, width = photograph.shape[:2]
+    smaller = PIL.Image.fromarray(_bytes(photograph)).resize(
+        (round(width * factor), round(height * factor)), PIL.Image.Resampling.LANCZOS
+    )
     left, top, box_width, box_height = (round(value * factor) for value in box)
     return _floats(smaller), (left, top, box_width, box_height)
 
@@ -139,8 +126,7 @@ def _read(path: Path) -> Image:
 
 
 def _bytes(image: Image) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return pixels
+    return np.asarray(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)  # positive: cut off is rounded down
 
 
 def _floats(picture: PIL.Image.Image) -> Image:

@@ -1,4 +1,4 @@
-"""A run's directory: made by one process, used by one process at a time, replaced only when that was asked for."""
+"""Run directories: made by one process, used by one process at a time, replaced only on request."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
 
     Args:
         folder: need not be there.
-        resumes: a run that it holds.
-        searches: resumes a search that it holds.
-        overwrite: replace a run that it holds; see ``drop_replaced``.
-        advice: what the user may do with a run that it holds.
+        resumes: whether a run that it holds is resumed.
+        searches: whether a search that it holds is resumed.
+        overwrite: whether a run that it holds is replaced; see ``drop_replaced``.
+        advice: for the message where it holds a run.
 
     Raises:
         ValueError: it holds a run that is neither resumed nor replaced, or another process works in it.
@@ -80,16 +80,16 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
 
 
 def discard_unused() -> None:
-    """Take back what a command that failed at once has left: its notes, and the directory if it made that itself.
+    """Remove what a command that failed at once has left: its notes, and the directory where it has made that.
 
-    A run that it was to replace is put back.
+    A run that was to be replaced is restored.
     """
     if _claim is None or not _claim.path.is_dir():
         return
     try:
         lock(_claim.path)
     except ValueError:
-        return  # another process has resumed it
+        return  # another process has resumed the run
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
     if all(path.name in NOTES or path.suffix == ".log" for path in new):
         for path in new:
@@ -110,14 +110,14 @@ def drop_replaced() -> None:
 
 
 def lock(folder: Path, *, patience: float = 0) -> None:
-    """Keep other processes out of a directory until ``unlock`` or the end of this one, which may hold it already.
+    """Keep other processes out of a directory until ``unlock`` or the end of this one, which may hold the lock already.
 
-    The system gives the lock up with the process, however that ends. On NFS it counts for all machines. Where the file
-    system has no locks, that is said, and then nothing keeps a second process out.
+    The system releases the lock with the process, however that ends. On NFS it holds for all machines. A file system
+    without locks gives a warning, and no protection.
 
     Args:
         folder: of a run or a sweep.
-        patience: seconds to wait for a process that is about to end.
+        patience: seconds to wait for the process that holds it.
 
     Raises:
         ValueError: another process holds it; which one, and on which host.
@@ -125,7 +125,7 @@ def lock(folder: Path, *, patience: float = 0) -> None:
     key = folder.resolve()
     if key in _held:
         return
-    file = FileLock(key / LOCK, thread_local=False)  # a launcher's thread may give it up
+    file = FileLock(key / LOCK, thread_local=False)  # a launcher's thread may release it
     try:
         file.acquire(timeout=patience, poll_interval=0.2)
     except Timeout:
@@ -141,7 +141,7 @@ def lock(folder: Path, *, patience: float = 0) -> None:
 
 
 def unlock(folder: Path) -> None:
-    """Let another process in; nothing where it is not held."""
+    """Release the lock, where this process holds it."""
     file = _held.pop(folder.resolve(), None)
     if file is not None:
         file.release()
@@ -149,7 +149,7 @@ def unlock(folder: Path) -> None:
 
 @contextmanager
 def locks_end() -> Iterator[None]:
-    """Locks that are taken within are given up at the end."""
+    """Release at the end the locks that were taken within."""
     before = set(_held)
     try:
         yield
@@ -165,7 +165,7 @@ def _take(path: Path, *, before: frozenset[str] | None) -> None:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move what a run or a search leaves, by name; other files stay."""
+    """Move the files of a run or a search, by name; other files stay."""
     aside = folder / REPLACED
     _remove(aside)
     aside.mkdir()
@@ -176,7 +176,7 @@ def _set_aside(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """A link is removed, and not what it points to."""
+    """A file, a folder, or a link without its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

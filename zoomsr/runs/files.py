@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import errno
 import glob
 import hashlib
 import io
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from rich.filesize import decimal
+
+_MAKE_ROOM = "free some space, then run the same command again"
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
@@ -68,9 +74,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        failure = OSError(f"{path} cannot be written: {reason}; what was there before is unchanged")
-        failure.errno = error.errno
-        raise failure from error
+        raise OSError(f"{path} cannot be written: {reason}; what was there before is unchanged") from error
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -84,6 +88,24 @@ def drop_partials(path: Path) -> None:
 
 def _partial_prefix(path: Path) -> str:
     return f".{os.fsencode(path.name)[-200:].decode(errors='ignore')}."  # a name has 255 bytes at most
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turn the error of a disk or a quota that is used up into a ValueError about ``path``, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or getattr(error.__cause__, "errno", None)  # atomic_write's own error has none
+        if number not in (errno.ENOSPC, errno.EDQUOT):  # clusters set quotas
+            raise
+        raise ValueError(f"the disk is full, {path} is not complete: {_MAKE_ROOM}") from error
+
+
+def require_space(folder: Path, needed: int, *, what: str) -> None:
+    """Raises ValueError where the disk of a folder lacks ``needed`` bytes for ``what``."""
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise ValueError(f"{folder} has {decimal(free)} free, {what} needs {decimal(needed)}: {_MAKE_ROOM}")
 
 
 def sha256_of(path: Path) -> str:

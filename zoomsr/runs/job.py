@@ -1,8 +1,7 @@
-"""A job: a run's directory with its settings frozen in it, and the process that carries them out.
+"""A job: a run's directory with its settings, frozen, and how its process ended.
 
-Everything that is not a plain run on one device goes through here: several ranks, sweeps, searches, clusters. All ranks
-of a job read the same file, so no rank can resolve a setting otherwise, and no command line with sweep syntax is ever
-run a second time.
+Runs on several ranks, sweeps, searches and clusters start from such a directory. All ranks read the same file, so that
+none resolves a setting differently, and no command line with sweep syntax is run a second time.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from zoomsr.runs.moved import with_new_names
 from zoomsr.runs.trust import sign
 
 PRUNED = 3
-"""Exit code of a job that a search has given up."""
+"""Exit code of a job that a search has pruned."""
 STOPPED = (130, 143, 129, -1, -2, -15)  # the signals by number: Windows has no SIGHUP
-"""Exit codes of a job that was told to stop, and has saved where it was."""
+"""Exit codes of a job that was told to stop, and has written a checkpoint."""
 
 _PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher")  # where and how a job runs, not what it computes
 
-# What an outer launcher says of its own ranks; a job of ours must not take it for its own.
+# Set by an outer launcher for its own ranks; a job must not inherit them.
 _RANKS = {
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "PL_GLOBAL_SEED"),
@@ -48,7 +47,7 @@ class Job:
 
     @staticmethod
     def freeze(settings: Mapping[str, Any]) -> Job:
-        """Write the settings into their own ``run_dir``, whole or not at all."""
+        """Write the settings into their own ``run_dir``, atomically."""
         job = Job(Path(settings["run_dir"]))
         job.path.mkdir(parents=True, exist_ok=True)
         write_text(job.path / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False))
@@ -57,7 +56,7 @@ class Job:
         return job
 
     def settings(self) -> dict[str, Any]:
-        """What was frozen.
+        """The frozen settings.
 
         Raises:
             ValueError: there is none, or it is damaged.
@@ -82,19 +81,14 @@ class Job:
         return (self.path / METRICS_JSON).is_file()
 
     def record(self, exit_code: int) -> None:
-        """Keep how it ended, for tables: ``status.json`` with state, exit_code and the error's line."""
-        state = "failed"
-        if exit_code == PRUNED:
-            state = "pruned"
-        elif exit_code in STOPPED:
-            state = "stopped"
-        elif exit_code == 0 and self.is_finished:
-            state = "finished"
+        """Write how it ended into ``status.json``: state, exit_code and the error's line."""
+        state = "finished" if exit_code == 0 and self.is_finished else "failed"
+        state = "pruned" if exit_code == PRUNED else "stopped" if exit_code in STOPPED else state
         error = self._error(exit_code) if state == "failed" else ""
         write_json(self.path / STATUS, {"state": state, "exit_code": exit_code, "error": error})
 
     def status(self) -> dict[str, Any]:
-        """What ``record`` kept; ``{"state": "finished"}`` or ``{"state": "unfinished"}`` where nothing was."""
+        """As ``record`` wrote it; without a file ``{"state": "finished"}`` or ``{"state": "unfinished"}``."""
         path = self.path / STATUS
         if path.is_file():
             status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -102,19 +96,19 @@ class Job:
         return {"state": "finished" if self.is_finished else "unfinished"}
 
     def _error(self, exit_code: int) -> str:
-        if exit_code < 0:  # it could not say so itself
+        if exit_code < 0:  # it could not print an error
             name = signal.Signals(-exit_code).name
             return f"{self.path} was killed by {name}, and with it its other ranks; by hand, or for lack of memory"
         log = self.path / OUTPUT
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
-        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return (said or [line for line in lines if line.strip()] or ["it said nothing"])[-1]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return (errors or [line for line in lines if line.strip()] or ["it printed nothing"])[-1]
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Those on which a job saves where it is and ends: SIGINT (Ctrl-C), SIGTERM, and SIGHUP where there is one.
+    """Signals on which a job writes a checkpoint and ends: SIGINT (Ctrl-C), SIGTERM, and SIGHUP where there is one.
 
-    SIGHUP is left out where it is ignored, as ``nohup`` wants it.
+    SIGHUP is left out where it is ignored, as under ``nohup``.
     """
     found = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -123,7 +117,7 @@ def stop_signals() -> list[signal.Signals]:
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
-    """Of what a job computes; where it runs and what it goes on from is left out."""
+    """A hash of what a job computes; where it runs and what it resumes from is left out."""
     kept = {key: value for key, value in settings.items() if key not in _PLACE}
     text = json.dumps(kept, sort_keys=True, default=str).replace(str(settings["run_dir"]), "RUN")
     return hashlib.sha256(text.encode()).hexdigest()

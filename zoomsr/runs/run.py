@@ -1,4 +1,4 @@
-"""A run as data: what a training left in its directory, read back without torch."""
+"""A run as data, read from its directory without torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Run:
 
     Attributes:
         path: the directory.
-        overrides: what its command line set: ``model=vdsr``.
+        overrides: of its command line: ``model=vdsr``.
         epochs: the rows of ``metrics.csv``, one for each epoch, and one for each validation within an epoch, with the
             epoch's number and a ``step`` of its own; empty cells are left out.
         results: ``metrics.json``, or None while the run is unfinished.
@@ -57,7 +57,7 @@ class Run:
             raise ValueError(f"{path} is a damaged run: {error}") from error
 
     def means(self) -> dict[str, dict[str, float]]:
-        """Net to its mean metrics on the held-out photographs, bicubic first; empty while the run is unfinished."""
+        """Net to its mean metrics on the validation images, bicubic first; empty while the run is unfinished."""
         if self.results is None:
             return {}
         (sets,) = self.results["sets"].values()
@@ -66,11 +66,11 @@ class Run:
 
 
 def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -> list[str]:
-    """What tells runs apart: the overrides that not all of them share, ``vdsr`` or ``vdsr loss=mse``.
+    """Names of runs: the overrides that not all of them share, ``vdsr`` or ``vdsr loss=mse``.
 
     Args:
-        overrides: of each run; one of which none are known has an empty label, and counts for nothing.
-        without: keys that are left out: ``seed``.
+        overrides: of each run; a run without known overrides has an empty label, and is not compared.
+        without: keys that are ignored: ``seed``.
     """
     known = [set(run) for run in overrides if run]
     shared = set.intersection(*known) if known else set()
@@ -80,6 +80,6 @@ def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that numbers depend on."""
+    """Versions of Python and of the packages that results depend on."""
     own = {"python": platform.python_version(), "zoomsr": zoomsr.__version__}  # which need not be installed
     return own | {name: version(name) for name in _PACKAGES}

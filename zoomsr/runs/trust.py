@@ -1,10 +1,9 @@
-"""A run directory is a program: whose settings are followed without a question.
+"""Signatures of run settings, because settings can run code: they name the classes that are called.
 
-A run's settings name what is called, so whoever wrote them can run code. Each user has a secret key, in
-``ZOOMSR_STATE``, or ``zoomsr`` in the user's state directory. Every command that makes or resumes a run or a sweep
-signs with it the files from which a later command takes settings. Who lacks the key cannot sign, and a signature that
-was seen elsewhere fits no other settings. A run that is moved or copied keeps its signature, and machines that share a
-home share the key: the user and host in the file are for people to read.
+Each user has a secret key, in ``ZOOMSR_STATE``, or ``zoomsr`` in the user's state directory. Every command that makes
+or resumes a run or a sweep signs with it the files from which a later command takes settings; a signature fits no other
+settings. A run that is moved or copied keeps its signature, and machines that share a home share the key: the user and
+host in the file are information only.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _PROGRAM = (SETTINGS, MULTIRUN, *HYDRAS)
 
 
 def require_own(folder: Path) -> None:
-    """Refuse the settings of a directory that this user has not made here.
+    """Refuse the settings of a directory that this user has not signed.
 
     Raises:
         ValueError: it has no signature of this user, or its settings were changed since.
     """
     with suppress(OSError, RuntimeError):  # no key yet, no home, or no signatures
-        said = (folder / MADE_BY).read_text(encoding="utf-8", errors="replace").split()
-        if set(_signatures(folder, _key_file().read_bytes()).values()) <= set(said):
+        signed = (folder / MADE_BY).read_text(encoding="utf-8", errors="replace").split()
+        if set(_signatures(folder, _key_file().read_bytes()).values()) <= set(signed):
             return
     raise ValueError(
         f"{folder} was not made by you on this machine ({socket.gethostname()}), or before runs were signed, or its "
@@ -41,12 +40,12 @@ def require_own(folder: Path) -> None:
 
 
 def sign(folder: Path, files: Sequence[str] = _PROGRAM) -> None:
-    """Note that this user stands for these settings in a directory; without a place for the key nothing is noted."""
+    """Sign settings in a directory; nothing is written where there is no place for the key."""
     with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
         path = folder / MADE_BY
-        said = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
+        before = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
         found = _signatures(folder, _key()).items()
-        lines = [signature for name, signature in found if name in files or signature in said]
+        lines = [signature for name, signature in found if name in files or signature in before]
         who = f"{os.environ.get('USER', 'user')}@{socket.gethostname()}"
         write_text(path, "\n".join([who, *lines]) + "\n")
 
@@ -58,7 +57,7 @@ def sign_all(folder: Path) -> None:
 
 
 def seal(data: bytes) -> bytes:
-    """32 bytes that nobody without this user's key can make for these data.
+    """An HMAC of data under this user's key, 32 bytes.
 
     Raises:
         OSError: there is no place for the key.
@@ -68,7 +67,7 @@ def seal(data: bytes) -> bytes:
 
 
 def _signatures(folder: Path, key: bytes) -> dict[str, str]:
-    """Of each file that is there; one of another name or with another content has another."""
+    """Of each file of settings that is there: an HMAC over its name and content."""
     found = {name: (folder / name).read_bytes() for name in _PROGRAM if (folder / name).is_file()}
     return {name: hmac.new(key, name.encode() + b"\0" + data, "sha256").hexdigest() for name, data in found.items()}
 
@@ -80,9 +79,7 @@ def _key_file() -> Path:
 
 
 def _name(partial: Path, path: Path) -> None:
-    """Give the file its name, unless another has it already; the second look is all that a file system without hard
-    links, as on many USB sticks, allows.
-    """
+    """Rename the file unless the name is taken; not atomically on file systems without hard links, as on USB sticks."""
     try:
         os.link(partial, path)
     except FileExistsError:

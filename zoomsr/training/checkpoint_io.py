@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there and do not say where they lie, and the newest good one of a run."""
+"""Atomic checkpoints that can be moved with their run, and the newest intact one of a run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from zoomsr.runs.layout import LAST_CKPT, PREVIOUS_CKPT
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there once it is on the disk.
-
-    A new ``last.ckpt`` leaves the one before it as ``previous.ckpt``, should a disk spoil the newer one.
-    """
+    """Writes each checkpoint atomically, and keeps the ``last.ckpt`` before it as ``previous.ckpt``."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """See ``CheckpointIO``."""
@@ -32,7 +29,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
-                # What torch's writer makes of a full disk or Ctrl-C: no more than that a position is unexpected.
+                # torch's writer hides a full disk or Ctrl-C behind "unexpected pos".
                 if isinstance(error.__context__, OSError | KeyboardInterrupt):
                     raise error.__context__ from None
                 raise
@@ -43,7 +40,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def _keep(last: Path, previous: Path) -> None:
-    """Make the one the other, by a second name for the same file, so that the first is never missing."""
+    """Give the file a second name by a hard link, so that the first is never missing."""
     beside = previous.with_name(f".{previous.name}.part")
     try:
         beside.unlink(missing_ok=True)
@@ -56,16 +53,16 @@ def _keep(last: Path, previous: Path) -> None:
 
 
 def forget_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-    """Name the best checkpoints within their folder in what is saved, so that the run can be moved."""
+    """Save the paths of the best checkpoints relative to their folder, so that the run can be moved."""
     for keeper in _keepers(trainer):
         if (state := checkpoint["callbacks"].get(keeper.state_key)) is not None:
             checkpoint["callbacks"][keeper.state_key] = _placed(state, Path())
 
 
 def find_places(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-    """Take the best checkpoints for those in the folder of this run, wherever that was when it was saved.
+    """Load the paths of the best checkpoints relative to this run's folder.
 
-    What is not there is forgotten: the run goes on from another one's checkpoint.
+    Where one is missing all are forgotten: the checkpoint is another run's.
     """
     for keeper in _keepers(trainer):
         state = checkpoint["callbacks"].get(keeper.state_key)

@@ -1,4 +1,4 @@
-"""Where a forward pass loses its numbers: the first layer whose output is not finite."""
+"""Finds the first layer whose output holds a NaN or Inf."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 @torch.no_grad()
 def diagnose(net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor) -> dict[str, float]:
-    """The largest magnitude that comes out of each layer of the net, and of each term of the loss.
+    """The largest output magnitude of each layer of the net and each term of the loss.
 
     Args:
         net: lr to sr.
@@ -22,13 +22,13 @@ def diagnose(net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor) -> dict
         hr: (N, C, scale H, scale W).
 
     Returns:
-        ``net.features.0 (Conv2d)`` to magnitude, in the order in which they ran: inf or nan from where it goes wrong.
+        ``net.features.0 (Conv2d)`` to magnitude, in the order in which they ran.
     """
     found: dict[str, float] = {}
     if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
         names = [name for name, parameter in net.named_parameters() if not torch.isfinite(parameter).all()]
         found[f"net.{names[0]} (weights)"] = float("nan")
-    # A compiled net would be compiled anew for the hooks.
+    # A compiled net would be recompiled for the hooks.
     with torch.compiler.set_stance("force_eager"), _watched(net, "net", found), _watched(loss, "loss", found):
         loss(net(lr), hr)
     return found

@@ -15,7 +15,7 @@ class Charbonnier(nn.Module):
     made common in super-resolution by LapSRN (Lai et al., CVPR 2017, arXiv:1704.03915).
 
     Args:
-        eps: where the parabola turns into the straight line, on [0, 1]; 1e-3 is a quarter of a grey level.
+        eps: on [0, 1]; smaller errors count quadratically. 1e-3 is a quarter of a grey level.
     """
 
     def __init__(self, eps: float = 1e-3) -> None:
@@ -32,9 +32,9 @@ class Charbonnier(nn.Module):
 class Frequency(nn.Module):
     """MAE between Fourier transforms: mean of |F(sr) - F(hr)|, F orthonormal over height and width.
 
-    A photograph holds little energy at high frequencies, and a pixel-wise loss as little interest in them; absolute
-    values of coefficients weigh them more. After Fuoli, Van Gool & Timofte, "Fourier Space Losses for Efficient
-    Perceptual Image Super-Resolution", ICCV 2021, arXiv:2106.00783, who compare amplitude and phase instead.
+    It weighs high frequencies, where photographs have little energy, more than a loss on pixels. After Fuoli, Van Gool
+    & Timofte, "Fourier Space Losses for Efficient Perceptual Image Super-Resolution", ICCV 2021, arXiv:2106.00783, who
+    compare amplitude and phase instead.
     """
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:

@@ -18,36 +18,37 @@ from torch.optim.lr_scheduler import LRScheduler
 from zoomsr.data.datamodule import Batch
 from zoomsr.hardware.devices import full_float32, fuse
 from zoomsr.metrics.collection import ByImage, ImageScores
-from zoomsr.metrics.protocol import MODERN, Protocol
+from zoomsr.metrics.protocol import MODERN, MetricProtocol
 from zoomsr.metrics.quality import METRICS, ImageScore, mean_score, measure, scoring_device
 from zoomsr.models import scale_of
 from zoomsr.models.bicubic import Bicubic
 
 Split = Literal["train", "val", "test"]
 
-_PARTS_OF_TIME = 10_000
-"""Steps of a schedule that goes by time."""
+_TIME_STEPS = 10_000
+"""Steps of a schedule that follows the clock."""
 
 
 class ZoomModule(LightningModule):
-    """Trains a net to map lr to hr, and measures it beside bicubic on the same pictures.
+    """Trains a net to map lr to hr, and measures it beside bicubic on the same images.
 
     Logged per epoch: the metrics of ``zoomsr.metrics`` under ``train/``, ``val/`` and ``test/``, the losses, the
-    learning rate, and ``val/mae_gap``, the held-out MAE minus the training MAE, which grows when a net overfits.
-    ``logged`` holds the names that were logged since the last row of the record: Lightning's ``callback_metrics`` keep
-    the values of earlier epochs. After a test, ``test_scores`` holds the per-image scores of ``net`` and ``bicubic``.
+    learning rate, and ``val/mae_gap``, validation MAE minus training MAE, which grows when a net overfits.
 
     Args:
         net: an ``nn.Module`` with the contract of ``zoomsr.models.Net``.
         loss: (sr, hr) to a scalar.
         optimizer: makes the optimizer from the parameters.
         schedule: makes the scheduler from the optimizer and the total number of steps (see ``training.schedules``).
-        protocol: how val and test are measured; train is measured on its patches the same way.
+        protocol: how train (on its patches), val and test are measured.
         max_steps: optimizer steps after which the training is stopped; None where the last epoch ends it.
-        clock: tells how much of the training's time is used up, on [0, 1], where the schedule goes by time; None where
-            it goes by steps.
-        train_metrics_batches: training metrics use all batches of an epoch that has no more than this, and about so
-            many of a longer one, because SSIM costs as much as a small net's step.
+        clock: the share of the training's time that is used, on [0, 1]; None for a schedule that follows the steps.
+        train_metrics_batches: how many batches of an epoch, at most about, are measured for the training metrics,
+            because SSIM costs as much as a small net's step.
+
+    Attributes:
+        logged: names logged in this epoch; Lightning's ``callback_metrics`` keep the values of earlier epochs.
+        test_scores: after a test, the scores of ``net`` and ``bicubic`` by image index.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class ZoomModule(LightningModule):
         loss: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer, int], LRScheduler],
-        protocol: Protocol = MODERN,
+        protocol: MetricProtocol = MODERN,
         max_steps: int | None = None,
         clock: Callable[[], float] | None = None,
         train_metrics_batches: int = 32,
@@ -83,46 +84,18 @@ class ZoomModule(LightningModule):
             ImageScores(protocol=protocol, border=scale) for _ in range(3)
         )
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Past torch's search for parameters where Lightning notes the hook that it calls, 40 times in a step."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
         if self.training:
             sr: Tensor = self.net(lr)
             return sr
-        # Held-out photographs come in many sizes, each of which would be compiled, and searched for by cuDNN, anew.
+        # Validation images have many sizes: torch.compile would recompile, and cuDNN search anew, for each.
         searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         try:
             with torch.compiler.set_stance("force_eager"):
                 return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
         finally:
             torch.backends.cudnn.benchmark = searches
-
-    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
-        """Lightning's ``log``, which also notes the name in ``logged``."""
-        super().log(name, value, *args, **kwargs)
-        self.logged.add(name)
-
-    def on_fit_start(self) -> None:
-        """Ranks may hold out different numbers of photographs, so no forward pass may wait for another rank's."""
-        wrapped = self.trainer.strategy.model
-        if isinstance(wrapped, DistributedDataParallel):
-            wrapped.broadcast_buffers = wrapped.forward_sync_buffers = False
-
-    def on_validation_epoch_start(self) -> None:
-        """Measure with the first rank's buffers, which are saved: each rank has running statistics of its own."""
-        if self.trainer.world_size > 1:
-            for buffer in self.net.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-
-    def on_train_epoch_start(self) -> None:
-        """Nothing is known of this epoch yet."""
-        self._is_closed, self._train_mae, self._losses = False, None, []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -134,8 +107,49 @@ class ZoomModule(LightningModule):
             self._train_metric.update(batch["index"], rows)
         return loss
 
-    # Lightning asks for it in every step; here it is worked out once.
+    # Lightning inspects it in every step; here it is computed once.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    @full_float32()
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure validation images in full float32: TF32 would change PSNR by 0.01 dB."""
+        sr = self(batch["lr"])
+        losses = [self.loss(one[None], hr[None]) for one, hr in zip(sr, batch["hr"], strict=True)]
+        self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
+        self._val_metric.update(sr, batch["hr"], batch["index"])
+
+    @full_float32()
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Measure whole validation images, upscaled by the net and by bicubic; returns sr for callbacks."""
+        sr: Tensor = self(batch["lr"])
+        self._test_metric.update(sr, batch["hr"], batch["index"])
+        self._bicubic_metric.update(self._bicubic(batch["lr"]), batch["hr"], batch["index"])
+        return sr
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
+        optimizer = self._optimizer(self.net.parameters())
+        fuse(optimizer)
+        if self._clock is not None:
+            steps: float = _TIME_STEPS
+        else:
+            steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
+        if math.isinf(steps):
+            raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
+        schedule = self._schedule(optimizer, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """One step; with a clock, as many as the time that has passed."""
+        if self._clock is None:
+            scheduler.step()
+            return
+        while scheduler.last_epoch < int(self._clock() * _TIME_STEPS):
+            scheduler.step()
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's means."""
+        self._is_closed, self._train_mae, self._losses = False, None, []
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Close the epoch's training metrics before validation, so that one row holds both."""
@@ -143,24 +157,24 @@ class ZoomModule(LightningModule):
         if not ends_epoch(trainer):
             return
         self.close_epoch()
-        # The last weights are validated too, so that the best checkpoint can be of them.
+        # Validate the last weights too, which may be the best.
         if trainer.should_stop:
-            trainer.check_val_every_n_epoch = 1  # stopped by steps or by time, in an epoch that may be left out
+            trainer.check_val_every_n_epoch = 1  # stopped by steps or time, in an epoch without a validation
         elif trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.val_check_batch = 1  # val_check_interval may not divide the epoch
 
     def close_epoch(self) -> None:
-        """Log the training means of the epoch, once. What no patch or step of it was measured for is left out."""
+        """Log the training means of the epoch, once; a mean over nothing is omitted."""
         if self._is_closed:
             return
         self._is_closed = True
         scores = self._train_scores()
-        # The guard may leave out a batch whose loss is no number; the epoch's means do.
+        # The guard may skip a batch whose loss is NaN or Inf; the means do too.
         if scores := [one for one in scores if math.isfinite(one.mae)] or scores:
             self._train_mae = self._log_means("train", scores).mae
-        losses = torch.stack(self._losses) if self._losses else torch.empty(0, device=self.device)
+        losses = self._epoch_losses()
         losses = losses[losses.isfinite()]
-        # Sums over ranks, because a rank may have no batch where a resume changed the number of ranks.
+        # Sums over ranks: after a resume with more ranks, one may have no batch.
         total = torch.stack([losses.sum(), losses.new_tensor(float(len(losses)))])
         loss, count = self.trainer.strategy.reduce(total, reduce_op="sum").tolist()
         if count:
@@ -172,13 +186,11 @@ class ZoomModule(LightningModule):
         """After the callbacks, which have recorded the epoch."""
         self.logged.clear()
 
-    @full_float32()
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure held-out patches, on every device alike: TF32 would move PSNR by a hundredth of a dB."""
-        sr = self(batch["lr"])
-        losses = [self.loss(one[None], truth[None]) for one, truth in zip(sr, batch["hr"], strict=True)]
-        self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
-        _update(self._val_metric, sr, batch)
+    def on_validation_epoch_start(self) -> None:
+        """Measure with the first rank's buffers, which are saved; running statistics differ between ranks."""
+        if self.trainer.world_size > 1:
+            for buffer in self.net.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over images."""
@@ -189,56 +201,47 @@ class ZoomModule(LightningModule):
             self.log("val/mae_gap", mean.mae - self._train_mae, logger=False, sync_dist=False)
 
     def on_validation_end(self) -> None:
-        """After the callbacks, which have recorded a validation within an epoch; at its end they do so later."""
+        """Forget a validation within an epoch, once the callbacks have recorded it; the last one they record later."""
         if self.trainer.sanity_checking or not ends_epoch(self.trainer):
             self.logged = {name for name in self.logged if not name.startswith("val/")}
-
-    @full_float32()
-    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Measure whole held-out photographs, enlarged by the net and by bicubic; sr, for callbacks."""
-        sr: Tensor = self(batch["lr"])
-        _update(self._test_metric, sr, batch)
-        _update(self._bicubic_metric, self._bicubic(batch["lr"]), batch)
-        return sr.detach()
 
     def on_test_epoch_end(self) -> None:
         """Keep the per-image scores and log their means."""
         self.test_scores = {"bicubic": self._bicubic_metric.collect(), "net": self._test_metric.collect()}
         self._log_means("test", list(self.test_scores["net"].values()))
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimizer over the net's parameters, its schedule stepped after every optimizer step."""
-        optimizer = self._optimizer(self.net.parameters())
-        fuse(optimizer)
-        if self._clock is not None:
-            steps: float = _PARTS_OF_TIME
-        else:
-            steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
-        if math.isinf(steps):
-            raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
-        schedule = self._schedule(optimizer, int(steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """One step; by time as many as went by, so that any schedule will do."""
-        if self._clock is None:
-            scheduler.step()
-            return
-        while scheduler.last_epoch < int(self._clock() * _PARTS_OF_TIME):
-            scheduler.step()
-
     def epoch_so_far(self) -> dict[str, Any]:
         """This rank's losses and scores of an unfinished epoch, for a checkpoint."""
-        losses = torch.stack(self._losses) if self._losses else torch.empty(0)
-        return {"losses": losses, "scores": self._train_metric.state()}
+        return {"losses": self._epoch_losses(), "scores": self._train_metric.state()}
 
     def resume_epoch(self, states: list[dict[str, Any]]) -> None:
-        """Put back what ``epoch_so_far`` gave: to this rank, or to several where there are fewer ranks now."""
+        """Restore ``epoch_so_far``, of several ranks where there are fewer ranks now."""
         self._losses = [loss for state in states for loss in state["losses"].to(self.device)]
         parts = [state["scores"] for state in states]
         self._train_metric.resume(
             {key: [value for part in parts for value in part[key]] for key in ("index", "values")}
         )
+
+    def on_fit_start(self) -> None:
+        """Let no forward pass wait for another rank's: ranks may have different numbers of validation images."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.broadcast_buffers = wrapped.forward_sync_buffers = False
+
+    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        """Lightning's ``log``, which also adds the name to ``logged``."""
+        super().log(name, value, *args, **kwargs)
+        self.logged.add(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Skip torch's search for parameters for the attribute that Lightning sets 40 times in a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _epoch_losses(self) -> Tensor:
+        return torch.stack(self._losses) if self._losses else torch.empty(0, device=self.device)
 
     def _epoch_batches(self, batch_idx: int) -> int:
         """Batches of this epoch, which ``max_steps`` may cut short."""
@@ -248,7 +251,7 @@ class ZoomModule(LightningModule):
 
     def _train_scores(self) -> list[ImageScore]:
         """Of the patches that were measured in this epoch, on all ranks."""
-        if self.trainer.world_size > 1:  # all of them gather, also one without a patch
+        if self.trainer.world_size > 1:  # all ranks gather, also one without a patch
             device = scoring_device(self.device)
             empty = torch.empty(0, len(METRICS), dtype=torch.float64, device=device)
             self._train_metric.update(torch.empty(0, dtype=torch.int64, device=device), empty)
@@ -262,18 +265,13 @@ class ZoomModule(LightningModule):
         if not all(map(math.isfinite, means.values())):
             advice = "lower optimizer.lr, or set trainer.gradient_clip_val"
             raise ValueError(f"the training diverged in epoch {self.current_epoch + 1}: {advice}")
-        # Not to the logger, which would take the global step: the Curves callback writes them at step = epoch. Not
-        # synchronised, because every rank holds the same means already.
+        # logger=False: the Curves callback writes them at step = epoch. Every rank holds the same means already.
         self.log_dict({f"{split}/{name}": value for name, value in means.items()}, logger=False, sync_dist=False)
         return mean
 
 
 def ends_epoch(trainer: Trainer) -> bool:
-    """Whether this batch is the epoch's last: of its data, or because the training is being stopped."""
+    """Whether this batch is the epoch's last: the data end, or the training is being stopped."""
     met_epochs = trainer.current_epoch >= (trainer.min_epochs or 0)
     is_stopping = trainer.should_stop and met_epochs and trainer.global_step >= (trainer.min_steps or 0)
     return trainer.is_last_batch or is_stopping
-
-
-def _update(metric: ImageScores, sr: Tensor, batch: Batch) -> None:
-    metric.update(sr.detach(), batch["hr"], batch["index"])

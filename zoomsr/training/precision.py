@@ -1,4 +1,4 @@
-"""The number format of a training: what ``trainer.precision=auto`` is on this machine, and where bfloat16 is slow."""
+"""The precision of a training: what ``trainer.precision=auto`` is on this machine, and where bfloat16 is slow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def choose_precision(wanted: str, *, device: torch.device, start: str | None) ->
     Args:
         wanted: the setting.
         device: that trains.
-        start: the checkpoint that is resumed, perhaps from a machine of another kind.
+        start: the checkpoint that is resumed.
     """
     if wanted != AUTO:
         return Precision(wanted)
@@ -40,7 +40,7 @@ def choose_precision(wanted: str, *, device: torch.device, start: str | None) ->
 
 
 def slow_precision(precision: str, device: torch.device) -> str | None:
-    """What to say of a precision that the device emulates; None where there is nothing to say."""
+    """A warning where the device emulates the precision, else None."""
     if not precision.startswith("bf16") or has_fast_bfloat16(device):
         return None
     missing = "neither AVX512_BF16 nor AMX" if device.type == "cpu" else "no bf16 instructions"

@@ -1,4 +1,4 @@
-"""The recipe of one training run, from its settings to its directory."""
+"""One training run, from its settings to its directory."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ from zoomsr.models.selfcheck import TOLERANCE, largest_difference
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
-from zoomsr.training.callbacks.budget import Budget
 from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.callbacks.exact_resume import ExactResume
 from zoomsr.training.callbacks.last_checkpoint import Stopped
+from zoomsr.training.callbacks.limits import Budget, StepLimit, TimeLimit
 from zoomsr.training.callbacks.pruning import Pruned
 from zoomsr.training.callbacks.results import Results
-from zoomsr.training.callbacks.step_limit import StepLimit, TimeLimit
 from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
@@ -44,7 +43,7 @@ from zoomsr.training.summary import log_hyperparameters, say_result, say_start
 
 
 def train(settings: Mapping[str, Any]) -> None:
-    """Fit, test the best weights, write the run, and say what came out; on every rank of a run.
+    """Fit, test the best weights, write the run's directory, and print the result; on every rank of a run.
 
     Args:
         settings: conf/train.yaml, resolved, as plain data.
@@ -54,7 +53,7 @@ def train(settings: Mapping[str, Any]) -> None:
     seed_everything(config.seed, workers=True, verbose=False)
     torch.backends.cudnn.allow_tf32 = config.get("tf32", True)  # not matrix products: a JPEG degradation has some
     data: PairsDataModule = instantiate(config.data.module)
-    text = config.get("budget")  # which older versions had not, when they froze their settings
+    text = config.get("budget")  # not in the settings of older versions
     budget = None if text is None else Budget(str(text))
     module = build_module(config, budget)
     _require_one_scale(config, data, module)
@@ -72,14 +71,12 @@ def train(settings: Mapping[str, Any]) -> None:
     trainer = _trainer(config, results, budget, accelerator=accelerator)
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start, reason=precision.reason)
-    if any(parameter.requires_grad for parameter in module.net.parameters()):
-        with _disk_errors(Path(config.run_dir)), _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
+    with _one_line_causes(config, trainer):
+        if any(parameter.requires_grad for parameter in module.net.parameters()):
             _fit(trainer, module, data, start=start)
-    best = _best(trainer).best_model_path
-    if best:
-        # Not by test(ckpt_path=), where the callback of ema puts back the weights of which the file holds the mean.
-        module.load_state_dict(open_plain(Path(best))["state_dict"])
-    with _interrupts(trainer, Path(config.run_dir)), _full_memory(config):
+        if best := trainer.checkpoint_callback.best_model_path:  # type: ignore[union-attr]  # _trainer has checked it
+            # Not by test(ckpt_path=), with which EMA's callback would load the weights that are not averaged.
+            module.load_state_dict(open_plain(Path(best))["state_dict"])
         trainer.test(module, data, verbose=False)
     if trainer.is_global_zero:
         log_hyperparameters(trainer, config)
@@ -118,20 +115,16 @@ def _quieten_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat our summary
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # how trainer.profiler shows its table
-    # Lightning 2.6 asks torch 2.13 in a way that torch will drop; theirs to mend.
-    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-    # Our metrics are synchronised when they are computed: every rank logs the same mean.
-    warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
-    # A few hundred patches come from memory: workers would cost more than they bring.
-    warnings.filterwarnings("ignore", message=r".*does not have many workers")
-    # torch.compile asks for TF32 in matrix products, of which no net has any.
-    warnings.filterwarnings("ignore", message=r"TensorFloat32 tensor cores for float32 matrix multiplication")
-    # A run that goes on finds its own checkpoints.
-    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
-    # A machine of a cluster may well run a training by itself.
-    warnings.filterwarnings("ignore", message=r"The `srun` command is available")
-    # An epoch may be shorter than the interval of the per-step curves; the curves by epoch are there all the same.
-    warnings.filterwarnings("ignore", message=r"The number of training batches .* smaller than the logging interval")
+    for message in (
+        r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 uses what a later torch will drop
+        r"It is recommended to use `self.log\(.*sync_dist=True",  # every rank holds the same mean already
+        r".*does not have many workers",  # patches come from packed pixels by threads
+        r"TensorFloat32 tensor cores for float32 matrix multiplication",  # no net has any
+        r"Checkpoint directory .* exists and is not empty",  # a resumed run's own
+        r"The `srun` command is available",  # a machine of a cluster may train alone
+        r"The number of training batches .* smaller than the logging interval",  # curves by epoch are always written
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomModule) -> None:
@@ -142,7 +135,7 @@ def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomMo
 
 
 def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
-    """The checkpoint to go on from; weights alone are loaded here. Another net is refused before anything starts."""
+    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused."""
     if config.ckpt_mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
@@ -150,7 +143,7 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
     path = newest_intact(run / "checkpoints") if run.is_dir() else run
     if path is None:
-        return None  # a job of a sweep, or of a cluster, that starts for the first time
+        return None  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
     weights.require(plain(config.model))
     if config.ckpt_mode == "weights":
@@ -160,7 +153,7 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
 
 
 def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
-    """``trainer.accelerator``; ``auto`` is an Apple GPU only where that computes what the CPU does."""
+    """``trainer.accelerator``; ``auto`` takes an Apple GPU only if it agrees with the CPU."""
     name: str = config.trainer.accelerator
     if name not in ("auto", "gpu", "mps") or not MPSAccelerator.is_available():
         return name
@@ -196,11 +189,13 @@ def _trainer(config: DictConfig, results: Results, budget: Budget | None, *, acc
     except (MisconfigurationException, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
         raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
+    if not isinstance(trainer.checkpoint_callback, ModelCheckpoint):
+        raise ValueError("callbacks lacks a ModelCheckpoint: the best weights could not be tested")
     return trainer
 
 
 def _limits(config: DictConfig) -> list[Callback]:
-    """What stops a training before its last epoch; the other callbacks, which come later, know it at that step."""
+    """Callbacks that end a training before its last epoch; the others come later, so that they see it at that step."""
     steps, time = _max_steps(config), config.trainer.get("max_time")
     limits: list[Callback] = [] if steps is None else [StepLimit(steps)]
     try:
@@ -212,7 +207,7 @@ def _limits(config: DictConfig) -> list[Callback]:
 
 
 class _Unprofiled(PassThroughProfiler):
-    """Lightning opens some 80 contexts in a step for a profiler that is not there: here they take no time."""
+    """Saves the time of some 80 contexts that Lightning opens in a step for a profiler that is off."""
 
     _NOTHING = nullcontext()
 
@@ -227,7 +222,7 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
     except Stopped as stop:
         if trainer.is_global_zero:
             run = short(stop.path.parent.parent)
-            say({"stopped": f"saved in {short(stop.path)}; python -m zoomsr.train ckpt={run} goes on"})
+            say({"stopped": f"saved in {short(stop.path)}; python -m zoomsr.train ckpt={run} resumes it"})
         # A further rank that ended with an error would make Lightning kill the first one.
         sys.exit(128 + stop.signal if trainer.is_global_zero else 0)
     except Pruned:
@@ -237,48 +232,35 @@ def _fit(trainer: Trainer, module: ZoomModule, data: PairsDataModule, *, start: 
 
 
 @contextmanager
-def _interrupts(trainer: Trainer, run_dir: Path) -> Iterator[None]:
-    """Ctrl-C where nothing is saved any more: the second one, or one during the test; Lightning would exit with 1."""
+def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
+    """One line for Ctrl-C where nothing is saved (the second one, or in the test), a full disk, and full memory."""
+    run_dir, hook = Path(config.run_dir), threading.excepthook
+    # TensorBoard's thread may meet the full disk first; its writer raises the error again here.
+    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else hook(failed)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except (KeyboardInterrupt, SystemExit) as stop:  # Lightning makes SystemExit(1) of Ctrl-C
         if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         if trainer.is_global_zero:
             has_checkpoint = newest_intact(run_dir / "checkpoints") is not None
-            resume = f"python -m zoomsr.train ckpt={short(run_dir)} goes on from its last checkpoint"
+            resume = f"python -m zoomsr.train ckpt={short(run_dir)} resumes from its last checkpoint"
             say({"stopped": f"at once; {resume if has_checkpoint else 'nothing was saved yet'}"})
         sys.exit(128 + signal.SIGINT)
-
-
-@contextmanager
-def _disk_errors(run_dir: Path) -> Iterator[None]:
-    """Say where there is no room, also where TensorBoard's thread is the first to find that out."""
-    hook = threading.excepthook
-    # The thread's own traceback says nothing more: its writer raises the error again for us.
-    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else hook(failed)
-    try:
-        yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.strerror is None or error.filename is not None:  # it names the file already
             raise
         raise OSError(f"{run_dir} cannot be written to: {error.strerror}") from error
-    finally:
-        threading.excepthook = hook
-
-
-@contextmanager
-def _full_memory(config: DictConfig) -> Iterator[None]:
-    """Say which settings take less."""
-    try:
-        yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise ValueError(_less_memory(config, error)) from None
+    finally:
+        threading.excepthook = hook
 
 
 def _less_memory(config: DictConfig, error: BaseException) -> str:
+    """The settings that take less memory."""
     data = config.data
     settings = [
         f"data.batch_size={max(1, data.batch_size // 2)} (now {data.batch_size}) "
@@ -289,10 +271,3 @@ def _less_memory(config: DictConfig, error: BaseException) -> str:
         *([] if data.val_patch else ["data.val_patch=512 validates on the centres of photographs"]),
     ]
     return f"the device's memory is full: {'; '.join(settings)} ({str(error).split('.')[0]})"
-
-
-def _best(trainer: Trainer) -> ModelCheckpoint:
-    callback = trainer.checkpoint_callback
-    if not isinstance(callback, ModelCheckpoint):
-        raise ValueError("callbacks lacks a ModelCheckpoint: the best weights could not be tested")
-    return callback

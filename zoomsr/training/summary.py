@@ -1,4 +1,4 @@
-"""What a training says before it starts and when it is done."""
+"""What a training prints and logs before it starts and after it."""
 
 from __future__ import annotations
 
@@ -29,21 +29,24 @@ _GROUPS = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
 def say_start(
     config: DictConfig, *, data: PairsDataModule, module: ZoomModule, trainer: Trainer, start: str | None, reason: str
 ) -> None:
-    """Data, net, device, batch, and where the run goes; the reason is that of the precision, where it was chosen."""
+    """Print data, net, device, batch and the run's directory; ``reason`` is why the precision was chosen."""
     hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
     size = f"{parameters:,} parameters, x{scale_of(module.net)}"
     precision = f"{trainer.precision} (auto: {reason})" if reason else trainer.precision
+    root = trainer.strategy.root_device
+    is_gpu = root.type == "cuda"
+    device = torch.cuda.get_device_name(root) if is_gpu else f"{root.type} ({torch.get_num_threads()} threads)"
     lines = {
         "data": f"{data.source.name}: {data.source.describe()}{hint}",
         "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
-        "device": f"{trainer.world_size} x {_device_name(trainer)}, precision {precision}, seed {config.seed}",
+        "device": f"{trainer.world_size} x {device}, precision {precision}, seed {config.seed}",
     }
     if parameters:
         lines["batch"] = _batch(config, trainer)
     if (budget := config.get("budget")) is not None:
         lines["budget"] = f"{budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
-    if (advice := slow_precision(trainer.precision, trainer.strategy.root_device)) is not None:
+    if (advice := slow_precision(trainer.precision, root)) is not None:
         lines["slow bf16"] = advice
     if start is not None:
         lines["from"] = short(Path(start))
@@ -51,7 +54,7 @@ def say_start(
 
 
 def _batch(config: DictConfig, trainer: Trainer) -> str:
-    """The batch that the optimizer sees; the learning rate is used as it is set, whatever the number of ranks."""
+    """The batch of an optimizer step; the learning rate is not scaled by it."""
     per_rank, ranks, accumulated = config.data.batch_size, trainer.world_size, trainer.accumulate_grad_batches
     effective, rate = per_rank * ranks * accumulated, config.optimizer.lr
     text = f"{effective} patches a step: {per_rank} per rank x {ranks} rank(s) x {accumulated} accumulated"
@@ -66,7 +69,7 @@ def _batch(config: DictConfig, trainer: Trainer) -> str:
 
 
 def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
-    """Every setting that a table could be sorted by, and the result; in TensorBoard's hyper-parameters tab one row."""
+    """Log the settings and the test's means: a row of TensorBoard's hyperparameters tab."""
     settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
     settings |= {"seed": config.seed, "scale": config.scale, "epochs": trained_epochs(trainer)}
@@ -80,17 +83,17 @@ def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
         else:
             logger.log_hyperparams(scalars)
             logger.log_metrics(metrics, trained_epochs(trainer))
-        logger.finalize("success")  # the trainer has finalized it before these were written
+        logger.finalize("success")  # again: the trainer has finalized it before
 
 
 def say_result(run_dir: Path) -> None:
-    """The tables of a finished run, and where its files are."""
+    """Print the tables of a finished run, and where its files are."""
     finished = Run.read(run_dir)
     results = finished.results or {}
     best = results.get("best_epoch", 0)
     if finished.epochs:
         CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
-    title = f"Held-out photographs, protocol modern, weights of epoch {best}"
+    title = f"Validation images, protocol modern, weights of epoch {best}"
     CONSOLE.print(score_table(title, finished.means()))
     places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON, "curves": run_dir / TENSORBOARD}
     lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
@@ -101,10 +104,3 @@ def say_result(run_dir: Path) -> None:
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
         lines["zoom"] = f"python -m zoomsr.zoom PHOTO --compare -m {shlex.quote(net)}"
     say(lines)
-
-
-def _device_name(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({torch.get_num_threads()} threads)"

@@ -1,1 +1,1 @@
-"""The page in the browser: what it shows, what its clicks do, and who may ask for what."""
+"""The page in the browser: its parts, its steps, and the gate in front of its server."""

@@ -1,15 +1,12 @@
-"""The page in the browser, in Gradio: choose a photograph, click on an area, see every net's enlargement of it.
+"""The page in the browser, in Gradio: choose a photograph, click on a crop, see it upscaled by every net.
 
 It asks no other machine for anything, and gives away no file but those that were made for it.
 """
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import gradio as gr
 from PIL import Image
@@ -18,7 +15,6 @@ from starlette.middleware import Middleware
 from zoomsr.cli.console import say
 from zoomsr.webapp.events import Page
 from zoomsr.webapp.gate import Gate
-from zoomsr.webapp.scripts import DISMISS, MOVE_EDGE, SHOW_RESULTS
 from zoomsr.webapp.steps import MAX_BYTES, MAX_PIXELS, SCALE, SIDE, Nets
 
 MAX_WAITING = 8
@@ -27,38 +23,24 @@ MAX_WAITING = 8
 _KEPT_SECONDS = 3600
 _VISITORS = 32  # whose last photograph is remembered
 
-_Move = Callable[[str | Path | None], Awaitable[str | None]]
-
-
-class _Source(NamedTuple):
-    photograph: gr.State
-    upload: gr.File
-    examples: gr.Gallery
-    status: gr.HTML
-
-
-class _Area(NamedTuple):
-    picture: gr.Image
-    left: gr.Slider
-    top: gr.Slider
-
-
-class _Choice(NamedTuple):
-    names: gr.CheckboxGroup
-    test: gr.Checkbox
-    button: gr.Button
-    cancel: gr.Button
-    progress: gr.HTML
-
-
-class _Results(NamedTuple):
-    panels: gr.State
-    column: gr.Column
-    shown: gr.Radio
-    slider: gr.HTML
-    table: gr.HTML
-    row: gr.HTML
-    files: gr.File
+# The slider's edge; for the HTML that ``zoomsr.webapp.results.under_slider`` is in.
+_MOVE_EDGE = """
+element.addEventListener("input", (event) => {
+    event.target.closest(".compare").style.setProperty("--edge", event.target.value + "%");
+});
+"""
+# Messages vanish with the visitor's next action; for an HTML that is always there.
+_DISMISS = """
+const dismiss = (event) => {
+    if (event.target.closest("[data-testid^=toast]")) return;
+    document.querySelectorAll("[data-testid=toast-close]").forEach((button) => button.click());
+};
+["click", "change", "drop"].forEach((kind) => document.addEventListener(kind, dismiss, true));
+"""
+_SHOW_RESULTS = """() => {
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    requestAnimationFrame(() => document.getElementById("results").scrollIntoView({behavior}));
+}"""
 
 
 def build(nets: Nets, *, folder: Path) -> gr.Blocks:
@@ -69,12 +51,28 @@ def build(nets: Nets, *, folder: Path) -> gr.Blocks:
         folder: for what is downloaded, inside of Gradio's.
     """
     page = Page(nets, folder)
+    one = {"concurrency_id": "page", "concurrency_limit": 1, "api_visibility": "private"}
+    quiet = {**one, "show_progress": "hidden", "trigger_mode": "always_last"}
     with gr.Blocks(title="zoomsr", analytics_enabled=False, delete_cache=(60, _KEPT_SECONDS)) as blocks:
-        gr.Markdown("# Digital zoom\nAn area of a photograph, twice as large, by every net.", elem_id="title")
+        gr.Markdown("# Digital zoom\nA crop of a photograph, twice as large, by every net.", elem_id="title")
+        photograph, views = gr.State(time_to_live=_KEPT_SECONDS), gr.State(time_to_live=_KEPT_SECONDS)
         with gr.Row():
-            source, area = _source(page), _area()
-        choice, results = _choice(nets), _results()
-        _wire(page, source, area, choice, results)
+            upload, examples, status = _source(page)
+            crop = _crop()
+        names, test, button, cancel, progress = _choice(nets)
+        column, shown, slider, table, row, files = _results()
+        opening = [photograph, *crop, test, status, column]
+        corner = [photograph, *crop[1:], test]
+        upload.change(page.open, upload, opening, **one)
+        examples.select(page.example, None, opening, **one)
+        crop[0].select(page.click, [photograph, test], crop, **quiet)
+        for control in (*crop[1:], test):
+            control.input(page.move, corner, crop, **quiet)
+        shown.input(page.compare, [views, shown], slider, **quiet)
+        results = [views, column, shown, slider, table, row, files]
+        work = button.click(page.upscale, [*corner, names], results, show_progress_on=progress, **one)
+        work.success(None, js=_SHOW_RESULTS)
+        cancel.click(None, cancels=work)
     return blocks
 
 
@@ -110,7 +108,8 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         max_file_size=MAX_BYTES,
         max_threads=4,
         state_session_capacity=_VISITORS,
-        theme=_theme(),
+        # Of fonts that every system has: Gradio's own are fetched from Google.
+        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=Path(__file__).with_name("page.css"),
         app_kwargs={"middleware": [gate]},
     )
@@ -121,11 +120,10 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         blocks.close(verbose=False)
 
 
-def _source(page: Page) -> _Source:
+def _source(page: Page) -> tuple[gr.File, gr.Gallery, gr.HTML]:
     with gr.Column(scale=2, min_width=300):
         gr.Markdown("## 1. Choose a photograph", elem_classes="step")
         upload = gr.File(label="photograph", show_label=False, file_types=["image"], height=130)
-        upload.async_move_resource_to_block_cache = _files_only(upload.async_move_resource_to_block_cache)
         gr.Markdown(f"At most {MAX_BYTES >> 20} MB and {MAX_PIXELS // 10**6} megapixels. Or an example:")
         examples = gr.Gallery(
             [(_thumbnail(path), path.stem) for path in page.examples],
@@ -137,71 +135,38 @@ def _source(page: Page) -> _Source:
             interactive=False,
             buttons=[],
         )
-        return _Source(gr.State(time_to_live=_KEPT_SECONDS), upload, examples, gr.HTML())
+        return upload, examples, gr.HTML()
 
 
-def _area() -> _Area:
+def _crop() -> tuple[gr.Image, gr.Slider, gr.Slider]:
     with gr.Column(scale=3, min_width=300):
-        gr.Markdown(f"## 2. Click on an area of {SIDE}x{SIDE} pixels", elem_classes="step")
-        picture = gr.Image(label="area", show_label=False, interactive=False, buttons=[], elem_id="area", format="jpeg")
+        gr.Markdown(f"## 2. Click on a crop of {SIDE}x{SIDE} pixels", elem_classes="step")
+        picture = gr.Image(label="crop", show_label=False, interactive=False, buttons=[], elem_id="crop", format="jpeg")
         with gr.Row():  # for those who cannot click, or want a certain pixel
-            sliders = [
+            left, top = (
                 gr.Slider(0, 1, step=1, label=name, interactive=False, min_width=140) for name in ("left", "top")
-            ]
-    return _Area(picture, *sliders)
+            )
+    return picture, left, top
 
 
-def _choice(nets: Nets) -> _Choice:
+def _choice(nets: Nets) -> tuple[gr.CheckboxGroup, gr.Checkbox, gr.Button, gr.Button, gr.HTML]:
     gr.Markdown("## 3. Choose nets", elem_classes="step")
     names = gr.CheckboxGroup(nets.names, value=nets.chosen, label="nets")
-    info = f"makes a {SCALE * SIDE}x{SCALE * SIDE} area smaller first, so that dB and errors are known"
-    test = gr.Checkbox(label="test against truth", info=info, interactive=False)
+    info = f"makes a {SCALE * SIDE}x{SCALE * SIDE} crop smaller first, so that dB and errors are known"
+    test = gr.Checkbox(label="test against ground truth", info=info, interactive=False)
     button = gr.Button("Enlarge", variant="primary")
     with gr.Column(elem_id="working"):  # shown by page.css while Gradio says that the work is pending
-        progress, cancel = gr.HTML(elem_id="progress", js_on_load=DISMISS), gr.Button("Cancel", elem_id="cancel")
-    return _Choice(names, test, button, cancel, progress)
+        progress, cancel = gr.HTML(elem_id="progress", js_on_load=_DISMISS), gr.Button("Cancel", elem_id="cancel")
+    return names, test, button, cancel, progress
 
 
-def _results() -> _Results:
+def _results() -> tuple[gr.Column, gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.File]:
     with gr.Column(visible=False, elem_id="results") as column:
         gr.Markdown("## 4. Compare", elem_classes="step")
-        shown, slider, table = gr.Radio([], label="bicubic and"), gr.HTML(js_on_load=MOVE_EDGE), gr.HTML()
+        shown, slider, table = gr.Radio([], label="bicubic and"), gr.HTML(js_on_load=_MOVE_EDGE), gr.HTML()
         gr.Markdown("**Side by side, 1:1**")
         row, files = gr.HTML(), gr.File(label="download", file_count="multiple", interactive=False, elem_id="files")
-    return _Results(gr.State(time_to_live=_KEPT_SECONDS), column, shown, slider, table, row, files)
-
-
-def _wire(page: Page, source: _Source, area: _Area, choice: _Choice, results: _Results) -> None:
-    opening = [source.photograph, *area, choice.test, source.status, results.column]
-    corner = [source.photograph, area.left, area.top, choice.test]
-    one = {"concurrency_id": "page", "concurrency_limit": 1, "api_visibility": "private"}
-    quiet = {**one, "show_progress": "hidden", "trigger_mode": "always_last"}
-    source.upload.change(page.open, source.upload, opening, **one)
-    source.examples.select(page.example, None, opening, **one)
-    area.picture.select(page.click, [source.photograph, choice.test], [*area], **quiet)
-    for control in (area.left, area.top, choice.test):
-        control.input(page.move, corner, [*area], **quiet)
-    results.shown.input(page.compare, [results.panels, results.shown], results.slider, **quiet)
-    inputs = [*corner, choice.names]
-    work = choice.button.click(page.enlarge, inputs, [*results], show_progress_on=choice.progress, **one)
-    work.success(None, js=SHOW_RESULTS)
-    choice.cancel.click(None, cancels=work)
-
-
-def _files_only(move: _Move) -> _Move:
-    """Gradio would also fetch an address for the visitor, from this machine."""
-
-    async def checked(file: str | Path | None) -> str | None:
-        if file is not None and re.match(r"[a-z]+://", str(file), re.IGNORECASE):
-            raise gr.Error("give a file, not an address", print_exception=False)
-        return await move(file)
-
-    return checked
-
-
-def _theme() -> gr.themes.Base:
-    """Of fonts that every system has: Gradio's own are fetched from Google."""
-    return gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    return column, shown, slider, table, row, files
 
 
 def _thumbnail(path: Path) -> Image.Image:

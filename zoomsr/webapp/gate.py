@@ -1,4 +1,4 @@
-"""What may be asked of the page's server, by whom, and how much it keeps."""
+"""ASGI middleware: which requests the page's server answers, of which sites, and how much it stores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ipaddress
 import json
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +22,7 @@ _JOIN = "/gradio_api/queue/join"
 _CALLS = frozenset(f"/gradio_api/{name}" for name in ("upload_progress", "cancel", "reset", "startup-events"))
 _MAX_ASKED = 2**16  # bytes of a request that is no upload
 _EVERYWHERE = ("0.0.0.0", "::")
+_WAYS = ("http", "https")
 
 # Gradio starts by a script in its page and compiles the small functions that events run in the browser.
 _POLICY = (
@@ -83,7 +85,7 @@ class Gate:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
         if not self._is_own_site(headers):
             await _refuse(send, 403, "this page answers only to the address that it was opened at")
-        elif not self._is_ours(scope.get("path", "")) or _other_page(scope):
+        elif not self._is_ours(scope):
             await _refuse(send, 404, "not found")
         elif scope["path"] == _UPLOAD:
             await self._upload(headers.get("content-length", ""), scope, receive, send)
@@ -130,7 +132,7 @@ class Gate:
     def _has_function(self, body: bytes) -> bool:
         """Gradio fails at a function that it does not have, and at one with other inputs."""
         try:
-            request = json.loads(body)
+            request = json.loads(body, object_hook=_without_address)
         except (ValueError, RecursionError):
             return False
         number, data = (request.get(key) if isinstance(request, dict) else None for key in ("fn_index", "data"))
@@ -138,20 +140,26 @@ class Gate:
 
     def _is_own_site(self, headers: dict[str, str]) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
-        own = (f"http://{host}".lower(), f"https://{host}".lower())
-        return self._is_known(host) and (origin is None or origin.lower() in own)
-
-    def _is_known(self, host: str) -> bool:
+        if "@" in host or (origin is not None and origin.lower() not in (f"{way}://{host}".lower() for way in _WAYS)):
+            return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            return "@" not in host and (name in self._names or bool(ipaddress.ip_address(name)))
+            return name in self._names or bool(ipaddress.ip_address(name))
         except ValueError:
             return False
 
-    def _is_ours(self, path: str) -> bool:
-        if ".." in path.split("/"):
+    def _is_ours(self, scope: _Scope) -> bool:
+        path, query = scope.get("path", ""), parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        if ".." in path.split("/") or query.get("page"):  # Gradio does not find a second page
             return False
         return path in _PAGES | _CALLS | {_UPLOAD} or path.startswith((*_FOLDERS, self._files))
+
+
+def _without_address(value: dict[str, Any]) -> dict[str, Any]:
+    """An object of a request. Gradio would fetch a file whose path is an address, from this machine."""
+    if "://" in str(value.get("path")):
+        raise ValueError("a file is uploaded, not named by its address")
+    return value
 
 
 async def _read(receive: _Receive, most: int) -> bytes | None:
@@ -174,11 +182,6 @@ def _again(body: bytes, receive: _Receive) -> _Receive:
     return receiving
 
 
-def _other_page(scope: _Scope) -> bool:
-    """Whether a second page is asked for, which Gradio does not find."""
-    return bool(parse_qs(scope.get("query_string", b"").decode("latin-1")).get("page"))
-
-
 def _until_gone(receive: _Receive) -> _Receive:
     """Ends with an error of its own where the visitor goes away: Gradio's is a fault in the log."""
 
@@ -199,29 +202,24 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _stored(folder: Path) -> int:
-    return sum(_size(path) for path in folder.rglob("*"))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # removed in the meantime
-        return 0
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # removed in the meantime
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _with_headers(send: _Send) -> _Send:
+    """Answers have the headers of this module in place of Gradio's."""
+
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*_unset(message.get("headers", ())), *_HEADERS]}
+            own = {name for name, _ in _HEADERS}
+            kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in own]
+            message = {**message, "headers": [*kept, *_HEADERS]}
         await send(message)
 
     return sending
-
-
-def _unset(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Without those that are set here."""
-    own = {name for name, _ in _HEADERS}
-    return [(name, value) for name, value in headers if name.lower() not in own]
 
 
 async def _refuse(send: _Send, status: int, text: str) -> None:

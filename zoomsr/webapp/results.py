@@ -1,7 +1,7 @@
 """The results on the page, as HTML: before and after under a slider, all nets side by side, and the numbers.
 
-Gradio's own ImageSlider is moved by the mouse alone, and its Gallery scales pictures; here a range input, which every
-keyboard and screen reader knows, moves the edge, and a pixel stays a pixel.
+These are not Gradio's own parts: its ImageSlider cannot be moved by keyboard and has no text for screen readers, its
+Gallery scales pictures, and its Dataframe shows one column on a phone. The templates are in ``results.html.j2``.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from zoomsr.figures import ERROR_RANGE
-from zoomsr.webapp.steps import RAMP_CSS, Score, Upscaled
+from zoomsr.imaging.photo import Photograph
+from zoomsr.webapp.steps import RAMP_CSS, Score, Upscaled, error_map
+
+_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+_MACROS: Any = _TEMPLATES.get_template("results.html.j2").module
 
 
 @dataclass(frozen=True)
-class Panel:
+class View:
     """A picture on the page.
 
     Attributes:
-        name: of the net, or ``truth``.
+        name: of the net, or ``ground truth``.
         source: the picture as a ``data:`` address, so that no file of it is kept.
         width: pixels.
         height: pixels.
@@ -38,6 +44,13 @@ class Panel:
     caption: str = ""
     error: str | None = None
 
+    @staticmethod
+    def of(name: str, shown: Photograph, *, caption: str = "", hr: Photograph | None = None) -> View:
+        """With an error map where the ground truth is known."""
+        height, width = shown.size
+        error = None if hr is None else data_address(Image.fromarray(error_map(shown, hr)))
+        return View(name, data_address(shown.picture()), width, height, f"{width}x{height} {caption}".strip(), error)
+
 
 def data_address(picture: Image.Image) -> str:
     """The picture as PNG in a ``data:`` address; its colour profile goes with it."""
@@ -46,54 +59,21 @@ def data_address(picture: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def under_slider(before: Panel, after: Panel) -> str:
+def under_slider(before: View, after: View) -> str:
     """Two pictures of one size, of which a slider shows the left part of one and the right part of the other."""
-    left, right = escape(before.name), escape(after.name)
-    return (
-        f'<div class="compare" style="width:{after.width}px">'
-        f'<div class="stack"><img src="{after.source}" alt="{right}"><img src="{before.source}" alt="{left}" '
-        f'class="before"><span class="edge"></span></div>'
-        f'<input type="range" min="0" max="100" value="50" aria-label="how much of {left} is shown beside {right}">'
-        f'<p class="sides"><span>{left}</span><span>{right}</span></p></div>'
-    )
+    return str(_MACROS.compare(before, after))
 
 
-def side_by_side(panels: Sequence[Panel]) -> str:
+def side_by_side(views: Sequence[View]) -> str:
     """All pictures in a row that scrolls, one pixel of them on one of the page; error maps below, with a colour bar."""
-    figures = "".join(_figure(panel) for panel in panels)
-    bar = _COLOUR_BAR if any(panel.error is not None for panel in panels) else ""
-    return f'<div class="panels" tabindex="0" role="group" aria-label="all nets side by side">{figures}</div>{bar}'
+    return str(_MACROS.side_by_side(views, ERROR_RANGE, RAMP_CSS))
 
 
 def numbers(results: Sequence[Upscaled], scores: Sequence[Score]) -> str:
-    """A row for each net; with scores where the truth is known.
+    """A row for each net; with scores where the ground truth is known.
 
     Args:
         results: of the nets.
         scores: of each of them, or none.
     """
-    header = ["net", "time (s)", "parameters", *(["PSNR on Y (dB)", "SSIM on Y"] if scores else [])]
-    rows = [[escape(one.name), f"{one.seconds:.2f}", f"{one.params:,}"] for one in results]
-    for row, value in zip(rows, scores, strict=False):
-        row += [f"{value.psnr_y:.2f}", f"{value.ssim_y:.4f}"]
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows
-    )
-    note = "<p>Protocol modern: 8-bit pictures, 2 pixels shaved off every side.</p>" if scores else ""
-    return f'<div class="numbers"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}'
-
-
-_COLOUR_BAR = (
-    f'<p class="bar"><span>0</span><span class="ramp" style="background:{RAMP_CSS}"></span><span>{ERROR_RANGE}</span>'
-    "<span>absolute error, mean of R, G and B, on [0, 1]</span></p>"
-)
-
-
-def _figure(panel: Panel) -> str:
-    size = f'width="{panel.width}" height="{panel.height}"'
-    error = "" if panel.error is None else f'<img src="{panel.error}" {size} alt="error of {escape(panel.name)}">'
-    return (
-        f'<figure style="width:{panel.width}px"><figcaption><b>{escape(panel.name)}</b> {escape(panel.caption)}'
-        f'</figcaption><img src="{panel.source}" {size} alt="{escape(panel.name)}">{error}</figure>'
-    )
+    return str(_MACROS.numbers(results, scores))

@@ -1,4 +1,4 @@
-"""What the page in the browser does, without the page: open, choose an area, enlarge it, test it against the truth."""
+"""The page's work, without the page: open a photograph, choose a crop, upscale it, compare it with the ground truth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.imaging import files
-from zoomsr.imaging.encode import Pixels, eight_bit
-from zoomsr.imaging.photo import Box, Photograph
-from zoomsr.imaging.pixels import to_float
+from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
@@ -26,7 +25,7 @@ from zoomsr.metrics.quality import METRICS, measure
 from zoomsr.pretrained.weights import pretrained_nets
 
 SIDE = 256
-"""Of the area that is upscaled, in pixels."""
+"""Of the crop that is upscaled, in pixels."""
 
 SCALE = 2
 
@@ -34,7 +33,7 @@ MAX_BYTES = 100 * 2**20
 MAX_PIXELS = 40_000_000
 
 _PREVIEW = 1024  # pixels on the longer side: sharp enough to aim at, and small on the wire
-_CONTEXT = 8  # pixels around an area that its smaller picture depends on, and to spare
+_CONTEXT = 8  # pixels around a crop that its downscaled picture depends on, and to spare
 _FRAME = (57, 211, 83)
 # From black by purple and orange to white: brighter is worse, also for those who see no colours.
 _RAMP = np.array([(0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191)], np.float64)
@@ -49,18 +48,18 @@ class Opened:
     Attributes:
         path: of the file.
         size: (height, width), upright.
-        preview: (h, w, 3) uint8, to aim at.
+        preview: (h, w, 3) uint8, to choose a crop on.
         notes: what of the file is not used: ``frame 1 of 12``.
     """
 
     path: Path
     size: tuple[int, int]
-    preview: Pixels
+    preview: PixelArray
     notes: tuple[str, ...]
 
     @property
     def has_truth(self) -> bool:
-        """Whether it is large enough to be made smaller first."""
+        """Whether it is large enough to be downscaled first."""
         return min(self.size) >= SCALE * SIDE
 
     def read(self) -> Photograph:
@@ -72,15 +71,14 @@ class Opened:
         return _read(self.path)
 
 
-@dataclass(frozen=True)
-class Upscaled:
-    """What a net made of an area.
+class Upscaled(NamedTuple):
+    """A crop upscaled by a net.
 
     Attributes:
         name: of the net.
-        photograph: the larger area.
+        photograph: the result.
         seconds: that it took.
-        params: how many the net has.
+        params: number of the net's parameters.
     """
 
     name: str
@@ -89,14 +87,8 @@ class Upscaled:
     params: int
 
 
-@dataclass(frozen=True)
-class Score:
-    """How near to the truth, on Y, protocol ``modern``.
-
-    Attributes:
-        psnr_y: dB.
-        ssim_y: at most 1.
-    """
+class Score(NamedTuple):
+    """PSNR (dB) and SSIM on Y, protocol ``modern``."""
 
     psnr_y: float
     ssim_y: float
@@ -111,7 +103,7 @@ class Nets:
         engine: ``auto``, ``torch``, ``openvino``, ``onnx``.
 
     Raises:
-        ValueError: no such file, no such device or engine, or a net that does not enlarge by 2.
+        ValueError: no such file, no such device or engine, or a net whose scale is not 2.
     """
 
     def __init__(self, files: Sequence[str], *, device: str, engine: str = "auto") -> None:
@@ -142,7 +134,7 @@ class Nets:
         """The net of that name.
 
         Raises:
-            ValueError: there is none, its file is broken, or it does not enlarge by 2.
+            ValueError: there is none, its file is broken, or its scale is not 2.
         """
         if name not in self._models:
             raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
@@ -155,7 +147,7 @@ class Nets:
 
 
 def opened(path: Path) -> Opened:
-    """Open a photograph. How many pixels it has is read before any of them is decoded.
+    """Open a photograph. Its size is read and checked before any pixel is decoded.
 
     Raises:
         ValueError: no image, a broken one, or one of more than ``MAX_BYTES`` or ``MAX_PIXELS``.
@@ -170,12 +162,13 @@ def opened(path: Path) -> Opened:
         millions = f"{height * width / 1e6:.0f} megapixels, and {MAX_PIXELS // 10**6} are the most here"
         raise ValueError(f"{path.name} has {millions}: python -m zoomsr.zoom enlarges it")
     photograph = _read(path)
-    small = Image.fromarray(_rgb(photograph))
+    pixels = to_8bit(photograph.pixels)
+    small = Image.fromarray(pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels)
     small.thumbnail((_PREVIEW, _PREVIEW))
     return Opened(path, photograph.size, np.asarray(small), photograph.notes)
 
 
-def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> Box:
+def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> CropBox:
     """The square nearest to a corner that lies inside a picture and on a grid; smaller where the picture is.
 
     Args:
@@ -188,11 +181,11 @@ def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: 
     height, width = size
     box_height, box_width = min(side, height), min(side, width)
     x, y = (max(0, min(round(value), most)) for value, most in ((left, width - box_width), (top, height - box_height)))
-    return Box(x - x % grid, y - y % grid, box_width, box_height)
+    return CropBox(x - x % grid, y - y % grid, box_width, box_height)
 
 
-def framed(photograph: Opened, box: Box) -> Pixels:
-    """The preview with the area drawn, and what is around it darker; (h, w, 3) uint8."""
+def framed(photograph: Opened, box: CropBox) -> PixelArray:
+    """The preview with the crop framed, and its surroundings darker; (h, w, 3) uint8."""
     height, width = photograph.preview.shape[:2]
     across, down = width / photograph.size[1], height / photograph.size[0]
     left, top = round(box.left * across), round(box.top * down)
@@ -212,26 +205,23 @@ def at_click(photograph: Opened, x: float, y: float) -> tuple[float, float]:
     return (x + 0.5) * photograph.size[1] / width, (y + 0.5) * photograph.size[0] / height
 
 
-def upscaled(area: Photograph, nets: Sequence[Upscaler]) -> list[Upscaled]:
-    """The area by each net, and how long each took."""
-    results = []
-    for net in nets:
-        start = time.perf_counter()
-        larger = net.upscale(area, scale=SCALE)
-        seconds = time.perf_counter() - start
-        params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
-        results.append(Upscaled(net.name, larger, seconds, params))
-    return results
+def upscaled(crop: Photograph, net: Upscaler) -> Upscaled:
+    """The crop by the net, timed."""
+    start = time.perf_counter()
+    larger = net.upscale(crop, scale=SCALE)
+    seconds = time.perf_counter() - start
+    params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
+    return Upscaled(net.name, larger, seconds, params)
 
 
-def nearest(area: Photograph) -> Photograph:
-    """Each pixel as a square: what is known, and no more."""
-    alpha = None if area.alpha is None else area.alpha.repeat(SCALE, 0).repeat(SCALE, 1)
-    return replace(area, pixels=area.pixels.repeat(SCALE, 0).repeat(SCALE, 1), alpha=alpha)
+def nearest(crop: Photograph) -> Photograph:
+    """Nearest-neighbour upscaling: each pixel a square."""
+    alpha = None if crop.alpha is None else crop.alpha.repeat(SCALE, 0).repeat(SCALE, 1)
+    return replace(crop, pixels=crop.pixels.repeat(SCALE, 0).repeat(SCALE, 1), alpha=alpha)
 
 
-def with_ground_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Photograph]:
-    """An area at half its size, as MATLAB's ``imresize`` makes it of the whole photograph, and the area itself.
+def with_ground_truth(photograph: Photograph, box: CropBox) -> tuple[Photograph, Photograph]:
+    """A crop at half its size, as MATLAB's ``imresize`` makes it of the whole photograph, and the crop itself.
 
     Args:
         photograph: its transparency is left out.
@@ -245,20 +235,20 @@ def with_ground_truth(photograph: Photograph, box: Box) -> tuple[Photograph, Pho
     left, top = max(0, box.left - _CONTEXT), max(0, box.top - _CONTEXT)
     right = min(width, box.left + box.width + _CONTEXT)
     bottom = min(height, box.top + box.height + _CONTEXT)
-    around = photograph.cropped(Box(left, top, right - left, bottom - top))
+    around = photograph.cropped(CropBox(left, top, right - left, bottom - top))
     lr = downscale(_planes(around), SCALE).permute(1, 2, 0).numpy()
     x, y = (box.left - left) // SCALE, (box.top - top) // SCALE
     lr = np.ascontiguousarray(lr[y : y + box.height // SCALE, x : x + box.width // SCALE])
-    return replace(hr, pixels=lr), replace(hr, pixels=eight_bit(hr.pixels))
+    return replace(hr, pixels=lr), replace(hr, pixels=to_8bit(hr.pixels))
 
 
 def score(sr: Photograph, hr: Photograph) -> Score:
     """Protocol ``modern``, of the 8-bit picture."""
     values = measure(_tensor(sr), _tensor(hr), protocol=MODERN, border=SCALE).tolist()
-    return Score(psnr_y=values[METRICS.index("psnr_y")], ssim_y=values[METRICS.index("ssim_y")])
+    return Score(values[METRICS.index("psnr_y")], values[METRICS.index("ssim_y")])
 
 
-def error_map(sr: Photograph, hr: Photograph) -> Pixels:
+def error_map(sr: Photograph, hr: Photograph) -> PixelArray:
     """|sr - hr|, the mean of R, G and B, in the colours of ``RAMP_CSS``; (H, W, 3) uint8."""
     error = (_tensor(sr) - _tensor(hr)).abs().mean(0).numpy() / ERROR_RANGE
     stops = np.linspace(0, 1, len(_RAMP))
@@ -275,13 +265,8 @@ def _read(path: Path) -> Photograph:
 
 
 def _without_folder(error: Exception, path: Path) -> str:
-    """Where the file lies is nothing that a visitor needs to know."""
+    """A visitor does not need to know where the file lies."""
     return str(error).replace(str(path), path.name)
-
-
-def _rgb(photograph: Photograph) -> Pixels:
-    pixels = eight_bit(photograph.pixels)
-    return pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels
 
 
 def _tensor(photograph: Photograph) -> Tensor:
@@ -291,4 +276,4 @@ def _tensor(photograph: Photograph) -> Tensor:
 
 def _planes(photograph: Photograph) -> Tensor:
     """(C, H, W) uint8; a copy, for torch wants to be able to write."""
-    return torch.from_numpy(eight_bit(photograph.pixels).transpose(2, 0, 1).copy())
+    return torch.from_numpy(to_8bit(photograph.pixels).transpose(2, 0, 1).copy())

@@ -20,7 +20,7 @@ from torch import nn
 from experiments.benchmarks.harness import timed
 from zoomsr.engines.accelerated import accelerated
 from zoomsr.hardware.devices import has_fast_bfloat16
-from zoomsr.imaging.pixels import quantize
+from zoomsr.imaging.pixels import PixelArray, quantize
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
@@ -34,14 +34,14 @@ NETS: dict[str, Callable[[], nn.Module]] = {"unet": ResidualUNet, "srcnn": SRCNN
 HEIGHT, WIDTH = 339, 510  # VDSR, which takes six times as long as the U-Net, upscales half as much of each side
 FAST_BFLOAT16 = has_fast_bfloat16(CPU)
 
-Run = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[PixelArray], PixelArray]
 
 
 def eager(net: nn.Module, folder: Path) -> Run:
     """What everybody does first."""
 
     @torch.inference_mode()
-    def run(pixels: np.ndarray) -> np.ndarray:
+    def run(pixels: PixelArray) -> PixelArray:
         lr = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         return quantize(net(lr.contiguous())[0]).permute(1, 2, 0).contiguous().numpy()
 
@@ -68,7 +68,7 @@ def tiled(net: nn.Module, *, tile: int = WHOLE, bfloat16: bool) -> Run:
     """The product's own engine."""
     net.to(memory_format=torch.channels_last)
 
-    def run(pixels: np.ndarray) -> np.ndarray:
+    def run(pixels: PixelArray) -> PixelArray:
         out = np.empty((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
         upscale_tiled(net, pixels, out, device=CPU, tile=tile, bfloat16=bfloat16)
         return out

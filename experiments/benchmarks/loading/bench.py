@@ -131,7 +131,7 @@ def gathered(patches: RandomPatches) -> Iterator[dict[str, Any]]:
 
 def row_copies(patches: RandomPatches) -> Iterator[dict[str, Any]]:
     """The same rows into one buffer, with all places drawn beforehand: what no loader can beat on one core."""
-    places = [patches.place(PatchKey(0, number)) for number in range(4096)]
+    places = [patches.spec(PatchKey(0, number)) for number in range(4096)]
     hr = np.empty((BATCH, 3, SIDE, SIDE), np.uint8)
     lr = np.empty((BATCH, 3, SIDE // 2, SIDE // 2), np.uint8)
     for start in cycle(range(0, len(places), BATCH)):

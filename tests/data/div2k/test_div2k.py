@@ -106,7 +106,7 @@ def test_everything_is_brought_once_and_trained_on(
     )
     batch = next(iter(data.train_dataloader()))
     assert (batch["hr"].shape, batch["lr"].shape) == ((8, 3, 16, 16), (8, 3, 8, 8))
-    assert data.held_out(99)["name"] == ["0900"]
+    assert data.validation_image(99)["name"] == ["0900"]
 
 
 @pytest.mark.slow

@@ -51,12 +51,26 @@ def test_what_is_drawn_anew_is_not_packed(odd_photos: list[Photo], tmp_path: Pat
     assert lr_index(tmp_path, Unnamed(2)) is None
 
 
-def test_the_second_time_nothing_is_packed(odd_photos: list[Photo], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_time_nothing_is_packed(
+    odd_photos: list[Photo], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO", "zoomsr")
     first = open_pairs(odd_photos, degradation=Bicubic(2))
-    assert "3 photographs, 19.1 kB, into" in " ".join(capsys.readouterr().out.split())
+    assert "packing 3 photographs, 19.1 kB, into" in caplog.text
+    caplog.clear()
     again = open_pairs(odd_photos, degradation=Bicubic(2))
-    assert capsys.readouterr().out == ""
+    assert caplog.text == ""
+    assert capsys.readouterr().out == ""  # the data layer prints nothing
     assert again.hr.path == first.hr.path
+
+
+def test_a_long_packing_logs_how_far_it_is(
+    odd_photos: list[Photo], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "_PROGRESS_S", 0)
+    caplog.set_level("INFO", "zoomsr")
+    open_pairs(odd_photos)
+    assert [text for text in caplog.messages if "done" in text] == [f"packing {n} of 3 done" for n in (1, 2, 3)]
 
 
 def test_cache_goes_by_content(odd_photos: list[Photo], tmp_path: Path) -> None:
@@ -98,7 +112,7 @@ def test_full_disk_is_said_before_it_starts_and_while_it_packs(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5, 5))
-        with pytest.raises(ValueError, match=r"has 5 bytes free, and 19\.1 kB are needed"):
+        with pytest.raises(ValueError, match=r"has 5 bytes free, packing needs 19\.1 kB: free some"):
             open_pairs(odd_photos, folder=tmp_path / "set")
 
     def full(*_: object) -> int:
@@ -106,7 +120,7 @@ def test_full_disk_is_said_before_it_starts_and_while_it_packs(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        with pytest.raises(ValueError, match=r"the disk of .*set is full; what was half-written is removed"):
+        with pytest.raises(ValueError, match=r"the disk is full, .*set is not complete: free some"):
             open_pairs(odd_photos, folder=tmp_path / "set")
     assert [path.name for path in (tmp_path / "set").iterdir()] == [".lock"]
     assert len(open_pairs(odd_photos, folder=tmp_path / "set").hr) == 3
@@ -182,8 +196,9 @@ def test_a_killed_packing_leaves_no_store_and_the_next_one_packs(odd_photos: lis
 
 
 def test_two_at_once_pack_once(
-    odd_photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    odd_photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "zoomsr")
     packed: list[Path] = []
     pack = packing.pack_photos
     monkeypatch.setattr(packing, "pack_photos", lambda photos, index: (packed.append(index), pack(photos, index)))
@@ -192,12 +207,13 @@ def test_two_at_once_pack_once(
     with lock:
         second = threading.Thread(target=open_pairs, args=(odd_photos,), kwargs={"folder": tmp_path / "set"})
         second.start()
-        time.sleep(0.3)
+        while "waiting for another process" not in caplog.text:
+            assert second.is_alive()
+            time.sleep(0.01)
         assert packed == []
         pack(odd_photos, tmp_path / "set" / "hr.json")
     second.join()
     assert packed == []
-    assert "another process is at work" in " ".join(capsys.readouterr().out.split())
     assert len(PixelStore(tmp_path / "set" / "hr.json")) == 3
 
 

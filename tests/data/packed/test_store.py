@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ import torch
 
 from zoomsr.data.loader import ResidentLoader, ThreadLoader
 from zoomsr.data.packed.packing import Pairs, Photo, open_pairs, pack_photos
-from zoomsr.data.packed.store import PixelStore, _digest, index_of, layout
+from zoomsr.data.packed.store import PixelStore, index_of, layout
 from zoomsr.data.patches import FixedPatches, PatchSampler, RandomPatches
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Bicubic
@@ -221,7 +222,7 @@ def test_an_index_that_is_none_is_one_line(store: PixelStore, text: str) -> None
 def _signed(content: dict[str, object]) -> dict[str, object]:
     """A forger can compute the check sum too."""
     content.pop("sha256", None)
-    return content | {"sha256": _digest(content)}
+    return content | {"sha256": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
 
 
 def test_lr_of_other_photographs_is_refused(odd_photos: list[Photo], tmp_path: Path) -> None:

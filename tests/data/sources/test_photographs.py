@@ -44,7 +44,7 @@ def test_fewer_photographs_are_among_more(photos: Path) -> None:
 def test_smaller_copies_are_the_photographs_shrunk(photos: Path) -> None:
     source = folder(str(photos), val_fraction=0.34, scale_augmentation=[0.75, 0.5])
     assert (len(source.train), source.n_train, len(source.val)) == (12, 4, 2)
-    assert source.describe() == "4 photographs and 8 smaller copies to train on, 2 held out"
+    assert source.describe() == "4 photographs and 8 smaller copies to train on, 2 for validation"
     whole, copy = (next(one for one in source.train if one.shrink == shrink) for shrink in (1, 0.75))
     assert (copy.name, copy.path) == (f"{whole.name} x0.75", whole.path)
     height, width = whole.size
@@ -65,7 +65,7 @@ def test_small_photographs_can_be_left_out(photos: Path) -> None:
 
 
 def test_overlap_is_refused(photos: Path) -> None:
-    with pytest.raises(ValueError, match=r"4\.png is both trained on and held out"):
+    with pytest.raises(ValueError, match=r"4\.png is both trained and validated on"):
         folder(str(photos), val_root=str(photos / "more"))
 
 
@@ -81,10 +81,10 @@ def test_bad_folders_are_named(photos: Path, tmp_path: Path) -> None:
         folder(str(photos), val_fraction=1.5)
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a.png").write_bytes((photos / "0.png").read_bytes())
-    with pytest.raises(ValueError, match="one image, and one must be held out"):
+    with pytest.raises(ValueError, match="one image, and one is for validation"):
         folder(str(tmp_path / "one"))
 
 
 def test_an_empty_part_is_refused(photos: Path) -> None:
-    with pytest.raises(ValueError, match="mine: no photograph to hold out"):
+    with pytest.raises(ValueError, match="mine: no photograph for validation"):
         Photographs("mine", (Photo("0", photos / "0.png"),), ())

@@ -10,7 +10,7 @@ import pytest
 
 from zoomsr.data.loader import ThreadLoader
 from zoomsr.data.packed.packing import Photo, open_pairs
-from zoomsr.data.packed.store import Pixels
+from zoomsr.data.packed.store import UInt8Array
 from zoomsr.data.patches import PatchKey, RandomPatches
 from zoomsr.data.sources import streaming
 from zoomsr.data.sources.streaming import Stream, StreamedPatches, write_stream
@@ -30,9 +30,9 @@ def _patches(source: Stream, *, seed: int = 3) -> StreamedPatches:
     return source.patches(patch=16, degradation=Bicubic(2), pack_lr=True, per_image=8, seed=seed)
 
 
-def _filled(patches: StreamedPatches | RandomPatches, epoch: int, number: int) -> Pixels:
+def _filled(patches: StreamedPatches | RandomPatches, epoch: int, number: int) -> UInt8Array:
     hr = np.empty((3, 16, 16), np.uint8)
-    patches.fill(patches.place(PatchKey(epoch, number)), hr, None)
+    patches.fill(patches.spec(PatchKey(epoch, number)), hr, None)
     return hr
 
 
@@ -42,6 +42,20 @@ def test_patches_are_those_of_packed_photographs(stream: Path, odd_photos: list[
     assert len(streamed) == len(packed) == 24
     for epoch, number in ((0, 0), (0, 23), (2, 7)):
         assert np.array_equal(_filled(streamed, epoch, number), _filled(packed, epoch, number))
+
+
+def test_any_list_of_images_can_be_streamed(odd_photos: list[Photo], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What litdata gives is a list, here without it."""
+    monkeypatch.setattr(streaming, "WINDOW", 2)
+    images = [{"name": photo.name, "pixels": photo.read().numpy()} for photo in odd_photos]
+    streamed = StreamedPatches(images, url="anywhere", patch=16, scale=2, per_image=8, seed=3)
+    packed = RandomPatches(open_pairs(odd_photos), patch=16, scale=2, per_image=8, seed=3)
+    for epoch, number in ((0, 0), (0, 23), (2, 7)):
+        assert np.array_equal(_filled(streamed, epoch, number), _filled(packed, epoch, number))
+    loader = ThreadLoader(streamed, streamed.sampler(rank=0, world_size=1), batch_size=5, threads=2)
+    assert [len(batch["hr"]) for batch in loader] == [5, 5, 5, 5]
+    with pytest.raises(ValueError, match=r"data\.patch 15 must be a multiple of the scale 2"):
+        StreamedPatches(images, url="anywhere", patch=15, scale=2, per_image=8, seed=3)
 
 
 def test_ranks_have_parts_of_their_own(stream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +115,7 @@ def test_mistakes_are_one_clear_line(
         write_stream(odd_photos, stream)
     large = Stream(str(stream)).patches(patch=36, degradation=Bicubic(2), pack_lr=True, per_image=1, seed=0)
     with pytest.raises(ValueError, match="photo 2 is 33x64, smaller than the training patch"):
-        large.fill(large.place(PatchKey(0, 2)), np.empty((3, 36, 36), np.uint8), None)
+        large.fill(large.spec(PatchKey(0, 2)), np.empty((3, 36, 36), np.uint8), None)
 
 
 def test_the_extra_is_named_where_it_is_missing(odd_photos: list[Photo], tmp_path: Path) -> None:

@@ -3,18 +3,18 @@ import pytest
 
 from zoomsr.data.loader import ThreadLoader
 from zoomsr.data.patches import PatchKey, PatchSampler
-from zoomsr.data.sources.synthetic import DeadLeaves, PaintedPatches
+from zoomsr.data.sources.synthetic import DeadLeaves, SyntheticPatches
 from zoomsr.imaging.degradations import Bicubic
 
 
-def _patches(*, seed: int = 1, n_train: int = 8) -> PaintedPatches:
+def _patches(*, seed: int = 1, n_train: int = 8) -> SyntheticPatches:
     source = DeadLeaves(n_train)
     return source.patches(patch=32, degradation=Bicubic(2), pack_lr=True, per_image=1, seed=seed)
 
 
-def _picture(patches: PaintedPatches, epoch: int, number: int) -> np.ndarray:
+def _picture(patches: SyntheticPatches, epoch: int, number: int) -> np.ndarray:
     hr = np.empty((3, 32, 32), np.uint8)
-    patches.fill(patches.place(PatchKey(epoch, number)), hr, None)
+    patches.fill(patches.spec(PatchKey(epoch, number)), hr, None)
     return hr
 
 
@@ -35,10 +35,10 @@ def test_any_number_of_threads_paints_the_same_batches() -> None:
         assert "lr" not in one
 
 
-def test_photographs_are_held_out() -> None:
+def test_photographs_are_for_validation() -> None:
     source = DeadLeaves(8)
-    assert source.held_out(Bicubic(2)).hr.names == ["astronaut", "chelsea", "coffee"]
-    assert source.describe() == "8 new synthetic pictures an epoch, 3 photographs held out"
+    assert source.validation(Bicubic(2)).hr.names == ["astronaut", "chelsea", "coffee"]
+    assert source.describe() == "8 new synthetic images an epoch, 3 photographs for validation"
     assert _patches().source_hash != _patches(seed=2).source_hash
 
 

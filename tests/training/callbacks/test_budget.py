@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from zoomsr.runs.run import Run
-from zoomsr.training.callbacks import budget
-from zoomsr.training.callbacks.budget import Budget
+from zoomsr.training.callbacks import limits
+from zoomsr.training.callbacks.limits import Budget
 from zoomsr.training.callbacks.progress import EpochBar
 from zoomsr.training.module import ZoomModule
 
@@ -30,7 +30,7 @@ def a_second_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
         clock[0] += 1
         return step(module, *arguments)
 
-    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(ZoomModule, "training_step", timed)
 
 

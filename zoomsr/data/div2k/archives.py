@@ -1,23 +1,19 @@
-"""Published zips: what they are called, how large they are, and what is in them."""
+"""Published zips: names, sizes, check sums and members; checked and unpacked."""
 
 from __future__ import annotations
 
-import errno
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoomsr.runs.files import sha256_of
+from zoomsr.runs.files import atomic_write, drop_partials, full_disk_explained, require_space, sha256_of
 
 CHUNK = 2**20
-"""Bytes that are hashed, unpacked or asked for at once."""
+"""Bytes that are copied at once."""
 
-DIV2K_MIRROR = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"  # plain http: what arrives is trusted for its sha256 alone
-
-Progress = Callable[[int], object]
-"""Hears how far something is in all, such as a progress bar; it hears less again where a download begins anew."""
+DIV2K_MIRROR = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"  # plain http: files are trusted for their sha256 alone
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ DIV2K: Mapping[tuple[str, int], Archive] = {
 
 
 def check(path: Path, archive: Archive) -> None:
-    """Hold a file against what was published.
+    """Compare a file with what was published.
 
     Raises:
         ValueError: it is missing, or its size or sha256 is another.
@@ -72,22 +68,31 @@ def check(path: Path, archive: Archive) -> None:
         raise ValueError(f"{path} has sha256 {digest}, expected {archive.sha256}: remove it and fetch it again")
 
 
-def require_space(folder: Path, needed: int, *, what: str) -> None:
-    """Raises ValueError where the disk of a folder lacks room for ``what``."""
-    if (free := shutil.disk_usage(folder).free) < needed:
-        gigabytes = f"{free / 1e9:.2f} GB free, {what} needs {needed / 1e9:.2f} GB more"
-        raise ValueError(f"{folder} has {gigabytes}: free some, then the same command goes on")
+def unpack(path: Path, archive: Archive, target: Path, *, progress: Callable[[int], object]) -> None:
+    """Unpack a zip that has passed ``check``: its members, and of these what is not there yet with its size.
 
+    Args:
+        path: the zip.
+        archive: what it holds.
+        target: the folder that the members' names start from; it is made where it is missing.
+        progress: called with the number of members that are there.
 
-@contextmanager
-def full_disk_explained(path: Path) -> Iterator[None]:
-    """A disk or a quota that is used up becomes a ValueError about ``path``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # clusters set quotas
-            raise
-        raise ValueError(f"the disk is full, {path} is not done: free some, then the same command goes on") from error
+    Raises:
+        ValueError: the disk is full.
+    """
+    with full_disk_explained(path), zipfile.ZipFile(path) as file:
+        sizes = {member: file.getinfo(member).file_size for member in archive.members}
+        missing = [member for member, size in sizes.items() if size_of(target / member) != size]
+        target.mkdir(parents=True, exist_ok=True)
+        require_space(target, sum(sizes[member] for member in missing), what=path.name)
+        progress(done := len(sizes) - len(missing))
+        for number, member in enumerate(missing, done + 1):
+            place = target / member
+            place.parent.mkdir(parents=True, exist_ok=True)
+            drop_partials(place)
+            with file.open(member) as source, atomic_write(place) as out:
+                shutil.copyfileobj(source, out, CHUNK)
+            progress(number)
 
 
 def size_of(path: Path) -> int | None:

@@ -1,35 +1,41 @@
-"""Archives over HTTP: brought whole, or gone on with later."""
+"""Archives over HTTP, with resume and several mirrors."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from zoomsr.data.div2k.archives import CHUNK, Archive, Progress, check, full_disk_explained, require_space, size_of
-from zoomsr.runs.files import sha256_of
+from zoomsr.data.div2k.archives import CHUNK, Archive, check, size_of
+from zoomsr.runs.files import full_disk_explained, require_space, sha256_of
 
 _OTHER_WAYS = "--mirror URL or --offline DIR"
 _TIMEOUT = 30.0  # seconds for a connection to open, and for silence in the middle of a download
 
 
 def fetch(
-    archive: Archive, folder: Path, *, mirrors: Sequence[str], progress: Progress, attempts: int = 5, pause: float = 1.0
+    archive: Archive,
+    folder: Path,
+    *,
+    mirrors: Sequence[str],
+    progress: Callable[[int], object],
+    attempts: int = 5,
+    pause: float = 1.0,
 ) -> Path:
-    """Bring an archive into a folder, going on from where an earlier attempt stopped; returns its path.
+    """Download an archive into a folder, resuming an earlier attempt; returns its path.
 
-    What is not whole yet lies in ``<name>.part``; only a file of the right size and sha256 has the archive's name.
+    An incomplete file is ``<name>.part``; only a file of the right size and sha256 has the archive's name.
 
     Args:
-        archive: what to bring.
+        archive: what to download.
         folder: where to; it is made where it is missing.
         mirrors: addresses of folders that hold the archive, the best one first.
-        progress: hears how many bytes of the archive are there.
-        attempts: give up after so many failures in a row that brought less than a MiB together.
+        progress: called with the number of bytes that are there; it falls where a download restarts.
+        attempts: failures in a row, with less than a MiB between them, after which it gives up.
         pause: seconds after the first failure; doubles with each further one, up to a minute.
 
     Raises:
@@ -47,7 +53,7 @@ def fetch(
         part.path.unlink()
     require_space(folder, archive.size - part.n_bytes, what=archive.name)
     with full_disk_explained(part.path):
-        source = _go_round(part, mirrors, attempts=attempts, pause=pause)
+        source = _complete(part, mirrors, attempts=attempts, pause=pause)
     if (digest := sha256_of(part.path)) != archive.sha256:
         part.path.unlink()
         altered = f"{archive.name} from {source} is altered and removed (sha256 {digest}, not {archive.sha256})"
@@ -63,30 +69,30 @@ class _RefusedError(Exception):
 class _Part:
     archive: Archive
     path: Path
-    progress: Progress
+    progress: Callable[[int], object]
 
     @property
     def n_bytes(self) -> int:
         return size_of(self.path) or 0
 
-    def bring(self, client: httpx.Client, url: str) -> None:
+    def receive(self, client: httpx.Client, url: str) -> None:
         asked = self.n_bytes
         with client.stream("GET", url, headers={"Range": f"bytes={asked}-"} if asked else {}) as response:
             start = _first_byte(response, asked=asked, size=self.archive.size)
             if start is not None:
-                self._receive(response, start)
+                self._append(response, start)
         if start is None:
             self.path.unlink()
-            self.bring(client, url)  # now without a range, so this happens once
+            self.receive(client, url)  # now without a range, so this happens once
 
-    def _receive(self, response: httpx.Response, start: int) -> None:
+    def _append(self, response: httpx.Response, start: int) -> None:
         done, size = start, self.archive.size
         with self.path.open("ab" if start else "wb") as file:
             self.progress(done)
             for chunk in response.iter_raw():  # of any size: with a fixed one, an unfinished chunk is lost
                 done += len(chunk)
                 if done > size:
-                    file.truncate(0)  # this is another file: nothing to go on with
+                    file.truncate(0)  # this is another file: nothing to resume
                     raise _RefusedError(f"sends more than {size} bytes")
                 file.write(chunk)
                 self.progress(done)
@@ -94,7 +100,7 @@ class _Part:
             raise httpx.RemoteProtocolError(f"stopped after {done} of {size} bytes")
 
 
-def _go_round(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: float) -> str:
+def _complete(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: float) -> str:
     """Ask one mirror after the other until all bytes are there; returns the address that sent the last of them."""
     urls = deque(f"{mirror.rstrip('/')}/{part.archive.name}" for mirror in mirrors)
     url, answers, failures, most = "an earlier run", dict[str, str](), 0, part.n_bytes
@@ -103,13 +109,13 @@ def _go_round(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: floa
         while part.n_bytes < part.archive.size:
             if not urls or failures >= attempts:
                 why = "; ".join(f"{mirror} {answer}" for mirror, answer in answers.items()) or "none is given"
-                what_next = f"the same command goes on from {part.n_bytes} bytes, also with {_OTHER_WAYS}"
-                raise ValueError(f"no mirror brought {part.archive.name} ({why}): {what_next}")
+                what_next = f"the same command resumes from {part.n_bytes} bytes, also with {_OTHER_WAYS}"
+                raise ValueError(f"no mirror has sent {part.archive.name} ({why}): {what_next}")
             if failures:
                 time.sleep(min(pause * 2 ** (failures - 1), 60))
             url = urls.popleft()
             try:
-                part.bring(client, url)
+                part.receive(client, url)
             except (_RefusedError, httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
                 answers[url] = str(error)
             except httpx.RequestError as error:
@@ -120,12 +126,12 @@ def _go_round(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: floa
 
 
 def _first_byte(response: httpx.Response, *, asked: int, size: int) -> int | None:
-    """Where in the file an answer's bytes begin; None where they do not go on from ``asked``."""
-    status, said = response.status_code, f"answered {response.status_code} {response.reason_phrase}"
+    """Where in the file an answer's bytes begin; None where they do not continue from ``asked``."""
+    status, answer = response.status_code, f"answered {response.status_code} {response.reason_phrase}"
     if status == 429 or status >= 500:
-        raise httpx.RemoteProtocolError(said)  # worth another try, like the errors of httpx itself
+        raise httpx.RemoteProtocolError(answer)  # worth another try, like the errors of httpx itself
     if status not in ((200, 206, 416) if asked else (200,)):
-        raise _RefusedError(said)
+        raise _RefusedError(answer)
     if status != 416 and "text/html" in response.headers.get("Content-Type", ""):
         raise _RefusedError("answered with a web page")
     place, _, offered = response.headers.get("Content-Range", "").partition("/")  # "bytes 5-9/10", "bytes */10"
@@ -133,5 +139,6 @@ def _first_byte(response: httpx.Response, *, asked: int, size: int) -> int | Non
         offered = response.headers.get("Content-Length", "")
     if offered.isdecimal() and int(offered) != size:
         raise _RefusedError(f"offers {offered} bytes, expected {size}")
-    goes_on = status == 206 and place.startswith(f"bytes {asked}-")
-    return asked if goes_on else 0 if status == 200 else None
+    if status == 200:
+        return 0
+    return asked if status == 206 and place.startswith(f"bytes {asked}-") else None

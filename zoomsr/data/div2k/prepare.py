@@ -1,4 +1,4 @@
-"""DIV2K on the disk: whatever is missing of fetching, unpacking and packing."""
+"""The recipe of ``zoomsr.prepare div2k``: fetch, check, unpack and pack what is missing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoomsr.cli.console import decimal, download_bar, progress_bar, say
-from zoomsr.data.div2k.archives import DIV2K, Archive, check
+from zoomsr.data.div2k.archives import DIV2K, Archive, check, unpack
 from zoomsr.data.div2k.download import fetch
-from zoomsr.data.div2k.unpacking import unpack
 from zoomsr.data.packed.packing import HR_INDEX, Photo, lr_index, open_pairs, pack_photos
 from zoomsr.data.sources.photographs import TRAIN, VAL, Photographs, div2k
 from zoomsr.imaging.degradations import Bicubic
@@ -17,7 +16,7 @@ from zoomsr.imaging.degradations import Bicubic
 
 @dataclass(frozen=True)
 class Preparation:
-    """Brings DIV2K into ``root``; what is there already is not done again.
+    """DIV2K in ``root``; steps that are done are not repeated.
 
     Attributes:
         root: gets the zips, their photographs, and ``packed/``.
@@ -37,7 +36,7 @@ class Preparation:
         """Fetch, check, unpack and pack.
 
         Raises:
-            ValueError: what stopped it, and what to do; a second run goes on from there.
+            ValueError: what stopped it, and what to do; a second run resumes from there.
         """
         degradation = Bicubic(self.scale)
         for split in (TRAIN, VAL):
@@ -51,7 +50,7 @@ class Preparation:
         return div2k(str(self.root))
 
     def _photos(self, split: str, *, scale: int) -> list[Photo]:
-        """The files of one archive, brought where they are not there yet, under the names of their hr."""
+        """The files of one archive, fetched and unpacked where they are missing, under the names of their hr."""
         archive = DIV2K[split, scale]
         folder = self._folder(archive)
         paths = [folder / member for member in archive.members]

@@ -1,13 +1,14 @@
-"""From files to packed stores: once, whole or not at all, by all cores, in constant memory."""
+"""From files to packed stores: once, atomically, on all cores, in constant memory."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import re
-import shutil
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,24 +17,37 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+from rich.filesize import decimal
 from torch import Tensor
 
-from zoomsr.cli.console import decimal, progress_bar, say
 from zoomsr.data.packed.store import PixelStore, StoredImage, index_of, layout
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import crop_to_multiple
 from zoomsr.imaging.resize import resize
-from zoomsr.runs.files import atomic_write, cache_folder, drop_partials, sha256_of, write_json, write_text
+from zoomsr.runs.files import (
+    atomic_write,
+    cache_folder,
+    drop_partials,
+    full_disk_explained,
+    require_space,
+    sha256_of,
+    write_json,
+    write_text,
+)
 from zoomsr.runs.layout import LOCK
 
 HR_INDEX = "hr.json"
+
+_PROGRESS_S = 10.0  # seconds between two lines of progress
+
+_logger = logging.getLogger(__name__)
 
 
 class Photo(NamedTuple):
     """A photograph: the name that tables and figures show, and its file.
 
-    ``shrink`` is below 1 for a smaller copy of it, by bicubic; the name says so too, and with it the content hash.
+    ``shrink`` is below 1 for a smaller copy of it, by bicubic; the name, and so the content hash, differs too.
     """
 
     name: str
@@ -53,7 +67,7 @@ class Photo(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """The packed images, and what a fixed degradation makes of them, or None where lr is made on the device."""
+    """The packed images, and their lr by a fixed degradation, or None where lr is made on the device."""
 
     hr: PixelStore
     lr: PixelStore | None
@@ -63,8 +77,8 @@ def open_pairs(photos: Sequence[Photo], *, folder: Path | None = None, degradati
     """The packed pixels of photographs; what is not packed yet is packed first.
 
     Args:
-        photos: the photographs. Their files are not touched where ``folder`` holds their pixels already.
-        folder: where the stores lie; None for a place in the cache that follows from the files' content.
+        photos: the photographs. Their files are not read where ``folder`` holds their pixels already.
+        folder: of the stores; None for a place in the cache that follows from the files' content.
         degradation: whose lr to pack too; None for hr alone.
 
     Raises:
@@ -80,7 +94,7 @@ def open_pairs(photos: Sequence[Photo], *, folder: Path | None = None, degradati
 
 
 def lr_index(folder: Path, degradation: Degradation) -> Path | None:
-    """Where a degradation's lr lies; None where it cannot be packed: drawn anew each time, or without a stable repr."""
+    """Where a degradation's lr lies; None where it cannot be packed: stochastic, or without a stable repr."""
     key = repr(degradation)
     if degradation.stochastic or " at 0x" in key:
         return None
@@ -118,12 +132,12 @@ def pack_lr(hr: PixelStore, degradation: Degradation, index: Path) -> None:
         lambda number: degradation.down(crop_to_multiple(hr.read(number), scale)),
         source_hash=hr.source_hash,
         degradation=degradation,
-        threads=1,  # torch itself uses all cores, and a float picture is large
+        threads=1,  # torch itself uses all cores, and a float image is large
     )
 
 
 def content_hash(photos: Sequence[Photo]) -> str:
-    """sha256 over the names of the files and the sha256 of each: what ``data.hash`` of a run rests on."""
+    """sha256 over the names of the files and the sha256 of each: the base of ``data.hash`` of a run."""
     total = hashlib.sha256()
     with ThreadPoolExecutor(_n_cores()) as pool:
         for photo, digest in zip(photos, pool.map(sha256_of, [photo.path for photo in photos]), strict=True):
@@ -131,25 +145,36 @@ def content_hash(photos: Sequence[Photo]) -> str:
     return total.hexdigest()
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; logs that it waits for one."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _logger.info("waiting for another process, which is at work in %s", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _in_cache(photos: Sequence[Photo]) -> Path:
-    """Keyed by content: files are hashed when they are new; after that their sizes and times say which they are."""
+    """Keyed by content: files are hashed when they are new; after that their sizes and times identify them."""
     cache = cache_folder()
-    looks = [(photo.name, str(photo.path.resolve()), *_stat(photo.path)) for photo in photos]
+    stats = [(photo, photo.path.stat()) for photo in photos]
+    looks = [(photo.name, str(photo.path.resolve()), stat.st_size, stat.st_mtime_ns) for photo, stat in stats]
     seen = cache / "seen" / hashlib.sha256(repr(looks).encode()).hexdigest()
     if seen.is_file() and re.fullmatch(r"[0-9a-f]{16}", key := seen.read_text(encoding="utf-8", errors="replace")):
         return cache / "packed" / key
     key = content_hash(photos)[:16]
-    # A cache that can only be read serves what is in it; the photographs are then hashed each time.
+    # A read-only cache serves what is packed in it; the photographs are then hashed each time.
     is_packed = (cache / "packed" / key / HR_INDEX).is_file()
     with suppress(OSError) if is_packed else _explained(cache):
         seen.parent.mkdir(parents=True, exist_ok=True)
         write_text(seen, key)
     return cache / "packed" / key
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _ensure(index: Path, build: Callable[[], None]) -> PixelStore:
@@ -162,21 +187,6 @@ def _ensure(index: Path, build: Callable[[], None]) -> PixelStore:
     return PixelStore(index)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; says so before it waits for one."""
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say({"waiting": f"another process is at work in {folder}"})
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _write(
     index: Path,
     images: list[StoredImage],
@@ -186,33 +196,31 @@ def _write(
     degradation: Degradation | None,
     threads: int,
 ) -> None:
-    """The index comes last: a store without one does not exist."""
+    """The index is written last: a store without one does not exist."""
     total = sum(stored.n_bytes for stored in images)
+    data = index.with_suffix(".u8")
     with _explained(index.parent):
         index.parent.mkdir(parents=True, exist_ok=True)
         what = "photographs" if degradation is None else f"lr by {degradation!r}"
-        say({"packing": f"{len(images)} {what}, {decimal(total)}, into {index.parent}"})
-        free = shutil.disk_usage(index.parent).free
-        if free < total:
-            raise ValueError(f"{index.parent} has {decimal(free)} free, and {decimal(total)} are needed")
-        data = index.with_suffix(".u8")
-        drop_partials(data)
+        _logger.info("packing %d %s, %s, into %s", len(images), what, decimal(total), index.parent)
+        drop_partials(data)  # of a process that was killed
+        require_space(index.parent, total, what="packing")
         with atomic_write(data) as file:
-            images = _write_all(file.fileno(), images, load, threads=threads)
+            images = _write_pixels(file.fileno(), images, load, threads=threads)
             os.fsync(file.fileno())
         made_by, scale = (None, 1) if degradation is None else (repr(degradation), degradation.scale)
         write_json(index, index_of(images, source_hash=source_hash, degradation=made_by, scale=scale))
 
 
-def _write_all(
+def _write_pixels(
     file: int, images: list[StoredImage], load: Callable[[int], Tensor], *, threads: int
 ) -> list[StoredImage]:
-    """Decoders release the interpreter, so threads use all cores; what is in memory is one image for each."""
+    """The images with their check sums. Decoders release the interpreter lock; each thread holds one image."""
 
     def write_one(number: int) -> StoredImage:
         stored, pixels = images[number], load(number)
         if tuple(pixels.shape) != (3, stored.height, stored.width):
-            raise ValueError(f"{stored.name} is not the size that its header said: it changed, or is damaged")
+            raise ValueError(f"{stored.name} has not the size in its header: it changed, or is damaged")
         rest, offset = memoryview(pixels.contiguous().numpy().reshape(-1).data), stored.offset
         checked = stored._replace(crc32=zlib.crc32(rest))
         while rest:
@@ -220,15 +228,17 @@ def _write_all(
             rest, offset = rest[n_written:], offset + n_written
         return checked
 
-    with progress_bar() as progress, ThreadPoolExecutor(threads) as pool:
-        task = progress.add_task("packing", total=len(images))
+    with ThreadPoolExecutor(threads) as pool:
         jobs = [pool.submit(write_one, number) for number in range(len(images))]
+        next_line = time.monotonic() + _PROGRESS_S
         try:
             for number, done in enumerate(as_completed(jobs)):
                 done.result()
-                progress.advance(task)
                 if number % 8 == 0:
                     os.fsync(file)  # while the threads decode: all of it at the end would cost a tenth of the time
+                if time.monotonic() >= next_line:
+                    _logger.info("packing %d of %d done", number + 1, len(images))
+                    next_line = time.monotonic() + _PROGRESS_S
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -249,15 +259,15 @@ def _write_at(file: int, data: memoryview, offset: int) -> int:
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """What the disk refuses, in words that say what to do."""
+    """Errors of the disk in words that say what to do."""
     try:
-        yield
+        with full_disk_explained(folder):
+            yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise ValueError(f"the disk of {folder} is full; what was half-written is removed, so run again") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error  # behind atomic_write's own
+        if cause.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             advice = "ZOOMSR_CACHE=FOLDER names another place for packed pixels"
-            raise ValueError(f"{error.filename or folder} cannot be written: {advice}") from error
+            raise ValueError(f"{cause.filename or folder} cannot be written: {advice}") from error
         raise
 
 

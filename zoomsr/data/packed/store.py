@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
@@ -24,12 +24,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Pixels = NDArray[np.uint8]
+UInt8Array = NDArray[np.uint8]
 
 FORMAT = "zoomsr pixels"
 VERSION = 1
 
 _CHUNK = 2**20  # bytes that are checked at once
+_TO_DEVICE = 2**26  # bytes that are copied to a device at once
 
 
 class StoredImage(NamedTuple):
@@ -48,7 +49,7 @@ class StoredImage(NamedTuple):
 
 
 class PixelStore:
-    """A packed set, opened without reading a pixel; an image is held against its check sum when it is first read.
+    """A packed set, opened without reading a pixel; the check sum of an image is tested when it is first read.
 
     Attributes:
         names: of the images.
@@ -61,11 +62,11 @@ class PixelStore:
         index: the path of ``NAME.json``; ``NAME.u8`` lies beside it.
 
     Raises:
-        ValueError: no such store, of another version, altered, or cut short; with the command that mends it.
+        ValueError: no such store, of another version, altered, or cut short; with the command that removes it.
     """
 
     def __init__(self, index: Path) -> None:
-        content = _checked(index)
+        content = _read_index(index)
         self.path = index
         self.images = _images(index, content)
         self.names = [image.name for image in self.images]
@@ -73,24 +74,22 @@ class PixelStore:
         self.source_hash: str = content["source_hash"]
         self.degradation: str | None = content["degradation"]
         self.scale: int = content["scale"]
+        self.n_bytes = sum(image.n_bytes for image in self.images)
         data = index.with_suffix(".u8")
-        expected = sum(image.n_bytes for image in self.images)
-        if not data.is_file() or data.stat().st_size != expected:
+        if not data.is_file() or data.stat().st_size != self.n_bytes:
             found = f"{data.stat().st_size:,}" if data.is_file() else "no"
-            raise ValueError(f"{data} holds {found} bytes of pixels, expected {expected:,}: {_mend(index)}")
+            raise ValueError(f"{data} holds {found} bytes of pixels, expected {self.n_bytes:,}: {_advice(index)}")
         self._data = data
-        self._map = np.memmap(data, np.uint8, "r")
-        self._views = [self._view(image) for image in self.images]
+        whole = np.asarray(np.memmap(data, np.uint8, "r"))
+        self._views = [
+            whole[image.offset : image.offset + image.n_bytes].reshape(3, image.height, image.width)
+            for image in self.images
+        ]
         self._file = data.open("rb", buffering=0)
         self._is_verified = bytearray(len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def n_bytes(self) -> int:
-        """Of all pixels."""
-        return len(self._map)
 
     def require(self, side: int, purpose: str) -> None:
         """Raises ValueError, naming image and size, where an image has a side shorter than ``side`` pixels."""
@@ -99,9 +98,9 @@ class PixelStore:
                 raise ValueError(f"{name} is {width}x{height}, smaller than {purpose} of {side}x{side}")
 
     def require_shrunk(self, hr: PixelStore, scale: int) -> None:
-        """Raises ValueError, with the command that mends it, where these are not the lr of all of ``hr``."""
+        """Raises ValueError, with the command that removes them, where these are not the lr of all of ``hr``."""
         if self.names != hr.names or self.sizes != [(height // scale, width // scale) for height, width in hr.sizes]:
-            raise ValueError(f"{self.path} does not hold the lr of {hr.path.name}: {_mend(self.path)}")
+            raise ValueError(f"{self.path} does not hold the lr of {hr.path.name}: {_advice(self.path)}")
 
     def read(self, number: int) -> Tensor:
         """A copy of a whole image, uint8 (3, H, W)."""
@@ -125,24 +124,24 @@ class PixelStore:
         """Read all images once.
 
         Raises:
-            ValueError: pixels of one are not those that were packed; with the command that mends it.
+            ValueError: pixels of one are not those that were packed; with the command that removes them.
         """
         for number in range(len(self)):
             self._verify(number)
 
-    def copy_patch(self, out: Pixels, number: int, *, top: int, left: int) -> None:
-        """Copy the patch at (top, left) of image ``number`` into ``out``, (3, h, w): rows, and nothing else."""
+    def copy_patch(self, out: UInt8Array, number: int, *, top: int, left: int) -> None:
+        """Copy the patch at (top, left) of image ``number`` into ``out``, (3, h, w): its rows, and no more."""
         self._verify(number)
         np.copyto(out, self._views[number][:, top : top + out.shape[1], left : left + out.shape[2]])
 
     def prefetch(self, number: int, *, top: int, height: int) -> None:
         """Have the system read these rows ahead, where they are not in memory: a third of the time of page faults.
 
-        Asking for rows that are there costs a fifth of their copy, so one row of the band is probed first.
+        To announce rows that are in memory costs a fifth of their copy, so one row of the band is probed first.
         """
         image = self.images[number]
         band = image.offset + top * image.width
-        if not _WILLNEED or _in_memory(self._file.fileno(), band):
+        if not hasattr(os, "posix_fadvise") or _in_memory(self._file.fileno(), band):
             return
         for channel in range(3):
             start = band + channel * image.height * image.width
@@ -152,24 +151,20 @@ class PixelStore:
         """The bytes of all images on a device, uint8 (n_bytes,); ``images`` says where each lies."""
         self.verify()
         pixels = torch.empty(self.n_bytes, dtype=torch.uint8, device=device)
-        step = 2**26  # host memory that a copy to the device may take
-        for start in range(0, self.n_bytes, step):
-            pixels[start : start + step] = torch.from_numpy(np.fromfile(self._data, np.uint8, step, offset=start))
+        for start in range(0, self.n_bytes, _TO_DEVICE):
+            part = np.fromfile(self._data, np.uint8, _TO_DEVICE, offset=start)
+            pixels[start : start + _TO_DEVICE] = torch.from_numpy(part)
         return pixels
 
     def _verify(self, number: int) -> None:
-        """Once for each image and process: threads that meet here do it twice, which harms nothing."""
+        """Once for each image and process; threads may do it twice at the same time, with the same result."""
         if not self._is_verified[number]:
             if not self.is_intact(number):
-                raise ValueError(f"{self._data}: {self.names[number]} is not what was packed: {_mend(self.path)}")
+                raise ValueError(f"{self._data}: {self.names[number]} is not what was packed: {_advice(self.path)}")
             self._is_verified[number] = True
 
-    def _view(self, image: StoredImage) -> Pixels:
-        pixels = self._map[image.offset : image.offset + image.n_bytes]
-        return np.asarray(pixels).reshape(3, image.height, image.width)
-
     def __getstate__(self) -> Path:
-        """Another process opens the files again; pixels never travel."""
+        """Another process opens the files again; pixels are not pickled."""
         return self.path
 
     def __setstate__(self, path: Path) -> None:
@@ -179,15 +174,12 @@ class PixelStore:
 
 def layout(sizes: Sequence[tuple[str, tuple[int, int]]]) -> list[StoredImage]:
     """Names and (height, width) to images that lie one after the other."""
-
-    def placed() -> Iterator[StoredImage]:
-        offset = 0
-        for name, (height, width) in sizes:
-            image = StoredImage(name, height, width, offset)
-            yield image
-            offset += image.n_bytes
-
-    return list(placed())
+    images: list[StoredImage] = []
+    offset = 0
+    for name, (height, width) in sizes:
+        images.append(StoredImage(name, height, width, offset))
+        offset += images[-1].n_bytes
+    return images
 
 
 def index_of(images: Sequence[StoredImage], *, source_hash: str, degradation: str | None, scale: int) -> dict[str, Any]:
@@ -203,35 +195,36 @@ def index_of(images: Sequence[StoredImage], *, source_hash: str, degradation: st
     return {**content, "sha256": _digest(content)}
 
 
-def _checked(index: Path) -> dict[str, Any]:
+def _read_index(index: Path) -> dict[str, Any]:
     if not index.is_file():
         raise ValueError(f"there is no packed set {index}: python -m zoomsr.prepare --help says how to make one")
     try:
         content = dict(json.loads(index.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{index} is damaged ({error}): {_mend(index)}") from None
+        raise ValueError(f"{index} is damaged ({error}): {_advice(index)}") from None
     if content.get("format") != FORMAT or content.get("version") != VERSION:
         found = f"{content.get('format')} {content.get('version')}"
-        raise ValueError(f"{index} is of format {found}, expected {FORMAT} {VERSION}: {_mend(index)}")
+        raise ValueError(f"{index} is of format {found}, expected {FORMAT} {VERSION}: {_advice(index)}")
     if content.pop("sha256", None) != _digest(content):
-        raise ValueError(f"{index} was altered: {_mend(index)}")
+        raise ValueError(f"{index} was altered: {_advice(index)}")
     return content
 
 
 def _images(index: Path, content: dict[str, Any]) -> list[StoredImage]:
-    """Where each image is; they lie one after the other, which leaves nothing outside the file."""
+    """Where each image is: one after the other, so that none lies outside the file. Anyone can compute the sha256."""
+    scale, degradation, source_hash = (content.get(name) for name in ("scale", "degradation", "source_hash"))
     try:
-        images = [StoredImage(**image) for image in content["images"]]
-        numbers = [number for _, *rest in images for number in rest] + [content["scale"]]
-        good = all(type(number) is int for number in numbers) and all(type(image.name) is str for image in images)
-        good = good and all(min(image.height, image.width) >= 1 for image in images) and content["scale"] >= 1
-        good = good and type(content["source_hash"]) is str and isinstance(content["degradation"], (str, NoneType))
-        placed = layout([(image.name, (image.height, image.width)) for image in images])
-        good = good and [image.offset for image in images] == [image.offset for image in placed]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{index} is damaged ({error}): {_mend(index)}") from None
-    if not good or not images:
-        raise ValueError(f"{index} is damaged, it says where no image can be: {_mend(index)}")
+        listed = list(content["images"])
+        images = layout([(str(one["name"]), (int(one["height"]), int(one["width"]))) for one in listed])
+        images = [one._replace(crc32=int(of["crc32"])) for one, of in zip(images, listed, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{index} is damaged ({error!r}): {_advice(index)}") from None
+    # As text, in which 1, 1.0 and true differ.
+    is_sound = json.dumps([one._asdict() for one in images]) == json.dumps(listed)
+    is_sound = is_sound and all(min(one.height, one.width) >= 1 for one in images) and len(images) > 0
+    is_sound = is_sound and type(scale) is int and scale >= 1 and isinstance(degradation, (str, NoneType))
+    if not is_sound or type(source_hash) is not str:
+        raise ValueError(f"{index} is damaged, it does not describe images one after the other: {_advice(index)}")
     return images
 
 
@@ -239,16 +232,15 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _mend(index: Path) -> str:
+def _advice(index: Path) -> str:
     return f"python -m zoomsr.prepare clear {index.parent} removes it, and the next run packs it again"
 
 
-_WILLNEED = hasattr(os, "posix_fadvise")
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
 
 def _in_memory(file: int, offset: int) -> bool:
-    """Whether the byte could be read without waiting for the disk; False where the system cannot tell."""
+    """Whether the byte can be read without waiting for the disk; False where the system does not tell."""
     if _NOWAIT is not None:
         with contextlib.suppress(OSError):  # EAGAIN: not in memory; EOPNOTSUPP: this file system does not say
             return os.preadv(file, [bytearray(1)], offset, _NOWAIT) == 1

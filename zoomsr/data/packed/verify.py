@@ -1,8 +1,8 @@
-"""What could be wrong with a packed set, looked for."""
+"""Packed sets as folders: listed, checked, removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -11,25 +11,72 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoomsr.data.packed.folders import stores
 from zoomsr.data.packed.packing import HR_INDEX, Pairs
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.imaging.pixels import crop_to_multiple, luma, to_float
 from zoomsr.imaging.resize import downscale
+from zoomsr.runs.files import cache_folder
+from zoomsr.runs.layout import LOCK
 
 MAX_SHIFT = 0.1
 """Lr pixels. A wrong crop shows as 0.5 or more, another resampling of the same centres as less than 0.05."""
-_WINDOW = 512  # the part of a photograph, in lr pixels, that alignment is measured on
+_WINDOW = 512  # the part of a photograph, in lr pixels, on which alignment is measured
 _THUMBNAIL = 16
 _SAME = 2.0  # grey levels between two thumbnails, rms
+_INDICES = ("hr.json", "lr_*.json")
+_DATA = ("hr.u8", "lr_*.u8", ".hr.*.part", ".lr_*.part", LOCK)
 
 
 class Finding(NamedTuple):
-    """One thing that was checked: what it is, what was found, and whether it is as it should be."""
+    """One check: its name, what was found, and whether it passed."""
 
     check: str
     found: str
     fine: bool
+
+
+def folders(path: Path | None) -> list[Path]:
+    """The folders below ``path`` (None: the cache) that hold packed photographs, intact or damaged.
+
+    Raises:
+        ValueError: ``path`` holds none.
+    """
+    root = cache_folder() if path is None else path
+    found = sorted({file.parent for name in (HR_INDEX, "hr.u8", ".hr.*.part") for file in root.rglob(name)})
+    if not found and path is not None:
+        raise ValueError(f"{path} holds no packed photographs ({HR_INDEX})")
+    return found
+
+
+def contents(folder: Path) -> str:
+    """What a folder holds, in words."""
+    try:
+        pairs = list(_stores(folder))
+    except ValueError as error:
+        return f"damaged: {error}"
+    lr = ", ".join(sorted(pair.lr.degradation or "" for pair in pairs if pair.lr is not None))
+    return f"{len(pairs[0].hr)} photographs, lr {lr or 'none'}"
+
+
+def size(folder: Path) -> int:
+    """Bytes on the disk."""
+    return sum(file.stat().st_size for file in _files(folder))
+
+
+def remove(path: Path | None) -> int:
+    """Remove the packed pixels below ``path`` (None: the cache), and nothing else; returns how many bytes.
+
+    Raises:
+        ValueError: ``path`` holds none.
+    """
+    removed = 0
+    for folder in folders(path):
+        removed += size(folder)
+        for file in _files(folder):
+            file.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    return removed
 
 
 def verify_folders(places: Sequence[Path], *, advance: Callable[[], object]) -> list[tuple[str, Finding]]:
@@ -37,35 +84,33 @@ def verify_folders(places: Sequence[Path], *, advance: Callable[[], object]) -> 
 
     Args:
         places: folders of packed photographs.
-        advance: called for each image and store, for a progress bar.
+        advance: called for each image, for a progress bar.
 
     Returns:
         Folder and finding.
     """
     findings: list[tuple[str, Finding]] = []
     for place in places:
+        label = "/".join(place.parts[-2:])
         try:
-            for pairs in stores(place):
-                findings += [(_label(place), finding) for finding in check_pairs(pairs, advance=advance)]
+            for pairs in _stores(place):
+                findings += [(label, finding) for finding in check_pairs(pairs, advance=advance)]
         except ValueError as error:
-            findings.append((_label(place), Finding("store", str(error), fine=False)))
+            findings.append((label, Finding("store", str(error), fine=False)))
     for place in places:
-        if place.name == "train" and (val := place.with_name("val")) in places and _all_fine(findings):
+        is_sound = all(finding.fine for _, finding in findings)
+        if place.name == "train" and (val := place.with_name("val")) in places and is_sound:
             both = (PixelStore(folder / HR_INDEX) for folder in (place, val))
-            findings.append((_label(place.parent), check_separation(*both)))
+            findings.append(("/".join(place.parts[-3:-1]), check_separation(*both)))
     return findings
 
 
-def _all_fine(findings: Sequence[tuple[str, Finding]]) -> bool:
-    return all(finding.fine for _, finding in findings)
-
-
 def check_pairs(pairs: Pairs, *, advance: Callable[[], object]) -> list[Finding]:
-    """Look at every image of a packed split.
+    """Check every image of a packed split.
 
     Args:
         pairs: hr, and lr where there is one.
-        advance: called for each image and store, for a progress bar.
+        advance: called for each image, for a progress bar.
 
     Returns:
         Pixels intact; and with lr: names, sizes, and the sub-pixel shift between lr and hr.
@@ -88,12 +133,11 @@ def check_pairs(pairs: Pairs, *, advance: Callable[[], object]) -> list[Finding]
 
 
 def check_separation(train: PixelStore, val: PixelStore) -> Finding:
-    """Whether a held-out photograph is, at the size of a stamp, one of those trained on."""
-    ours, theirs = _thumbnails(train), _thumbnails(val)
-    distance = torch.cdist(theirs, ours) / _THUMBNAIL
+    """Whether a validation image, as a thumbnail, equals a training image."""
+    distance = torch.cdist(_thumbnails(val), _thumbnails(train)) / _THUMBNAIL
     pairs = [f"{val.names[v]} = {train.names[t]}" for v, t in (distance < _SAME).nonzero().tolist()]
     found = f"{_first(pairs)} in both" if pairs else "none"
-    return Finding("held-out photographs among those trained on", found, fine=not pairs)
+    return Finding("validation images among the training images", found, fine=not pairs)
 
 
 def shift(lr: Tensor, reference: Tensor) -> tuple[float, float]:
@@ -111,14 +155,24 @@ def shift(lr: Tensor, reference: Tensor) -> tuple[float, float]:
     right = (reference[..., 1:-1, 2:] - reference[..., 1:-1, :-2]).flatten() / 2
     gradient = torch.stack([down, right]).double()
     difference = (lr[..., 1:-1, 1:-1] - inner).flatten().double()
-    weak = 1e-9 * torch.eye(2, dtype=torch.float64)  # an empty sky has no gradient, and no shift to be seen
+    weak = 1e-9 * torch.eye(2, dtype=torch.float64)  # an empty sky has no gradient, and no visible shift
     solved = torch.linalg.solve(gradient @ gradient.T + weak, -gradient @ difference)
     return float(solved[0]), float(solved[1])
 
 
-def _label(place: Path) -> str:
-    """Enough of the path to know it by."""
-    return "/".join(place.parts[-2:])
+def _stores(folder: Path) -> Iterator[Pairs]:
+    """The photographs of a folder with each lr that is packed beside them; once alone where there is none."""
+    hr = PixelStore(folder / HR_INDEX)
+    indices = sorted(folder.glob("lr_*.json"))
+    if not indices:
+        yield Pairs(hr, None)
+    for index in indices:
+        yield Pairs(hr, PixelStore(index))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Indices first: a store that is removed in part does not exist any more."""
+    return [file for pattern in (*_INDICES, *_DATA) for file in folder.glob(pattern)]
 
 
 def _aligned(hr: PixelStore, lr: PixelStore) -> Finding:
@@ -158,7 +212,7 @@ def _thumbnails(store: PixelStore) -> Tensor:
         return torch.stack(list(pool.map(small, range(len(store)))))
 
 
-def _first(names: Iterable[str]) -> str:
-    """A few of them, and how many more."""
-    few, *rest = [", ".join(list(names)[:3]), *list(names)[3:]]
-    return f"{few} and {len(rest)} more" if rest else few
+def _first(names: Sequence[str]) -> str:
+    """Three of them, and how many more."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,4 +1,4 @@
-"""Which photographs to train on, and which to hold out: the sample, DIV2K, or any folder."""
+"""Photographs for training and validation: the sample, DIV2K, or any folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRAIN, VAL = "train", "val"
 
 
 class Source(Protocol):
-    """Where patches to train on come from, and which photographs are held out."""
+    """Where training patches and validation images come from."""
 
     @property
     def name(self) -> str:
@@ -29,35 +29,35 @@ class Source(Protocol):
 
     @property
     def val(self) -> tuple[Photo, ...]:
-        """The photographs held out."""
+        """The validation images."""
         ...
 
     @property
     def n_train(self) -> int:
-        """How many pictures there are to train on."""
+        """Number of training images."""
         ...
 
     def describe(self) -> str:
-        """What is trained on, in words."""
+        """What is trained and validated on, in words."""
         ...
 
     def patches(self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int) -> Patches:
-        """Patches to train on; see ``zoomsr.data.patches.RandomPatches``."""
+        """Training patches; see ``zoomsr.data.patches.RandomPatches``."""
         ...
 
-    def held_out(self, degradation: Degradation) -> Pairs:
-        """The held-out photographs, packed."""
+    def validation(self, degradation: Degradation) -> Pairs:
+        """The validation images, packed."""
         ...
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """A data set: training and held-out photographs, which never overlap.
+    """A data set of photographs, see ``Source``; training and validation images never overlap.
 
     Attributes:
         name: of the set.
-        train: photographs to train on.
-        val: photographs held out.
+        train: training images.
+        val: validation images.
         packed: the folder of the packed stores; None for the cache.
 
     Raises:
@@ -70,44 +70,43 @@ class Photographs:
     packed: Path | None = None
 
     def __post_init__(self) -> None:
-        for part, photos in (("train on", self.train), ("hold out", self.val)):
+        for part, photos in (("training", self.train), ("validation", self.val)):
             if not photos:
-                raise ValueError(f"{self.name}: no photograph to {part}")
+                raise ValueError(f"{self.name}: no photograph for {part}")
         both = {photo.path.resolve() for photo in self.train} & {photo.path.resolve() for photo in self.val}
         if both:
-            raise ValueError(f"{self.name}: {min(both)} is both trained on and held out")
+            raise ValueError(f"{self.name}: {min(both)} is both trained and validated on")
 
     @property
     def n_train(self) -> int:
-        """See ``Source.n_train``; a photograph and its smaller copies are one."""
+        """See ``Source``; a photograph and its smaller copies are one."""
         return len({photo.path for photo in self.train})
 
     def describe(self) -> str:
-        """See ``Source.describe``."""
+        """See ``Source``."""
         copies = len(self.train) - self.n_train
         also = f" and {copies} smaller copies" if copies else ""
-        return f"{self.n_train} photographs{also} to train on, {len(self.val)} held out"
+        return f"{self.n_train} photographs{also} to train on, {len(self.val)} for validation"
 
     def patches(
         self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
     ) -> RandomPatches:
-        """See ``Source.patches``; the photographs are packed first, where they are not yet."""
+        """See ``Source``; the photographs are packed first, where they are not yet."""
         pairs = self.pairs(TRAIN, degradation if pack_lr else None)
         return RandomPatches(pairs, patch=patch, scale=degradation.scale, per_image=per_image, seed=seed)
 
-    def held_out(self, degradation: Degradation) -> Pairs:
-        """See ``Source.held_out``."""
+    def validation(self, degradation: Degradation) -> Pairs:
+        """See ``Source``."""
         return self.pairs(VAL, degradation)
 
     def pairs(self, split: str, degradation: Degradation | None) -> Pairs:
         """The packed photographs of a split, ``train`` or ``val``; see ``zoomsr.data.packed.packing.open_pairs``."""
         photos = {TRAIN: self.train, VAL: self.val}[split]
-        folder = None if self.packed is None else self.packed / split
-        return open_pairs(photos, folder=folder, degradation=degradation)
+        return open_pairs(photos, folder=self.packed and self.packed / split, degradation=degradation)
 
 
 # scikit-image's wheel (data/README.txt there) and matplotlib's; see the table of sources and licences in the README.
-# The stereo pair motorcycle_left / motorcycle_right shows one scene, so both sides are on the training side.
+# The stereo pair motorcycle_left / motorcycle_right shows one scene, so both are training images.
 _SAMPLE_TRAIN = (
     ("skimage", "data/motorcycle_left.png"),
     ("skimage", "data/motorcycle_right.png"),
@@ -125,15 +124,25 @@ _SAMPLE_VAL = (
 
 
 def sample() -> Photographs:
-    """Ten real photographs that scikit-image and matplotlib ship in their wheels: 7 for training, 3 held out.
+    """Ten photographs that scikit-image and matplotlib ship in their wheels: 7 for training, 3 for validation.
 
     Nothing is downloaded, so the first command works on a fresh machine.
     """
     return Photographs("sample", _shipped(_SAMPLE_TRAIN), _shipped(_SAMPLE_VAL))
 
 
+def _shipped(files: Sequence[tuple[str, str]]) -> tuple[Photo, ...]:
+    photos = []
+    for package, name in files:
+        spec = importlib.util.find_spec(package)  # finds the folder without importing the package
+        if spec is None or spec.origin is None or not (path := Path(spec.origin).parent / name).is_file():
+            raise ValueError(f"{package} ships no {name}: install {package} again, or use data=folder data.root=FOLDER")
+        photos.append(Photo(path.stem, path))
+    return tuple(photos)
+
+
 def div2k(root: str) -> Photographs:
-    """DIV2K: photographs 0001-0800 to train, 0801-0900 held out.
+    """DIV2K: photographs 0001-0800 for training, 0801-0900 for validation.
 
     Agustsson & Timofte, "NTIRE 2017 Challenge on Single Image Super-Resolution: Dataset and Study", CVPRW 2017.
     For academic research only.
@@ -154,6 +163,19 @@ def div2k(root: str) -> Photographs:
     )
 
 
+def _numbered(directory: Path, numbers: range, *, packed: Path) -> tuple[Photo, ...]:
+    photos = tuple(Photo(f"{number:04d}", directory / f"{number:04d}.png") for number in numbers)
+    if (packed / HR_INDEX).is_file():
+        return photos  # the files themselves are not needed any more
+    missing = [photo.name for photo in photos if not photo.path.is_file()]
+    if missing:
+        raise ValueError(
+            f"{directory} lacks {len(missing)} of {len(photos)} photographs, the first {missing[0]}.png: "
+            f"python -m zoomsr.prepare div2k --root {directory.parent} brings and packs them"
+        )
+    return photos
+
+
 def folder(
     root: str | None,
     *,
@@ -167,7 +189,7 @@ def folder(
 
     Args:
         root: the folder to train on.
-        val_root: a folder of held-out images; without it a part of ``root`` is held out.
+        val_root: a folder of validation images; without it a part of ``root`` is taken.
         val_fraction: that part, at least one image; always the same images for the same names.
         n_train: how many of the others to train on, drawn so that a larger number includes a smaller one; None for all.
         min_side: photographs with a shorter side in pixels are not trained on.
@@ -179,64 +201,33 @@ def folder(
     """
     if root is None:
         raise ValueError("data=folder needs data.root=FOLDER, a folder with images at any depth")
-    train, val = _split(Path(root), None if val_root is None else Path(val_root), val_fraction)
+    photos = images(Path(root))
+    train = random.Random(0).sample(photos, len(photos))
+    if val_root is not None:
+        val = list(images(Path(val_root)))
+    else:
+        if not 0 < val_fraction < 1:
+            raise ValueError(f"data.val_fraction {val_fraction} must lie between 0 and 1")
+        if len(photos) < 2:
+            raise ValueError(f"{root} has one image, and one is for validation: add images or set data.val_root=FOLDER")
+        n_val = min(max(1, round(val_fraction * len(photos))), len(photos) - 1)
+        train, val = train[n_val:], train[:n_val]
     if n_train is not None and not 1 <= n_train <= len(train):
         raise ValueError(f"data.n_train={n_train}: {root} has {len(train)} photographs to train on")
-    chosen = _large_enough(_with_copies(sorted(train[:n_train]), scale_augmentation), min_side)
+    chosen = _with_copies(sorted(train[:n_train]), scale_augmentation)
+    if min_side > 1:  # else no header is read
+        chosen = [photo for photo in chosen if min(photo.size) >= min_side]
     if not chosen:
         raise ValueError(f"data.min_side={min_side}: {root} has no photograph as large to train on")
-    return Photographs(Path(root).name, chosen, tuple(sorted(val)))
-
-
-def _split(root: Path, val_root: Path | None, val_fraction: float) -> tuple[list[Photo], list[Photo]]:
-    """What to train on, in the order in which fewer are taken, and what is held out."""
-    photos = images(root)
-    shuffled = random.Random(0).sample(photos, len(photos))
-    if val_root is not None:
-        return shuffled, list(images(val_root))
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"data.val_fraction {val_fraction} must lie between 0 and 1")
-    if len(photos) < 2:
-        raise ValueError(f"{root} has one image, and one must be held out: add images or set data.val_root=FOLDER")
-    n_val = min(max(1, round(val_fraction * len(photos))), len(photos) - 1)
-    return shuffled[n_val:], shuffled[:n_val]
+    return Photographs(Path(root).name, tuple(chosen), tuple(sorted(val)))
 
 
 def _with_copies(photos: Sequence[Photo], shrinks: Sequence[float]) -> list[Photo]:
-    wrong = [shrink for shrink in shrinks if not 0 < shrink < 1]
-    if wrong:
-        raise ValueError(f"data.scale_augmentation has {wrong[0]}: a smaller copy's size lies between 0 and 1")
+    for shrink in shrinks:
+        if not 0 < shrink < 1:
+            raise ValueError(f"data.scale_augmentation has {shrink}: a smaller copy's size lies between 0 and 1")
     copies = (Photo(f"{one.name} x{shrink}", one.path, shrink) for one in photos for shrink in shrinks)
     return [*photos, *copies]
-
-
-def _large_enough(photos: Sequence[Photo], min_side: int) -> tuple[Photo, ...]:
-    if min_side <= 1:
-        return tuple(photos)  # no header is read
-    return tuple(photo for photo in photos if min(photo.size) >= min_side)
-
-
-def _shipped(files: Sequence[tuple[str, str]]) -> tuple[Photo, ...]:
-    photos = []
-    for package, name in files:
-        spec = importlib.util.find_spec(package)  # finds the folder without importing the package
-        if spec is None or spec.origin is None or not (path := Path(spec.origin).parent / name).is_file():
-            raise ValueError(f"{package} ships no {name}: install {package} again, or use data=folder data.root=FOLDER")
-        photos.append(Photo(path.stem, path))
-    return tuple(photos)
-
-
-def _numbered(directory: Path, numbers: range, *, packed: Path) -> tuple[Photo, ...]:
-    photos = tuple(Photo(f"{number:04d}", directory / f"{number:04d}.png") for number in numbers)
-    if (packed / HR_INDEX).is_file():
-        return photos  # the files themselves are not needed any more
-    missing = [photo.name for photo in photos if not photo.path.is_file()]
-    if missing:
-        raise ValueError(
-            f"{directory} lacks {len(missing)} of {len(photos)} photographs, the first {missing[0]}.png: "
-            f"python -m zoomsr.prepare div2k --root {directory.parent} brings and packs them"
-        )
-    return photos
 
 
 def images(root: Path) -> tuple[Photo, ...]:

@@ -1,7 +1,7 @@
-"""Photographs that no machine holds: patches streamed from litdata's chunks in a folder, on S3 or on Google's cloud.
+"""Photographs too many for one machine: patches streamed from litdata's chunks in a folder, on S3 or on Google's cloud.
 
-litdata (Lightning AI) keeps the chunks, fetches them and bounds the cache; which patches are cut is ours, and the same
-as from packed photographs: a function of (seed, epoch, index). An extra: ``pip install zoomsr[streaming]``.
+litdata (Lightning AI) stores the chunks, fetches them and bounds the cache; which patches are cut is decided here, as
+for packed photographs: a function of (seed, epoch, index). An extra: ``pip install zoomsr[streaming]``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoomsr.cli.console import progress_bar
 from zoomsr.data.packed.packing import Pairs, Photo, content_hash, open_pairs
-from zoomsr.data.packed.store import Pixels
-from zoomsr.data.patches import Draws, PatchKey, PatchSampler, Place
+from zoomsr.data.packed.store import UInt8Array
+from zoomsr.data.patches import Patches, PatchKey, PatchSampler, PatchSpec
 from zoomsr.data.sources.photographs import images, sample
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
@@ -33,8 +32,16 @@ WINDOW = 64
 """Images that are shuffled among themselves: what has to be in the cache at once."""
 
 
-def write_stream(photos: Sequence[Photo], target: Path, *, chunk_bytes: int = 2**26) -> None:
+def write_stream(
+    photos: Sequence[Photo], target: Path, *, chunk_bytes: int = 2**26, advance: Callable[[], object] = lambda: None
+) -> None:
     """Write photographs in litdata's format, uint8 pixels, to be copied to where they are streamed from.
+
+    Args:
+        photos: the photographs.
+        target: a new folder.
+        chunk_bytes: size of a chunk.
+        advance: called after each photograph.
 
     Raises:
         ValueError: the folder is not empty, an image is damaged, or the extra is missing.
@@ -44,21 +51,21 @@ def write_stream(photos: Sequence[Photo], target: Path, *, chunk_bytes: int = 2*
         raise ValueError(f"{target} is not empty: give a new folder")
     target.mkdir(parents=True, exist_ok=True)
     writer = writer_of(str(target), chunk_bytes=chunk_bytes)
-    with progress_bar() as progress:
-        for number, photo in enumerate(progress.track(photos, description="writing")):
-            writer.add_item(number, {"name": photo.name, "pixels": files.read(photo.path).numpy()})
-        writer.done()
-        writer.merge(1)
+    for number, photo in enumerate(photos):
+        writer.add_item(number, {"name": photo.name, "pixels": files.read(photo.path).numpy()})
+        advance()
+    writer.done()
+    writer.merge(1)
     (target / "content.sha256").write_text(content_hash(photos), encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A set written by ``write_stream``, wherever it is now.
+    """A set written by ``write_stream``, wherever it is now; see ``zoomsr.data.sources.photographs.Source``.
 
     Attributes:
         url: a folder, ``s3://...`` or ``gs://...``.
-        val_root: a folder of held-out images; None holds the sample's out.
+        val_root: a folder of validation images; None for the sample's.
         cache_bytes: of the disk, for chunks that were fetched.
         storage_options: for the cloud, such as ``{"endpoint_url": ...}``.
     """
@@ -71,17 +78,17 @@ class Stream:
 
     @property
     def val(self) -> tuple[Photo, ...]:
-        """The photographs held out."""
+        """See ``Source``."""
         return sample().val if self.val_root is None else images(Path(self.val_root))
 
     @property
     def n_train(self) -> int:
-        """Photographs in the stream."""
+        """See ``Source``."""
         return len(self._open())
 
     def describe(self) -> str:
-        """See ``zoomsr.data.sources.photographs.Source.describe``."""
-        return f"{self.n_train} photographs streamed from {self.url}, {len(self.val)} held out"
+        """See ``Source``."""
+        return f"{self.n_train} photographs streamed from {self.url}, {len(self.val)} for validation"
 
     def patches(
         self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
@@ -91,8 +98,8 @@ class Stream:
             self._open(), url=self.url, patch=patch, scale=degradation.scale, per_image=per_image, seed=seed
         )
 
-    def held_out(self, degradation: Degradation) -> Pairs:
-        """The held-out photographs, packed."""
+    def validation(self, degradation: Degradation) -> Pairs:
+        """See ``Source``."""
         return open_pairs(self.val, degradation=degradation)
 
     def _open(self) -> Any:
@@ -100,70 +107,53 @@ class Stream:
         if self.url is None:
             raise ValueError("data=streaming needs data.url=URL: a folder, s3://... or gs://...")
         if "://" not in self.url and not (Path(self.url) / "index.json").is_file():
-            raise ValueError(
-                f"{self.url} holds no stream: python -m zoomsr.prepare stream PHOTOS {self.url} writes one"
-            )
+            advice = f"python -m zoomsr.prepare stream PHOTOS {self.url} writes one"
+            raise ValueError(f"{self.url} holds no stream: {advice}")
+        options = self.storage_options or {}
         try:
-            return dataset(
-                self.url, shuffle=False, max_cache_size=self.cache_bytes, storage_options=self.storage_options or {}
-            )
+            return dataset(self.url, shuffle=False, max_cache_size=self.cache_bytes, storage_options=options)
         except (RuntimeError, OSError, ValueError) as error:
             raise ValueError(f"{self.url} cannot be streamed: {str(error).splitlines()[0]}") from error
 
 
-class StreamedPatches:
-    """See ``zoomsr.data.patches.Patches``. The patches of ``RandomPatches`` on the same photographs, in an order that
-    keeps to ``WINDOW`` images at a time.
+class StreamedPatches(Patches):
+    """The patches of ``RandomPatches`` on the same photographs, ``WINDOW`` images at a time.
 
     Raises:
-        ValueError: the patch is no multiple of the scale; a photograph is smaller than it (when it is met).
+        ValueError: the patch is no multiple of the scale; a photograph is smaller than it (when it is read).
     """
 
-    lr_patch = None
-
     def __init__(self, dataset: Any, *, url: str | None, patch: int, scale: int, per_image: int, seed: int) -> None:
-        if patch % scale:
-            raise ValueError(f"data.patch {patch} must be a multiple of the scale {scale}")
-        self.patch = patch
-        self.source_hash = hashlib.sha256(f"{url} {len(dataset)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{url} {len(dataset)}".encode()).hexdigest()
+        super().__init__(len(dataset) * per_image, patch=patch, scale=scale, seed=seed, source_hash=digest)
         self._dataset = dataset
-        self._scale = scale
         self._per_image = per_image
-        self._seed = seed
-        self._draws = Draws(seed, len(self))
         self._lock = threading.Lock()  # litdata's reader is for one thread
-        self._recent: OrderedDict[int, tuple[Pixels, str]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._dataset) * self._per_image
+        self._recent: OrderedDict[int, tuple[UInt8Array, str]] = OrderedDict()
 
     def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
         """Windows of the rank's images in a fresh order for each epoch, and the patches of each window likewise."""
-        return _WindowSampler(len(self._dataset), self._per_image, seed=self._seed, rank=rank, world_size=world_size)
+        return _WindowSampler(len(self._dataset), self._per_image, seed=self.seed, rank=rank, world_size=world_size)
 
-    def place(self, key: PatchKey) -> Place:
-        """``top`` and ``left`` are draws: sizes are known when the image is there."""
-        for_top, for_left, for_turn, seed = self._draws.of(key)
+    def spec(self, key: PatchKey) -> PatchSpec:
+        """``top`` and ``left`` are draws: sizes are known when the image is read."""
+        for_top, for_left, for_augmentation, seed = self.draws(key)
         image = key.number % len(self._dataset)
-        return Place(image, for_top, for_left, for_turn % 8, seed >> 2, f"image {image}", key.number)
+        return PatchSpec(image, for_top, for_left, for_augmentation % 8, seed >> 2, f"image {image}", key.number)
 
-    def prefetch(self, place: Place) -> None:
-        """Litdata fetches chunks ahead by itself."""
-
-    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
-        """Cut the patch."""
+    def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
+        """See ``Patches``."""
         with self._lock:
-            pixels, name = self._image(place.image)
+            pixels, name = self._image(spec.image)
         height, width = pixels.shape[1:]
         if min(height, width) < self.patch:
-            raise ValueError(
-                f"{name} is {width}x{height}, smaller than the training patch (data.patch) of {self.patch}"
-            )
-        top = place.top % ((height - self.patch) // self._scale + 1) * self._scale
-        left = place.left % ((width - self.patch) // self._scale + 1) * self._scale
+            what = f"the training patch (data.patch) of {self.patch}"
+            raise ValueError(f"{name} is {width}x{height}, smaller than {what}")
+        top = spec.top % ((height - self.patch) // self.scale + 1) * self.scale
+        left = spec.left % ((width - self.patch) // self.scale + 1) * self.scale
         np.copyto(hr, pixels[:, top : top + self.patch, left : left + self.patch])
 
-    def _image(self, number: int) -> tuple[Pixels, str]:
+    def _image(self, number: int) -> tuple[UInt8Array, str]:
         if number not in self._recent:
             item = self._dataset[number]
             self._recent[number] = item["pixels"], item["name"]
@@ -186,11 +176,11 @@ class _WindowSampler(PatchSampler):
         return islice(self._keys(), self.first, None)
 
     def _keys(self) -> Iterator[PatchKey]:
-        draw = self.draw()
-        for window in draw.permutation(-(-len(self._images) // WINDOW)):
+        generator = self.generator()
+        for window in generator.permutation(-(-len(self._images) // WINDOW)):
             images = np.array(self._images[window * WINDOW : (window + 1) * WINDOW])
             patches = images[:, None] + self._n_images * np.arange(self._per_image)
-            for number in draw.permutation(patches.flatten()):
+            for number in generator.permutation(patches.flatten()):
                 yield PatchKey(self.epoch, int(number))
 
 

@@ -1,4 +1,4 @@
-"""Training without photographs: pictures of dead leaves, made while they are needed."""
+"""Training without photographs: images of dead leaves, made when they are needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoomsr.data.packed.packing import Pairs, Photo, open_pairs
-from zoomsr.data.packed.store import Pixels
-from zoomsr.data.patches import Draws, PatchKey, PatchSampler, Place
+from zoomsr.data.packed.store import UInt8Array
+from zoomsr.data.patches import Patches, PatchKey, PatchSpec
 from zoomsr.data.sources.dead_leaves import dead_leaves
 from zoomsr.data.sources.photographs import sample
 from zoomsr.imaging.degradations import Degradation
@@ -17,10 +17,10 @@ from zoomsr.imaging.degradations import Degradation
 
 @dataclass(frozen=True)
 class DeadLeaves:
-    """A source without end or licence; the sample's photographs are held out.
+    """New training images in every epoch; the sample's photographs for validation. See ``photographs.Source``.
 
     Attributes:
-        n_train: pictures in an epoch; every epoch has new ones.
+        n_train: images in an epoch.
         smallest: radius of a leaf in pixels.
         largest: radius of a leaf in pixels.
     """
@@ -32,61 +32,41 @@ class DeadLeaves:
 
     @property
     def val(self) -> tuple[Photo, ...]:
-        """The photographs held out."""
+        """See ``Source``."""
         return sample().val
 
     def describe(self) -> str:
-        """See ``zoomsr.data.sources.photographs.Source.describe``."""
-        return f"{self.n_train} new synthetic pictures an epoch, {len(self.val)} photographs held out"
+        """See ``Source``."""
+        return f"{self.n_train} new synthetic images an epoch, {len(self.val)} photographs for validation"
 
     def patches(
         self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int
-    ) -> PaintedPatches:
-        """A picture for each patch; lr is made on the device."""
-        return PaintedPatches(self, patch=patch, scale=degradation.scale, length=self.n_train * per_image, seed=seed)
+    ) -> SyntheticPatches:
+        """An image for each patch; lr is made on the device."""
+        return SyntheticPatches(self, patch=patch, scale=degradation.scale, length=self.n_train * per_image, seed=seed)
 
-    def held_out(self, degradation: Degradation) -> Pairs:
-        """The held-out photographs, packed."""
+    def validation(self, degradation: Degradation) -> Pairs:
+        """See ``Source``."""
         return open_pairs(self.val, degradation=degradation)
 
 
-class PaintedPatches:
-    """See ``zoomsr.data.patches.Patches``: every patch is a picture of its own, a function of (seed, epoch, index).
-
-    Raises:
-        ValueError: the patch is no multiple of the scale.
-    """
-
-    lr_patch = None
+class SyntheticPatches(Patches):
+    """Every patch is an image of its own, a function of (seed, epoch, index)."""
 
     def __init__(self, source: DeadLeaves, *, patch: int, scale: int, length: int, seed: int) -> None:
-        if patch % scale:
-            raise ValueError(f"data.patch {patch} must be a multiple of the scale {scale}")
-        self.patch = patch
-        self.source_hash = hashlib.sha256(f"{source!r} {seed}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{source!r} {seed}".encode()).hexdigest()
+        super().__init__(length, patch=patch, scale=scale, seed=seed, source_hash=digest)
         self._source = source
-        self._length = length
-        self._seed = seed
-        self._draws = Draws(seed, length)
 
-    def __len__(self) -> int:
-        return self._length
+    def spec(self, key: PatchKey) -> PatchSpec:
+        """``image`` is the epoch, so that the spec determines the pixels."""
+        seed = self.draws(key)[3]
+        return PatchSpec(key.epoch, 0, 0, 0, seed >> 2, f"dead leaves {key.epoch}-{key.number}", key.number)
 
-    def sampler(self, *, rank: int, world_size: int) -> PatchSampler:
-        """A rank's share of each epoch."""
-        return PatchSampler(self._length, seed=self._seed, rank=rank, world_size=world_size)
-
-    def place(self, key: PatchKey) -> Place:
-        """``image`` is the epoch, so that the picture follows from the place."""
-        _, _, _, seed = self._draws.of(key)
-        return Place(key.epoch, 0, 0, 0, seed >> 2, f"dead leaves {key.epoch}-{key.number}", key.number)
-
-    def prefetch(self, place: Place) -> None:
-        """Nothing lies on a disk."""
-
-    def fill(self, place: Place, hr: Pixels, lr: Pixels | None) -> None:
-        """Paint it."""
-        # Apart from the streams of the sampler and of Draws, whose third words are 1 and 0.
-        draw = np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 2 + place.number, place.image]))
-        side, source = self.patch, self._source
-        np.copyto(hr, dead_leaves(side, side, draw, smallest=source.smallest, largest=source.largest))
+    def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
+        """Draw it."""
+        # A stream beside those of the sampler and of draws(), whose third words are 1 and 0.
+        counter = [0, 0, 2 + spec.number, spec.image]
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
+        source = self._source
+        np.copyto(hr, dead_leaves(self.patch, self.patch, generator, smallest=source.smallest, largest=source.largest))

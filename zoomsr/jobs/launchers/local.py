@@ -6,28 +6,28 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import takewhile
 from types import FrameType
 
-from zoomsr.jobs.launchers import train_here
-from zoomsr.jobs.process import Process
+from zoomsr.jobs.launchers import Launcher, train_here
+from zoomsr.jobs.process import JobProcess
 from zoomsr.runs.job import STOPPED, Job, stop_signals
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-class Local:
+class Local(Launcher):
     """Processes of this machine.
 
     Args:
         devices: GPUs that a job uses; ``auto`` or -1 for all, a list for these.
         num_nodes: of a job: 1, because this is one machine.
-        accelerator: ``cpu`` leaves GPUs out of account.
-        slots: jobs at once; None for as many as the GPUs make room for, and one on a CPU. More share the GPUs.
-        gpus: the GPUs to share out, as CUDA_VISIBLE_DEVICES names them; None for all of the machine.
+        accelerator: ``cpu`` ignores GPUs.
+        slots: jobs at once; None for as many as the GPUs hold, and one on a CPU. More share the GPUs.
+        gpus: as CUDA_VISIBLE_DEVICES names them; None for all of the machine.
     """
 
     def __init__(
@@ -48,41 +48,41 @@ class Local:
         self._shares = _shares(found, devices, slots)
         self._has_ranks = devices not in (1, "1") and not (devices in ("auto", -1, "-1") and len(found) < 2)
         self._stopping = threading.Event()
-        self._running: set[Process] = set()
+        self._running: set[JobProcess] = set()
 
     @property
     def room(self) -> int:
         """See ``Launcher``."""
         return len(self._shares)
 
-    def run(self, jobs: Sequence[Job]) -> list[int]:
-        """See ``Launcher``. A signal that stops is passed on, jobs save where they are, and no other is started."""
+    def run_alone(self, job: Job) -> int:
+        """See ``Launcher``: in this process where there is one device, and so no ranks to start."""
+        if self._has_ranks:
+            with _signals_to(self._stop):
+                return self._run_one(job, {}, label=None)
+        train_here(job, job.settings())
+        return 0
+
+    def _run(self, jobs: Mapping[Job, str]) -> list[int]:
+        """A signal that stops is passed on: the running jobs save their state, and no other is started."""
         free: queue.Queue[dict[str, str]] = queue.Queue()
         for share in self._shares:
             free.put(share)
 
-        def carry_out(job: Job) -> int:
+        def run(job: Job) -> int:
             share = free.get()
             try:
-                return self._run(job, share, label=f"[{job.path.name}] ")
+                return self._run_one(job, share, label=jobs[job])
             finally:
                 free.put(share)
 
         with _signals_to(self._stop), ThreadPoolExecutor(self.room) as pool:
-            return list(pool.map(carry_out, jobs))
+            return list(pool.map(run, jobs))
 
-    def run_alone(self, job: Job) -> int:
-        """See ``Launcher``: in this very process where there is one device, and so no ranks to start."""
-        if self._has_ranks:
-            with _signals_to(self._stop):
-                return self._run(job, {}, label=None)
-        train_here(job, job.settings())
-        return 0
-
-    def _run(self, job: Job, share: dict[str, str], *, label: str | None) -> int:
+    def _run_one(self, job: Job, share: dict[str, str], *, label: str | None) -> int:
         if self._stopping.is_set():
             return STOPPED[0]
-        process = Process(job, environment=share, label=label)
+        process = JobProcess(job, environment=share, label=label)
         self._running.add(process)
         try:
             return process.wait()
@@ -96,9 +96,9 @@ class Local:
 
 
 def _shares(gpus: list[str], devices: int | str | list[int], slots: int | None) -> list[dict[str, str]]:
-    """What each slot adds to the environment: GPUs of its own, or a part of the cores."""
+    """The environment of each slot: its GPUs, or its number of threads."""
     if isinstance(devices, list) or not gpus:
-        # Named devices are named among all; and without GPUs there is nothing to share out but cores.
+        # Devices given by number are numbers among all GPUs; without GPUs only cores are shared.
         n_slots = slots or 1
         threads = max(1, (os.cpu_count() or 1) // n_slots)
         return [{"OMP_NUM_THREADS": str(threads)} if n_slots > 1 else {}] * n_slots
@@ -113,16 +113,16 @@ def _shares(gpus: list[str], devices: int | str | list[int], slots: int | None) 
 def _gpus() -> list[str]:
     visible = os.environ.get(_VISIBLE)
     if visible is not None:
-        # CUDA takes the names up to the first that is none, and -1 is what hides all.
+        # As CUDA: names count up to the first invalid one, such as -1.
         return list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(",")))
-    import torch  # late: only a sweep where there may be a GPU needs it
+    import torch  # late: it is heavy
 
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
 @contextmanager
 def _signals_to(handler: signal.Handlers | object) -> Iterator[None]:
-    """What stops a job goes to the handler for a while; elsewhere than in the main thread it cannot."""
+    """Handle the signals that stop a job; Python allows it in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -12,17 +12,17 @@ from typing import Any
 
 from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST
-from zoomsr.jobs.launchers.slurm import Output
-from zoomsr.jobs.process import Process
+from zoomsr.jobs.launchers import Launcher
+from zoomsr.jobs.process import JobProcess, Output
 from zoomsr.runs.directories import unlock
 from zoomsr.runs.job import STOPPED, Job
 from zoomsr.runs.layout import CHECKPOINTS, LAST_CKPT, OUTPUT, PREVIOUS_CKPT, SETTINGS
 
 
-class Ray:
-    """One Ray task for each job, which holds the devices that it needs on one node; all nodes see its directory.
+class Ray(Launcher):
+    """A Ray task for each job, with the devices that it needs on one node; all nodes see its directory.
 
-    A job whose node is lost is run again, and goes on from its last checkpoint.
+    A job whose node is lost runs again, from its last checkpoint. Ctrl-C and SIGTERM stop the jobs, which save.
 
     Args:
         devices: of a job.
@@ -57,38 +57,30 @@ class Ray:
 
     @property
     def room(self) -> int:
-        """See ``Launcher``: jobs that fit into the cluster as it is now."""
+        """See ``Launcher``: jobs that fit into the cluster now."""
         self._connect()
         total = self._ray.cluster_resources()
         return max(1, min(int(total.get(name, 0) // need) for name, need in self._needs.items() if need))
 
-    def run_alone(self, job: Job) -> int:
-        """See ``Launcher``."""
-        return self._run({"": job})[0]
-
-    def run(self, jobs: Sequence[Job]) -> list[int]:
-        """See ``Launcher``. Ctrl-C and SIGTERM stop the jobs, which save where they are."""
-        return self._run({f"[{job.path.name}] ": job for job in jobs}) if jobs else []
-
-    def _run(self, jobs: Mapping[str, Job]) -> list[int]:
+    def _run(self, jobs: Mapping[Job, str]) -> list[int]:
         self._connect()
-        outputs = [Output(job, label) for label, job in jobs.items()]
-        for job in jobs.values():
+        outputs = [Output(job, label) for job, label in jobs.items()]
+        for job in jobs:
             unlock(job.path)  # a node locks it
         task = self._ray.remote(num_cpus=self._needs["CPU"], num_gpus=self._needs["GPU"], max_retries=self._retries)(
             carry_out
         )
-        handles = [task.remote(job, Path.cwd()) for job in jobs.values()]
+        handles = [task.remote(job, Path.cwd()) for job in jobs]
         try:
             self._wait(handles, outputs)
         except KeyboardInterrupt:
             for handle in handles:
                 self._ray.cancel(handle)
             self._wait(handles, outputs)
-        return [self._code(job, handle) for job, handle in zip(jobs.values(), handles, strict=True)]
+        return [self._code(job, handle) for job, handle in zip(jobs, handles, strict=True)]
 
     def _wait(self, handles: Sequence[Any], outputs: Sequence[Output]) -> None:
-        """Until all have ended, and show meanwhile what they say."""
+        """Until all have ended; print their output meanwhile."""
         running = list(handles)
         while running:
             _, running = self._ray.wait(running, num_returns=len(running), timeout=1)
@@ -99,7 +91,7 @@ class Ray:
         try:
             return int(self._ray.get(handle))
         except self._ray.exceptions.TaskCancelledError:
-            return int(job.status().get("exit_code", STOPPED[0]))  # none: it was not started any more
+            return int(job.status().get("exit_code", STOPPED[0]))  # none: it was not started
         except self._ray.exceptions.RayError as error:
             with (job.path / OUTPUT).open("a", encoding="utf-8") as log:
                 log.write(f"error: Ray: {' '.join(str(error).split())}\n")
@@ -112,7 +104,7 @@ class Ray:
         self._ray.init(
             address=self._address or "local",
             include_dashboard=False if self._address is None else None,
-            log_to_driver=False,  # the jobs' own files are shown, in order and to their last line
+            log_to_driver=False,  # the jobs' own logs are printed, complete and in order
             logging_level=logging.ERROR,
         )
         for number in (signal.SIGINT, signal.SIGTERM):  # in place of Ray's handler, which aborts
@@ -130,33 +122,33 @@ def carry_out(job: Job, place: Path) -> int:
     """The Ray task: a process of its own, so that its ranks are started from a clean environment.
 
     Args:
-        job: frozen; one that is here again, because its node was lost, goes on from its own last checkpoint.
-        place: where the user stands, from which paths in settings count.
+        job: frozen; where its node was lost before, it resumes from its own last checkpoint.
+        place: the user's working directory, to which paths in settings are relative.
 
     Returns:
         The exit code, which is recorded.
     """
     os.chdir(place)
-    # A cancel comes as an interrupt, and not at all where the shell that began it all has that ignored.
+    # Ray cancels by an interrupt, which has no effect where the user's shell has it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     frozen = (job.path / SETTINGS).stat().st_mtime
     saved = [path for name in (LAST_CKPT, PREVIOUS_CKPT) if (path := job.path / CHECKPOINTS / name).is_file()]
     if any(path.stat().st_mtime > frozen for path in saved):
         Job.freeze(job.settings() | {"ckpt": LAST, "ckpt_mode": "resume"})
-    process = Process(job, environment={}, label="")
+    process = JobProcess(job, environment={}, label="")
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(process.wait)
         while True:
             try:
                 return ended.result(timeout=1)
-            except TimeoutError:  # in between, an interrupt comes through
+            except TimeoutError:  # between the waits an interrupt arrives
                 continue
-            except KeyboardInterrupt:  # Ray's word for cancel; SIGINT itself it blocks, in its children too
+            except KeyboardInterrupt:  # Ray cancels; it blocks SIGINT itself, in its children too
                 process.signal(signal.SIGTERM)
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it sends usage statistics
     try:
         import ray
     except ImportError:

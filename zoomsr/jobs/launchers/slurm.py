@@ -14,23 +14,25 @@ from types import FrameType
 from typing import Any
 
 from zoomsr.cli.console import say
+from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.overrides import LAST
-from zoomsr.jobs.launchers import train_here
+from zoomsr.jobs.launchers import Launcher, train_here
+from zoomsr.jobs.process import Output
 from zoomsr.runs.directories import unlock
 from zoomsr.runs.files import short
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import OUTPUT, STATUS
 
-_TIME_IS_NEAR = "USR2"
-"""The signal that SLURM sends before the time limit; not USR1, on which Lightning would put the job back as well."""
-_MAX_SECONDS_BETWEEN_QUESTIONS = 15
+_NEAR_TIME_LIMIT = "USR2"
+"""The signal that SLURM sends before the time limit; on USR1 Lightning would requeue the job too."""
+_MAX_POLL_INTERVAL_S = 15
 
 
-class Slurm:
-    """One SLURM job for each of ours, all of a sweep as one array; submitit writes the scripts.
+class Slurm(Launcher):
+    """A SLURM job for each job, all of a sweep as one array; submitit writes the scripts.
 
-    A job's ranks are SLURM's tasks. A job that is preempted, or comes near its time limit, goes back into the queue and
-    then on from the last checkpoint in its directory, which all nodes must see.
+    A job's ranks are SLURM's tasks. A job that is preempted, or near its time limit, is requeued, and resumes from the
+    last checkpoint in its directory, which all nodes must see. Ctrl-C ends the waiting only: submitted jobs continue.
 
     Args:
         devices: of a node; the number of its tasks.
@@ -65,7 +67,7 @@ class Slurm:
         self._submitit = _submitit()
         if shutil.which("sbatch") is None or shutil.which("srun") is None:
             raise ValueError("launcher=slurm finds no sbatch: start it where SLURM takes jobs, or use launcher=local")
-        self.room = at_once
+        self._at_once = at_once
         self._folder = Path(folder)
         self._options: dict[str, Any] = {
             "name": "zoomsr",
@@ -76,35 +78,31 @@ class Slurm:
             "slurm_array_parallelism": at_once,
             "slurm_partition": partition,
             "slurm_gpus_per_node": None if accelerator == "cpu" else devices,
-            # Else the other ranks would wait for one that has failed.
-            "slurm_srun_args": ["--kill-on-bad-exit=1"],
+            "slurm_srun_args": ["--kill-on-bad-exit=1"],  # else the other ranks would wait for one that has failed
             "slurm_additional_parameters": {
                 "requeue": True,
-                "signal": f"{_TIME_IS_NEAR}@90",  # seconds before the time limit
+                "signal": f"{_NEAR_TIME_LIMIT}@90",  # seconds before the time limit
                 **(parameters or {}),
             },
         }
 
-    def run_alone(self, job: Job) -> int:
+    @property
+    def room(self) -> int:
         """See ``Launcher``."""
-        return self._run({"": job})[0]
+        return self._at_once
 
-    def run(self, jobs: Sequence[Job]) -> list[int]:
-        """See ``Launcher``. Ctrl-C ends the waiting alone: what was submitted runs on."""
-        return self._run({f"[{job.path.name}] ": job for job in jobs}) if jobs else []
-
-    def _run(self, jobs: Mapping[str, Job]) -> list[int]:
-        ids = self._submit(list(jobs.values()))
+    def _run(self, jobs: Mapping[Job, str]) -> list[int]:
+        ids = self._submit(list(jobs))
         array = ids[0].split("_")[0]
         say({"slurm": f"{len(jobs)} job(s) submitted as {array}; submitit's logs are in {short(self._folder)}"})
         try:
-            _wait(ids, [Output(job, label) for label, job in jobs.items()])
+            _wait(ids, [Output(job, label) for job, label in jobs.items()])
         except KeyboardInterrupt:
             say({"slurm": f"{array} runs on; scancel {array} stops it"})
             raise
-        for job in jobs.values():
-            job.record(int(job.status().get("exit_code", 1)))  # killed, where it has recorded nothing itself
-        return [int(job.status()["exit_code"]) for job in jobs.values()]
+        for job in jobs:
+            job.record(int(job.status().get("exit_code", 1)))  # 1 where it was killed before it could record
+        return [int(job.status()["exit_code"]) for job in jobs]
 
     def _submit(self, jobs: Sequence[Job]) -> list[str]:
         for job in jobs:
@@ -118,22 +116,20 @@ class Slurm:
 
 
 def carry_out(path: str) -> None:
-    """What a SLURM task runs, a rank of the job in a directory; Lightning finds its number where SLURM says it."""
+    """A SLURM task: a rank of the job in a directory, whose number Lightning reads from SLURM's environment."""
     job, is_first = Job(Path(path)), os.environ["SLURM_PROCID"] == "0"
     with (job.path / OUTPUT).open("a", encoding="utf-8") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     if is_first:
         (job.path / STATUS).unlink(missing_ok=True)
-    # In place of submitit's handler, which gives a job up after its third time limit, and saves nothing.
-    near = signal.Signals[f"SIG{_TIME_IS_NEAR}"]  # by name: Windows, from where nobody reaches SLURM, has none
-    signal.signal(near, partial(_put_back, os.getpid()) if is_first else signal.SIG_IGN)
-    from zoomsr.cli.errors import one_line_errors
-
+    # Not submitit's handler, which gives up at the third time limit and saves nothing.
+    near = signal.Signals[f"SIG{_NEAR_TIME_LIMIT}"]  # by name: Windows has none
+    signal.signal(near, partial(_requeue, os.getpid()) if is_first else signal.SIG_IGN)
     code: object = 1
     try:
         with one_line_errors():
-            # The lock of a node that ran it before, and was lost, may outlive it on NFS.
+            # The lock of a lost node may outlive it on NFS.
             train_here(job, _settings(job), patience=120)
         code = 0
     except SystemExit as end:
@@ -145,7 +141,7 @@ def carry_out(path: str) -> None:
 
 
 def _settings(job: Job) -> dict[str, Any]:
-    """What was frozen; a job that was put back goes on from its own checkpoint, whatever it first started from."""
+    """The frozen settings; a requeued job resumes from its own checkpoint."""
     from zoomsr.training.checkpoint_io import newest_intact
 
     settings = job.settings()
@@ -154,23 +150,22 @@ def _settings(job: Job) -> dict[str, Any]:
     return settings
 
 
-def _put_back(process: int, number: int, frame: FrameType | None) -> None:
-    """Into the queue: SLURM sends SIGTERM to all ranks, on which they save where they are, and starts them again."""
+def _requeue(process: int, number: int, frame: FrameType | None) -> None:
+    """SLURM then sends SIGTERM to all ranks, on which they save, and starts them again."""
     if os.getpid() == process:  # and no fork of it
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
 
 
 def _wait(ids: Sequence[str], outputs: Sequence[Output]) -> None:
-    """Until none of the jobs is in the queue; what they say is shown meanwhile.
+    """Until none of the jobs is queued or running; print their output meanwhile.
 
-    The queue is asked, and not submitit, which wants an accounting data base and takes a job that was put back for one
-    that has ended.
+    By squeue: submitit needs an accounting database, and takes a requeued job for one that has ended.
     """
     pause = 1.0
     is_queued = True
     while is_queued:
         time.sleep(pause)
-        pause = min(1.2 * pause, _MAX_SECONDS_BETWEEN_QUESTIONS)
+        pause = min(1.2 * pause, _MAX_POLL_INTERVAL_S)
         is_queued = _is_any_queued(ids)
         for output in outputs:
             output.show()
@@ -179,30 +174,9 @@ def _wait(ids: Sequence[str], outputs: Sequence[Output]) -> None:
 def _is_any_queued(ids: Sequence[str]) -> bool:
     ask = ["squeue", "--noheader", "--format=%i", f"--jobs={','.join(ids)}"]
     answer = subprocess.run(ask, capture_output=True, encoding="utf-8", check=False)
-    if answer.returncode:  # forgotten, or the controller does not answer just now
+    if answer.returncode:  # unknown by now, or the controller does not answer at the moment
         return "Invalid job id" not in answer.stderr
     return bool(answer.stdout.strip())
-
-
-class Output:
-    """What a job adds to its ``output.log``, shown as it comes."""
-
-    def __init__(self, job: Job, label: str) -> None:
-        self._path = job.path / OUTPUT
-        self._label = label
-        self._seen = self._path.stat().st_size if self._path.is_file() else 0
-
-    def show(self) -> None:
-        """Print the new lines that are whole."""
-        if not self._path.is_file():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._seen)
-            new = file.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._seen += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
-            print(f"{self._label}{line}", flush=True)
 
 
 def _submitit() -> Any:

@@ -1,1 +1,1 @@
-"""What watches a training: results, curves, pictures, progress, and the table of a sweep."""
+"""Callbacks: results, curves, pictures, progress, checkpoints, guard, limits."""

@@ -1,4 +1,4 @@
-"""What Lightning's checkpoints lack for a resume that gives the same bits: chance, half an epoch's scores, curves."""
+"""State that Lightning's checkpoints omit and exact resume needs: RNG states, partial-epoch metrics, event files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._pytree import tree_map
 
 from zoomsr.cli.console import say
-from zoomsr.data.loader import Timed
+from zoomsr.data.loader import PatchLoader
 from zoomsr.training.callbacks.curves import tensorboard
 from zoomsr.training.checkpoint_io import find_places, forget_places
 from zoomsr.training.module import ZoomModule
@@ -22,39 +22,38 @@ _KEY = "zoomsr"
 
 
 class ExactResume(Callback):
-    """Adds to every checkpoint each rank's random states and part of the epoch, and the length of the curves' files.
+    """Adds to every checkpoint each rank's RNG states and metrics of the epoch so far, and the event files' lengths.
 
-    The position in the epoch is the loader's own (``Timed.state_dict``); Lightning would restore it too, but not where
-    a schedule asked for the number of steps before. The states of Python, numpy, torch and CUDA are kept, although our
-    data draws from none of them: a net may.
+    The position in the epoch is the loader's own (``PatchLoader.state_dict``). Lightning would restore it too, but not
+    where a schedule has asked for the number of steps before. Our data draws from none of the RNGs; a net may.
     """
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """All ranks meet here; the first one's checkpoint is written."""
+        """Collect the state of all ranks; the first rank writes the checkpoint."""
         own = {"random": _random_states(trainer.strategy.root_device)}
         if isinstance(pl_module, ZoomModule):
             own["epoch"] = pl_module.epoch_so_far()
         ranks: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
-            torch.distributed.all_gather_object(ranks, tree_map(_to_cpu, own))
+            on_cpu = tree_map(lambda value: value.cpu() if isinstance(value, torch.Tensor) else value, own)
+            torch.distributed.all_gather_object(ranks, on_cpu)
         loader = trainer.train_dataloader
-        position = loader.state_dict() if isinstance(loader, Timed) else {}
         checkpoint[_KEY] = {
             "ranks": ranks,
-            "loader": position,
+            "loader": loader.state_dict() if isinstance(loader, PatchLoader) else {},
             "events": _event_sizes(trainer),
             "precision": trainer.precision,
         }
         forget_places(trainer, checkpoint)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Cut the curves back to where the checkpoint stands, before anything is added to them.
+        """Truncate the event files to the checkpoint, before anything is appended.
 
         Raises:
-            ValueError: it has more epochs than are wanted.
+            ValueError: it has more epochs than ``trainer.max_epochs``.
         """
         done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         if 0 <= (trainer.max_epochs or 0) < done:
@@ -72,18 +71,18 @@ class ExactResume(Callback):
         if self._loaded is None:
             return
         ranks, position, self._loaded = self._loaded["ranks"], self._loaded["loader"], None
-        if position and isinstance(trainer.train_dataloader, Timed):
+        if position and isinstance(trainer.train_dataloader, PatchLoader):
             trainer.train_dataloader.load_state_dict(position)
         if len(ranks) == trainer.world_size:
             _set_random_states(ranks[trainer.global_rank]["random"], trainer.strategy.root_device)
         elif trainer.is_global_zero:
-            say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it goes on, but not bit for bit"})
+            say({"resumed": f"{len(ranks)} ranks became {trainer.world_size}: it resumes, but not bit for bit"})
         if isinstance(pl_module, ZoomModule):
             pl_module.resume_epoch([state["epoch"] for state in ranks[trainer.global_rank :: trainer.world_size]])
 
 
 def precision_in(checkpoint: dict[str, Any]) -> str | None:
-    """The precision in which the run was trained; None in the checkpoints of older versions and of others."""
+    """The precision in which the run was trained; None in the checkpoints of older versions and other programs."""
     kept = checkpoint.get(_KEY)
     return kept.get("precision") if isinstance(kept, dict) else None
 
@@ -107,14 +106,9 @@ def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
         torch.cuda.set_rng_state(states["cuda"].cpu(), device)
 
 
-def _to_cpu(value: Any) -> Any:
-    return value.cpu() if isinstance(value, torch.Tensor) else value
-
-
 def _event_sizes(trainer: Trainer) -> dict[str, int]:
-    """TensorBoard's files and their lengths, all that was written being on the disk."""
-    writer = tensorboard(trainer)
-    if writer is None:
+    """The lengths of TensorBoard's files by name, once they are flushed."""
+    if (writer := tensorboard(trainer)) is None:
         return {}
     writer.flush()
     return {path.name: path.stat().st_size for path in Path(writer.log_dir).glob("events.out.*")}
@@ -122,7 +116,7 @@ def _event_sizes(trainer: Trainer) -> dict[str, int]:
 
 def _cut_back(trainer: Trainer, sizes: dict[str, int]) -> None:
     for logger in trainer.loggers:
-        for path in Path(logger.log_dir or "").glob("events.out.*") if logger.log_dir else ():
+        for path in Path(logger.log_dir).glob("events.out.*") if logger.log_dir else ():
             if path.name not in sizes:
                 path.unlink()
             elif path.stat().st_size > sizes[path.name]:

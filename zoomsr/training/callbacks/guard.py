@@ -1,7 +1,4 @@
-"""A loss or a gradient that is no number stops the run at that step, with all that is needed to see why.
-
-A training can also fall apart while every number stays finite: an epoch that makes the held-out error jump is said.
-"""
+"""A NaN or Inf in a loss or gradient stops the run at that step; a jump of the validation error is reported."""
 
 from __future__ import annotations
 
@@ -25,34 +22,35 @@ from zoomsr.training.module import ZoomModule, ends_epoch
 OnNonfinite = Literal["stop", "skip"]
 
 JUMP = 2.0
-"""Held-out MAE over the lowest so far. A good training does not go there; one in trouble may still recover."""
+"""Validation MAE over the lowest so far that is reported."""
 
-
-_LEAST_SCALE = 2.0**-10
-"""Of float16's gradients, which begin with 2**16."""
+_MIN_SCALE = 2.0**-10
+"""Of the loss in float16, which begins with 2**16."""
 
 
 class _Step(NamedTuple):
-    """What one optimizer step rests on: its batches, losses and weights, and where it was."""
+    """An optimizer step: its batches, their losses, epoch, number, and the net's weights before it.
+
+    The weights are None where the step has not been taken when it is judged.
+    """
 
     batches: list[Batch]
     losses: list[Tensor]
     epoch: int
     number: int
     weights: list[Tensor] | None = None
-    """Of the net, where the step may have been taken by the time it is judged; None for those that it has now."""
 
 
 class Guard(Callback):
-    """Looks at every loss and at the gradients of the biases before the optimizer takes its step.
+    """Checks every loss and the gradients of the biases before the optimizer's step.
 
-    Gradients are the same on all ranks, so all ranks stop, or skip, at the same step. On a GPU the answer is read one
-    step late, so that the device is never waited for: the net then has taken the bad step, so the weights before it are
-    kept, to find the layer. ``skip`` has to wait.
+    Gradients are the same on all ranks, so all ranks stop, or skip, at the same step. On a GPU the result is read one
+    step later, which waits for nothing; the net has then taken the bad step, so the weights before it are kept.
+    ``skip`` has to wait for the device.
 
     Args:
-        run_dir: where the batch is kept.
-        on_nonfinite: ``skip`` leaves the step out, and counts it in ``train/skipped``.
+        run_dir: where the batch and the weights are saved.
+        on_nonfinite: ``skip`` omits the step and counts it in ``train/skipped``.
     """
 
     def __init__(self, run_dir: str, *, on_nonfinite: OnNonfinite = "stop") -> None:
@@ -64,11 +62,11 @@ class Guard(Callback):
         self._lowest = math.inf
         self._batches: list[Batch] = []
         self._losses: list[Tensor] = []
-        self._earlier: tuple[_Answer, _Step] | None = None
-        self._weights: list[Tensor] = []  # before the earlier step, in memory that is used again
+        self._pending: tuple[_Finite, _Step] | None = None
+        self._weights: list[Tensor] = []  # before the pending step, in memory that is reused
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Keep the batch until its step is known to be good."""
+        """Keep the batch until its step is judged."""
         self._batches.append(batch)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -79,33 +77,40 @@ class Guard(Callback):
         """Judge the step.
 
         Raises:
-            ValueError: what went wrong and where, in one line.
+            ValueError: what is NaN or Inf and where, in one line.
         """
         step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1)
         self._batches, self._losses = [], []
-        answer = _Answer(_sum(step.losses, optimizer, scaled=_scaler(trainer) is not None))
+        is_finite = _Finite(_sum(step.losses, optimizer, scaled=_scaler(trainer) is not None))
         if self._skips:
-            if not answer.read():
-                optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is left alone
+            if not is_finite.read():
+                optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is not updated
                 self._skipped += 1
-        elif answer.is_here:
-            self._judge(answer, step, trainer, pl_module)
+        elif is_finite.is_here:
+            self._judge(is_finite, step, trainer, pl_module)
         else:
-            self._judge_earlier(trainer, pl_module)
-            self._earlier = answer, step._replace(weights=self._kept(list(pl_module.parameters())))
+            self._judge_pending(trainer, pl_module)
+            self._pending = is_finite, step._replace(weights=self._copied(list(pl_module.parameters())))
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """After the epoch's last step: judge it, and log what was left out so far."""
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Judge the epoch's last step, and log the number of skipped ones.
+
+        Raises:
+            ValueError: a NaN or Inf, or float16's scaler has skipped every step of late.
+        """
         if ends_epoch(trainer):
-            self._judge_earlier(trainer, pl_module)
-            _require_scale(trainer)
+            self._judge_pending(trainer, pl_module)
+            scaler = _scaler(trainer)  # which halves its scale and skips the step where gradients are not finite
+            if scaler is not None and scaler.get_scale() < _MIN_SCALE:
+                raise ValueError(
+                    f"float16 gradients are not finite at any scale in epoch {trainer.current_epoch + 1}: "
+                    "take trainer.precision=bf16-mixed, or lower optimizer.lr"
+                )
             if self._skips:
                 pl_module.log("train/skipped", float(self._skipped), logger=False, sync_dist=False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare the held-out error with the lowest so far."""
+        """Compare the validation error with the lowest so far."""
         mae = trainer.callback_metrics.get("val/mae")
         if mae is None or trainer.sanity_checking:
             return
@@ -116,11 +121,11 @@ class Guard(Callback):
             say({"worse": f"val/mae {now:.4f} after epoch {trainer.current_epoch + 1}, once {lowest:.4f}: {advice}"})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Judge the last step before anything is written: what a bad one has left is not worth keeping."""
-        self._judge_earlier(trainer, pl_module)
+        """Judge the last step, so that no weights after a bad one are saved."""
+        self._judge_pending(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
-        """The count and the lowest error, so that a resumed run goes on from them."""
+        """The count of skipped steps and the lowest error."""
         return {"skipped": self._skipped, "lowest": self._lowest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -128,14 +133,13 @@ class Guard(Callback):
         self._skipped = state_dict["skipped"]
         self._lowest = state_dict.get("lowest", math.inf)  # not in the checkpoints of older versions
 
-    def _judge_earlier(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._earlier is not None:
-            answer, step = self._earlier
-            self._earlier = None
-            self._judge(answer, step, trainer, module)
+    def _judge_pending(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._pending is not None:
+            (is_finite, step), self._pending = self._pending, None
+            self._judge(is_finite, step, trainer, module)
 
-    def _judge(self, answer: _Answer, step: _Step, trainer: Trainer, module: LightningModule) -> None:
-        if answer.read() or not isinstance(module, ZoomModule):
+    def _judge(self, is_finite: _Finite, step: _Step, trainer: Trainer, module: LightningModule) -> None:
+        if is_finite.read() or not isinstance(module, ZoomModule):
             return
         if step.weights is not None:
             with torch.no_grad():
@@ -144,57 +148,57 @@ class Guard(Callback):
         batch, loss = step.batches[number], step.losses[number]
         with trainer.precision_plugin.forward_context():
             found = diagnose(module.net, module.loss, lr=batch["lr"], hr=batch["hr"])
-        file = self._keep(batch, step, module) if trainer.is_global_zero else self._run_dir
+        file = self._run_dir / NONFINITE.format(step=step.number)
+        if trainer.is_global_zero:
+            weights = {f"net.{key}": value for key, value in module.net.state_dict().items()}
+            write_tensors(file, {"lr": batch["lr"], "hr": batch["hr"], "index": batch["index"], **weights}, header={})
         place = first_wrong(found)
-        cause = f"the first value that is no number comes out of {place}" if place else "it arises in the gradients"
+        cause = f"the first NaN or Inf comes out of {place}" if place else "it arises in the gradients"
         raise ValueError(
             f"{type(module.loss).__name__} is {float(loss):g} at step {step.number}, epoch {step.epoch + 1}: {cause}; "
             f"patches: {_patches(trainer, batch, step.epoch)}; lr, hr and the weights are kept in {short(file)}; "
             "lower optimizer.lr, set trainer.gradient_clip_val=0.5, "
-            "or leave such batches out with callbacks.guard.on_nonfinite=skip"
+            "or skip such batches with callbacks.guard.on_nonfinite=skip"
         )
 
     @torch.no_grad()
-    def _kept(self, weights: list[Tensor]) -> list[Tensor]:
-        """Copies: of a U-Net's weights they take a GPU some microseconds."""
+    def _copied(self, weights: list[Tensor]) -> list[Tensor]:
+        """Copies on the device, which take some microseconds for a U-Net."""
         if not self._weights:
             self._weights = [torch.empty_like(weight) for weight in weights]
         torch._foreach_copy_(self._weights, weights)
         return self._weights
 
-    def _keep(self, batch: Batch, step: _Step, module: ZoomModule) -> Path:
-        """Tensors alone: lr, hr, index, and the weights as ``net.NAME``."""
-        path = self._run_dir / NONFINITE.format(step=step.number)
-        weights = {f"net.{key}": value for key, value in module.net.state_dict().items()}
-        write_tensors(path, {"lr": batch["lr"], "hr": batch["hr"], "index": batch["index"], **weights}, header={})
-        return path
 
+class _Finite:
+    """Whether a scalar on the device is finite, fetched without waiting for it.
 
-class _Answer:
-    """Whether a number of the device is finite, fetched without waiting for it."""
+    Attributes:
+        is_here: whether ``read`` need not wait.
+    """
 
-    def __init__(self, number: Tensor) -> None:
-        self.is_here = number.device.type == "cpu"
-        self._number = number
-        if number.device.type == "cuda":
-            self._number = torch.empty_like(number, device="cpu", pin_memory=True).copy_(number, non_blocking=True)
+    def __init__(self, scalar: Tensor) -> None:
+        self.is_here = scalar.device.type == "cpu"
+        self._scalar = scalar
+        if scalar.device.type == "cuda":
+            self._scalar = torch.empty_like(scalar, device="cpu", pin_memory=True).copy_(scalar, non_blocking=True)
             self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch does not type it
             self._copied.record()
 
     def read(self) -> bool:
-        """Wait for it where it is still on its way."""
-        if not self.is_here and self._number.device.type == "cpu":
+        """Wait for the copy where it is still on its way."""
+        if not self.is_here and self._scalar.device.type == "cpu":
             self._copied.synchronize()
-        return math.isfinite(self._number)
+        return math.isfinite(self._scalar)
 
 
 def _sum(losses: list[Tensor], optimizer: Optimizer, *, scaled: bool) -> Tensor:
-    """Of all that must be finite, which a sum of it then is; gradients that float16's scaler handles are left out."""
+    """The sum of losses and bias gradients: finite only if they are. float16's scaler checks gradients itself."""
     values = list(losses)
     if not scaled:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        # What goes wrong on the way back reaches the biases of all layers before it. Weights are a thousand times as
-        # many: to look at these too would cost a U-Net on a CPU a twentieth of its step.
+        # A NaN in the backward pass reaches the biases of all earlier layers. Weights are a thousand times as many:
+        # checking them would cost a U-Net on a CPU a twentieth of its step.
         biases = [gradient for gradient in gradients if gradient.ndim == 1]
         values += biases or gradients
     return torch.cat([value.flatten() for value in values]).sum(dtype=torch.float32)
@@ -204,25 +208,11 @@ def _scaler(trainer: Trainer) -> torch.amp.GradScaler | None:
     return getattr(trainer.precision_plugin, "scaler", None)
 
 
-def _require_scale(trainer: Trainer) -> None:
-    """A scaler halves its factor and leaves the step out where float16 gradients are not finite: perhaps always.
-
-    Raises:
-        ValueError: so the training stands still.
-    """
-    scaler = _scaler(trainer)
-    if scaler is not None and scaler.get_scale() < _LEAST_SCALE:
-        advice = "take trainer.precision=bf16-mixed, or lower optimizer.lr"
-        raise ValueError(
-            f"float16 gradients are not finite at any scale in epoch {trainer.current_epoch + 1}: {advice}"
-        )
-
-
 def _patches(trainer: Trainer, batch: Batch, epoch: int, *, shown: int = 4) -> str:
-    """``lena.png at (48, 96) turned 3`` for the first of them."""
+    """``lena.png at (48, 96) augmentation 3`` for the first of them."""
     data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
     if not isinstance(data, PairsDataModule):
         return ", ".join(batch["name"][:shown])
-    places = [data.place(epoch, number) for number in batch["index"].tolist()]
-    named = [f"{place.name} at ({place.left}, {place.top}) turned {place.turn}" for place in places[:shown]]
-    return ", ".join(named) + (f" and {len(places) - shown} more" if len(places) > shown else "")
+    specs = [data.spec(epoch, number) for number in batch["index"].tolist()]
+    named = [f"{spec.name} at ({spec.left}, {spec.top}) augmentation {spec.augmentation}" for spec in specs[:shown]]
+    return ", ".join(named) + (f" and {len(specs) - shown} more" if len(specs) > shown else "")

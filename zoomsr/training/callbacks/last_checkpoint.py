@@ -1,4 +1,4 @@
-"""The checkpoint that a run goes on from, kept up to date and written when the run is told to stop."""
+"""``last.ckpt``: what a run resumes from, written after every epoch, at intervals, and on signals."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from zoomsr.runs.job import stop_signals
 from zoomsr.runs.layout import LAST_CKPT
-from zoomsr.training.callbacks.step_limit import ranks_may_agree
+from zoomsr.training.callbacks.limits import ranks_may_agree
 from zoomsr.training.module import ends_epoch
 
 
 class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was told
-    """The run was told to stop and has saved where it was.
+    """The run has received a signal to stop and has saved its state.
 
     Attributes:
         signal: the signal's number.
@@ -33,11 +33,9 @@ class Stopped(Exception):  # noqa: N818  # not an error: it has done what it was
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on signals that stop the run.
+    """Writes ``last.ckpt`` after every epoch, every so many minutes, and on ``zoomsr.runs.job.stop_signals``.
 
-    Those of ``zoomsr.runs.job.stop_signals``.
-
-    It is written between two optimizer steps, so that nothing is lost or done twice. A second signal stops at once.
+    It is written between two optimizer steps, so that no step is lost or repeated. A second signal stops at once.
 
     Args:
         dirpath: the folder of the run's checkpoints.
@@ -51,9 +49,9 @@ class LastCheckpoint(Checkpoint):
         self._signal: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the signals; the trainer puts back what was there when it ends."""
+        """Take over the signals; the trainer restores the handlers when it ends."""
         self._saved_at = time.monotonic()
-        # With several ranks Lightning asks the device before every step whether one of them was told to stop.
+        # With several ranks Lightning would ask the device before every step whether a rank was told to stop.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
@@ -62,16 +60,14 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within an epoch where it is time."""
+        """Save within an epoch where it is due."""
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if ends_epoch(trainer) or not between_steps:  # the epoch's end is near, or gradients are half summed up
+        if ends_epoch(trainer) or not between_steps or not ranks_may_agree(trainer):
             return
         across_epochs = trainer.check_val_every_n_epoch is None
         batches, every = 1 + (trainer.fit_loop.total_batch_idx if across_epochs else batch_idx), trainer.val_check_batch
         if every is not None and every > 1 and batches % every == 0:
-            return  # a validation comes first, which a resume from here would leave out
-        if not ranks_may_agree(trainer):
-            return
+            return  # a validation comes first; a resume from here would omit it
         is_due = self._seconds is not None and time.monotonic() - self._saved_at >= self._seconds
         is_stopping = self._any_rank(trainer, self._signal is not None)
         if is_stopping or self._any_rank(trainer, is_due):

@@ -1,4 +1,4 @@
-"""Pictures of a training: what the net makes of fixed held-out areas, epoch by epoch; at the end, a comparison."""
+"""The net's output on fixed crops of validation images, epoch by epoch, and a comparison figure at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.evaluation.crops import comparison_row, hardest_crop, magnified, panel
+from zoomsr.evaluation.crops import comparison_row, hardest_crop, panel, upscaled
 from zoomsr.figures import Enlargement, comparison, epochs
 from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
@@ -17,16 +17,16 @@ from zoomsr.training.callbacks.curves import tensorboard
 
 
 class Pictures(Callback):
-    """Strips in TensorBoard after every epoch, ``pictures/`` in the run's directory, and ``comparison.png`` at the end.
+    """Figures in TensorBoard after every epoch, ``pictures/`` in the run's directory, ``comparison.png`` at the end.
 
-    The areas are the hardest of the first held-out photographs: where bicubic errs most. What comes out after the
-    epochs 1, 2, 3, 5, 10, 20 ... and the last is kept (see ``zoomsr.runs.crops``).
+    The crops are those of the first validation images where bicubic errs most. The output after the epochs 1, 2, 3, 5,
+    10, 20 ... and the last is saved (see ``zoomsr.runs.crops``).
 
     Args:
         run_dir: the run's directory.
         net_name: the net's title.
-        count: how many photographs.
-        side: of an area, in hr pixels.
+        count: of images.
+        side: of a crop, in hr pixels.
     """
 
     def __init__(self, run_dir: str, *, net_name: str, count: int = 3, side: int = 128) -> None:
@@ -34,25 +34,25 @@ class Pictures(Callback):
         self._net_name = net_name
         self._count = count
         self._side = side
-        self._watched: dict[Path, Crop] = {}
+        self._crops: dict[Path, Crop] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the areas once."""
+        """Choose the crops once."""
         self._choose(trainer)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Enlarge the areas with the weights that are validated: a running mean, where one is kept."""
+        """Upscale the crops with the weights that are validated: the moving average where there is one."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         epoch = trainer.current_epoch + 1
-        for folder, area in self._watched.items():
-            image = _enlarged(pl_module, area)
+        for folder, crop in self._crops.items():
+            image = _upscaled(pl_module, crop)
             if is_milestone(epoch) or epoch == trainer.max_epochs:
                 keep_epoch(folder, epoch, image)
             if (writer := tensorboard(trainer)) is not None:
-                methods = {"bicubic": panel(area.bicubic, area.hr), self._net_name: panel(image, area.hr)}
-                strip = epochs([Enlargement(area.name, area.lr, methods, hr=area.hr)])
-                writer.add_figure(f"held-out/{area.name}", strip, epoch)
+                methods = {"bicubic": panel(crop.bicubic, crop.hr), self._net_name: panel(image, crop.hr)}
+                figure = epochs([Enlargement(crop.name, crop.lr, methods, hr=crop.hr)])
+                writer.add_figure(f"held-out/{crop.name}", figure, epoch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the comparison with the tested weights."""
@@ -60,27 +60,27 @@ class Pictures(Callback):
             return
         self._choose(trainer)
         rows = []
-        for folder, area in self._watched.items():
-            image = _enlarged(pl_module, area)
+        for folder, crop in self._crops.items():
+            image = _upscaled(pl_module, crop)
             keep_tested(folder, image)
-            rows.append(comparison_row(area, {self._net_name: image}))
+            rows.append(comparison_row(crop, {self._net_name: image}))
         with atomic_write(self._run_dir / COMPARISON_PNG) as file:
             comparison(rows).savefig(file, dpi=110, format="png")
 
     def _choose(self, trainer: Trainer) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
-        if self._watched or not isinstance(data, PairsDataModule) or not trainer.is_global_zero:
+        if self._crops or not isinstance(data, PairsDataModule) or not trainer.is_global_zero:
             return
         for number in range(min(self._count, len(data.names))):
-            whole = data.held_out(number)
-            area = hardest_crop(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
-            folder = self._run_dir / PICTURES / f"{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', area.name)}"
-            area.save(folder)
-            self._watched[folder] = area
+            whole = data.validation_image(number)
+            crop = hardest_crop(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
+            folder = self._run_dir / PICTURES / f"{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', crop.name)}"
+            crop.save(folder)
+            self._crops[folder] = crop
 
 
-def _enlarged(module: LightningModule, area: Crop) -> Image:
+def _upscaled(module: LightningModule, crop: Crop) -> Image:
     training = module.training
-    image = magnified(module.eval(), area, device=module.device)
+    image = upscaled(module.eval(), crop, device=module.device)
     module.train(training)
     return image

@@ -20,7 +20,7 @@ class EpochLines(ProgressBar):
         self._start = 0.0
 
     def disable(self) -> None:
-        """Nothing to switch off: there is no bar (Lightning calls this on ranks above 0)."""
+        """Lightning calls this on ranks above 0; there is no bar to disable."""
 
     def on_train_start(self, trainer: Trainer, *args: Any) -> None:
         """Start the clock, also where a resume begins within an epoch."""
@@ -43,23 +43,22 @@ class EpochLines(ProgressBar):
 
 
 def _best(trainer: Trainer) -> list[str]:
-    """The word, where no epoch before was better; the checkpoint of the best is only written after this line."""
+    """``best`` where no epoch before was better; the best checkpoint itself is written after this line."""
     keeper = trainer.checkpoint_callback
     score = trainer.callback_metrics.get(getattr(keeper, "monitor", None) or "")
     if not isinstance(keeper, ModelCheckpoint) or score is None:
         return []
     best = keeper.best_model_score
-    is_better = best is None or (score < best if keeper.mode == "min" else score > best)
-    return ["best"] if bool(is_better) else []
+    return ["best"] if best is None or (score < best if keeper.mode == "min" else score > best) else []
 
 
 class EpochBar(RichProgressBar):
-    """Lightning's bar, without its ``Epoch 3/-2`` where steps or a time end the training."""
+    """Lightning's bar without ``Epoch 3/-2``, which it shows where steps or a time end the training."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         return super()._get_train_description(current_epoch).replace("/-2", "")
 
 
 def progress_bar() -> ProgressBar:
-    """The bar that fits where the output goes: a log file cannot show one that redraws itself."""
+    """A bar on a terminal; lines where the output goes into a file, which cannot redraw."""
     return EpochBar(leave=True) if sys.stdout.isatty() else EpochLines()

@@ -1,4 +1,4 @@
-"""A search's trial reports each epoch, and ends early where others were better by then."""
+"""A search's trial reports each epoch to Optuna, and ends early where other trials were better by then."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pruned(Exception):  # noqa: N818  # not an error: a decision
 
 
 class Pruning(Callback):
-    """Reports the monitored metric of every epoch to an Optuna study; the first rank alone speaks with its storage.
+    """Reports the monitored metric of every epoch to an Optuna study; only the first rank talks to its storage.
 
     Args:
         folder: of the search, which holds its study.
@@ -40,26 +40,21 @@ class Pruning(Callback):
         self._trial: Any = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report, ask, and stop on all ranks alike; an epoch that was not validated says nothing.
+        """Report, ask, and stop on all ranks alike; an epoch without a validation reports nothing.
 
         Raises:
-            Pruned: the pruner says so.
+            Pruned: the pruner stops the trial.
         """
         if isinstance(pl_module, ZoomModule) and self._monitor not in pl_module.logged:
             return
-        gives_up = False
+        is_pruned = False
         if trainer.is_global_zero:
-            trial = self._own_trial()
-            trial.report(float(trainer.callback_metrics[self._monitor]), trainer.current_epoch)
-            gives_up = trial.should_prune()
-        if trainer.strategy.broadcast(gives_up):
+            if self._trial is None:
+                import optuna  # an extra, which only searches need
+
+                study = optuna.load_study(study_name=STUDY, storage=storage(self._folder), pruner=self._pruner)
+                self._trial = optuna.Trial(study, study.trials[self._number]._trial_id)
+            self._trial.report(float(trainer.callback_metrics[self._monitor]), trainer.current_epoch)
+            is_pruned = self._trial.should_prune()
+        if trainer.strategy.broadcast(is_pruned):
             raise Pruned(f"trial {self._number} in epoch {trainer.current_epoch + 1}")
-
-    def _own_trial(self) -> Any:
-        if self._trial is None:
-            import optuna  # an extra, which only searches need
-
-            study = optuna.load_study(study_name=STUDY, storage=storage(self._folder), pruner=self._pruner)
-            (frozen,) = (trial for trial in study.trials if trial.number == self._number)
-            self._trial = optuna.Trial(study, frozen._trial_id)
-        return self._trial

@@ -1,7 +1,4 @@
-"""The record of a run: metrics.csv, a row per epoch, and metrics.json, the final scores with what they rest on.
-
-A validation within an epoch has a row of its own, of that epoch and with the number of steps taken by then.
-"""
+"""A run's results: metrics.csv, a row per epoch or validation within one, and metrics.json, the test's scores."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.hardware.devices import DeviceUse
-from zoomsr.metrics.quality import ImageScore, mean_score
+from zoomsr.metrics.quality import mean_score
 from zoomsr.models.complexity import costs_of
 from zoomsr.runs.files import read_rows, write_json, write_rows
 from zoomsr.runs.layout import METRICS_CSV, METRICS_JSON
@@ -28,6 +25,8 @@ _SECONDS = "zoomsr_seconds"
 
 class Results(Callback):
     """Writes ``metrics.csv`` after every epoch and validation, and ``metrics.json`` after the test.
+
+    A validation within an epoch has a row of its own, with the number of steps taken by then.
 
     Args:
         run_dir: the run's directory.
@@ -49,10 +48,10 @@ class Results(Callback):
         self._device: dict[str, Any] = {}  # where nothing is trained
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hold the ranks' settings against each other.
+        """Compare the ranks' settings.
 
         Raises:
-            ValueError: ranks that were started with different settings.
+            ValueError: they differ.
         """
         self._ranks = [self._settings_hash] * trainer.world_size
         if trainer.world_size > 1:
@@ -65,36 +64,34 @@ class Results(Callback):
         self._row_start = time.perf_counter()
         self._use = DeviceUse(trainer.strategy.root_device)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """See how busy the device is."""
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Sample the device's utilisation."""
         if self._use is not None:
             self._use.sample()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Append a row where the epoch goes on."""
+        """Append a row of a validation within the epoch."""
         if not trainer.sanity_checking and not ends_epoch(trainer):
             self._append(trainer, validation_metrics(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append the epoch's row."""
         if isinstance(pl_module, ZoomModule):
-            pl_module.close_epoch()  # where a callback stopped it after a validation
+            pl_module.close_epoch()  # where a callback has ended it after a validation
         self._append(trainer, epoch_metrics(trainer, pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What the training took, before the test takes more."""
+        """Take the peak memory of the training, before the test uses more."""
         if self._use is not None:
             self._device = self._use.as_dict()
 
     def _append(self, trainer: Trainer, metrics: dict[str, float]) -> None:
-        """Rows that a resume repeats are replaced."""
+        """Write the row in place of those that a resume repeats."""
         epoch, step, now = trainer.current_epoch + 1, trainer.global_step, time.perf_counter()
         seconds, self._row_start = now - self._row_start, now
         self._seconds += seconds
         row = {"epoch": epoch, "step": step, **metrics, "seconds": round(seconds, 3)}
-        if (self._row.get("epoch"), self._row.get("step")) == (epoch, step):  # a callback stopped after a validation
+        if (self._row.get("epoch"), self._row.get("step")) == (epoch, step):  # a validation ended the epoch
             row = {**self._row, **row, "seconds": round(self._row["seconds"] + seconds, 3)}
         self._row = row
         if trainer.is_global_zero:
@@ -104,23 +101,30 @@ class Results(Callback):
             write_rows(path, [*before, row])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the scores of the net and of bicubic on every held-out photograph."""
+        """Write the scores of the net and of bicubic on every validation image."""
         if trainer.is_global_zero and isinstance(pl_module, ZoomModule):
             write_json(self._run_dir / METRICS_JSON, self._summary(trainer, pl_module))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Time so far, so that a resumed run counts on."""
+        """Save the training time so far, to which a resumed run adds."""
         checkpoint[_SECONDS] = self._seconds + time.perf_counter() - self._row_start
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Not before the test, which loads the checkpoint of the best epoch."""
+        """Restore it; not before the test, which loads the best epoch's checkpoint."""
         if trainer.training:
             self._seconds = float(checkpoint.get(_SECONDS, 0))
 
     def _summary(self, trainer: Trainer, module: ZoomModule) -> dict[str, Any]:
         data: PairsDataModule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
         protocol = module.protocol
-        rows = {"bicubic": module.test_scores["bicubic"], self._net_name: module.test_scores["net"]}
+        names = {"bicubic": "bicubic", "net": self._net_name}
+        rows = {
+            names[net]: {
+                "mean": mean_score(list(scores.values())).as_dict(),
+                "images": {data.names[index]: score.as_dict() for index, score in scores.items()},
+            }
+            for net, scores in module.test_scores.items()
+        }
         return {
             "protocols": {protocol.name: asdict(protocol)},
             "data": {
@@ -142,17 +146,13 @@ class Results(Callback):
             "device": self._device,
             "precision": trainer.precision,
             "seconds": round(self._seconds, 1),
-            "sets": {
-                f"{data.source.name} held-out": {
-                    net: {protocol.name: _with_mean(scores, data.names)} for net, scores in rows.items()
-                }
-            },
+            "sets": {f"{data.source.name} held-out": {net: {protocol.name: row} for net, row in rows.items()}},
             "versions": versions(),
         }
 
 
 def _tested(trainer: Trainer) -> dict[str, int]:
-    """Epoch, counted from 1, and step of the weights that were tested; 0 where nothing was trained."""
+    """Epoch, counted from 1, and step of the tested weights; 0 where nothing was trained."""
     path = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if not path:  # no epoch was validated: the last weights
         return {"best_epoch": trained_epochs(trainer), "best_step": trainer.global_step}
@@ -161,28 +161,20 @@ def _tested(trainer: Trainer) -> dict[str, int]:
 
 
 def trained_epochs(trainer: Trainer) -> int:
-    """Of the whole run; ``current_epoch`` is one less where a resumed run finds that it has ended already."""
+    """Epochs of the whole run; ``current_epoch`` is one less where a resumed run has ended already."""
     progress: Any = trainer.fit_loop.epoch_progress.current  # whose type leaves `processed` out
     return int(progress.processed)
 
 
 def epoch_metrics(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     """What was logged in this epoch, in a fixed order: train/, val/, optim/, data/."""
-    order = ("train", "val", "optim", "data")
-    # Of callback_metrics only what is new: Lightning keeps what earlier epochs measured.
+    # Lightning's callback_metrics keep the values of earlier epochs.
     fresh = module.logged if isinstance(module, ZoomModule) else set()
     values = {name: float(value) for name, value in trainer.callback_metrics.items() if name in fresh}
-    known = [name for name in values if name.split("/")[0] in order]
-    return {name: values[name] for name in sorted(known, key=lambda name: order.index(name.split("/")[0]))}
+    order = ("train", "val", "optim", "data")
+    return {name: values[name] for split in order for name in values if name.split("/")[0] == split}
 
 
 def validation_metrics(trainer: Trainer, module: LightningModule) -> dict[str, float]:
-    """The same of a validation within the epoch, whose training is not summed up yet."""
+    """The same of a validation within the epoch, whose training means are not complete."""
     return {name: value for name, value in epoch_metrics(trainer, module).items() if name.startswith("val/")}
-
-
-def _with_mean(scores: dict[int, ImageScore], names: list[str]) -> dict[str, Any]:
-    return {
-        "mean": mean_score(list(scores.values())).as_dict(),
-        "images": {names[index]: score.as_dict() for index, score in scores.items()},
-    }

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from _support.nets import NETS, build
+from _support.texts import assert_readable
 from torch import Tensor, nn
 
-from zoomsr.figures import Stage
+from zoomsr.figures import Stage, architecture, stages
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNNDenoiser
 from zoomsr.models.residual_unet import ResidualUNet
@@ -12,7 +14,6 @@ from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
 from zoomsr.models.vdsr import VDSR
-from zoomsr.report.anatomy import stages
 
 SMALL_U = [
     Stage("encoder.0", 8, 64, 64),
@@ -86,8 +87,8 @@ def test_a_wrapper_is_looked_into_and_each_stage_is_counted_once() -> None:
     assert [stage.skip_from for stage in found] == [stage.skip_from for stage in SMALL_U]
 
 
-def test_a_net_without_kernels_has_no_stages() -> None:
-    assert stages(Bicubic()) == []
+def test_a_net_without_kernels_is_one_stage() -> None:
+    assert stages(Bicubic()) == [Stage("Bicubic", 1, 128, 128)]
 
 
 class _Flat(nn.Module):
@@ -115,3 +116,29 @@ def test_the_net_is_left_as_it_was() -> None:
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert not any(module._forward_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_net_of_conf_is_drawn_from_its_modules(name: str) -> None:
+    net = build(name)
+    found = stages(net, side=16)
+    modules = dict(net.named_modules())
+    assert all(stage.name in modules or found == [stage] for stage in found)
+    figure = architecture(found)
+    assert_readable(figure)
+    blocks = figure.axes[0].patches
+    tops = {round(block.get_y() + block.get_height(), 6) for block in blocks}
+    assert len(tops) == len({stage.height for stage in found})
+    assert len(blocks) <= len(found)
+    words = "".join(text.get_text() for text in figure.axes[0].texts)
+    assert all(f"{stage.channels} ch\n{stage.width}x{stage.height}" in words for stage in found)
+
+
+def test_skips_of_the_net_are_drawn_between_its_levels() -> None:
+    (ax,) = architecture(SMALL_U).axes
+    skips = [line for line in ax.lines if line.is_dashed()]
+    middles = [block.get_x() + block.get_width() / 2 for block in ax.patches]
+    assert [(line.get_xdata()[0], line.get_xdata()[-1]) for line in skips] == [
+        pytest.approx((middles[1], middles[4])),
+        pytest.approx((middles[0], middles[6])),
+    ]

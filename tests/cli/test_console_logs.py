@@ -1,0 +1,25 @@
+"""Log records of the layers below the commands appear as the commands' own lines."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from zoomsr.cli.console import said_logs
+
+
+def test_records_are_said_once_and_only_within(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("zoomsr.data.packed.packing")
+    before = logging.getLogger("zoomsr").level
+    with said_logs():
+        logger.info("packing %d photographs [x] into %s", 3, "/cache")
+        logger.warning("last.ckpt is damaged")
+        logger.debug("not shown")
+    logger.info("too late")
+    assert capsys.readouterr().out == "packing  3 photographs [x] into /cache\nwarning  last.ckpt is damaged\n"
+    assert caplog.text == ""  # not by the root's handlers too, such as Hydra's
+    root = logging.getLogger("zoomsr")
+    assert (root.level, root.propagate, root.handlers) == (before, True, [])
