@@ -11,7 +11,7 @@ WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.i
 	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -60,27 +60,30 @@ lint: $(READY) ## ruff: rules and format
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
-check-numbers: $(READY) ## every number of the READMEs against its csv file
-	$(BIN)/python -m experiments.numbers check
+check-numbers: $(READY) ## cog --check: tables and numbers of the READMEs are those of their csv files
+	$(BIN)/python -m experiments.tables --check --diff
+
+numbers: $(READY) ## cog: rewrite the READMEs' tables and numbers from their csv files
+	$(BIN)/python -m experiments.tables -r
 
 format: $(READY) ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 bench-metrics: $(READY) ## time PSNR and SSIM beside other libraries
-	$(BIN)/python -m experiments.benchmarks.metrics
+	$(BIN)/python -m experiments.benchmarks.metrics.bench
 
 bench-data: $(READY) ## pairs per second from packed pixels beside the usual ways; PHOTOS=FOLDER for your own
-	$(BIN)/python -m experiments.loading.bench $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python -m experiments.benchmarks.loading.bench $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 bench-train: $(READY) ## images per second of the trainer beside a raw PyTorch loop
-	$(BIN)/python -m experiments.training_speed.bench
+	$(BIN)/python -m experiments.benchmarks.training_speed.bench
 
 bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak memory (under 4 minutes)
-	$(WITH_CUDA) $$python -m experiments.gpu_speed.bench $(ARGS)
+	$(WITH_CUDA) $$python -m experiments.benchmarks.gpu_speed.bench $(ARGS)
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
-	$(BIN)/python -m experiments.inference_speed.bench
+	$(BIN)/python -m experiments.benchmarks.inference_speed.bench
 
 # The recipes of the pretrained nets, warm-started from their weights, with patches and batches for a GPU; ARGS adds overrides.
 NETS ?= unet

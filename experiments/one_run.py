@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import numbers
+from experiments import tables
 from experiments.report import Value, write_facts, write_rows
 from zoomsr.cli.errors import one_line_errors
 
@@ -21,7 +21,7 @@ def main(study: Annotated[Path, typer.Argument(help="a folder with metrics.json 
         results = json.loads((study / "metrics.json").read_text(encoding="utf-8"))
         write_rows(study / "results.csv", rows(results))
         write_facts(study / "facts.csv", facts(results))
-        numbers.write(study / "README.md")
+        tables.write(study / "README.md")
 
 
 def rows(results: dict[str, Any]) -> list[dict[str, Value]]:

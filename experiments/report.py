@@ -32,7 +32,7 @@ def _instructions() -> str:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
-    """Write rows with the columns of all of them, whole or not at all; floats to six digits, None as an empty cell."""
+    """Write rows with the columns of all of them, atomically; floats to six digits, None as an empty cell."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -42,7 +42,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
 
 
 def write_facts(path: Path, facts: Mapping[str, Value]) -> None:
-    """What has no row of its own, a fact in each row: ``{machine|value}`` is a cell of it."""
+    """What has no row of its own, a fact in each row: machine, minutes ..."""
     write_rows(path, [{"fact": name, "value": value} for name, value in facts.items()])
 
 

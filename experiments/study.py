@@ -16,14 +16,14 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from experiments.collecting import epochs, facts, results
-from experiments.numbers import write
 from experiments.report import write_facts, write_rows
+from experiments.tables import write
 from experiments.trials import EXPERIMENTS, Study, Trial
 from zoomsr.cli.config import CONF_DIR, instantiate
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.evaluation.benchmarks import Benchmark
-from zoomsr.evaluation.crops import comparison_row, hardest_crop, magnified
+from zoomsr.evaluation.crops import comparison_row, hardest_crop, upscaled
 from zoomsr.figures import Enlargement, comparison
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import to_float
@@ -141,7 +141,7 @@ def hardest(trials: Sequence[Trial], benchmark: Benchmark, degradation: Degradat
     nets = {trial.job: prepared(trial) for trial in reversed(trials)}
     jobs = dict.fromkeys(trial.job for trial in trials)
     return [
-        comparison_row(crop, {job: magnified(nets[job], crop, device=_CPU) for job in jobs}) for crop in crops[:_CROPS]
+        comparison_row(crop, {job: upscaled(nets[job], crop, device=_CPU) for job in jobs}) for crop in crops[:_CROPS]
     ]
 
 

@@ -1,152 +1,214 @@
-"""Markdown tables from a csv file, by one line that says which rows and columns.
+"""Numbers and tables of the READMEs, generated between cog's markers from the csv files beside them.
 
-``results.csv where set=Set5 and net!=bicubic; columns net, psnr_y ± psnr_y_sd .2f "PSNR Y (dB)" max`` has a row for
-each of the csv. A column has a name and, where wanted, the column of its spread, a format, a heading in quotes, and
-``max`` or ``min``, which sets the best in bold.
+``make numbers`` rewrites them, ``make check-numbers`` checks them. A table is a line of Python, a sentence an f-string;
+files are relative to the README::
 
-``results.csv; columns photograph; across net: psnr_y .2f max`` has a row for each photograph and a column for each net;
-the best of each row is bold. Values with spaces stand in quotes: ``net="a b"``.
+    <!-- [[[cog print(table("results.csv", "net psnr_y ssim_y mae", set="Set5", protocol="modern")) ]]] -->
+    <!-- [[[end]]] -->
+
+    <!-- [[[cog
+    psnr = column("results.csv", "psnr_y", by="net", set="Set5", protocol="modern")
+    print(f"The U-Net is {psnr['unet'] - psnr['bicubic']:+.2f} dB above bicubic.")
+    ]]] -->
+    <!-- [[[end]]] -->
 """
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from experiments.cells import Sheet
+__all__ = ["answers", "circumstances", "column", "exists", "facts", "matrix", "scores", "table"]
 
 Row = dict[str, str]
 
-_OUTSIDE_QUOTES = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
-_FIRST = re.compile(r"(?P<file>\S+\.csv)(?: where (?P<conditions>.+))?")
-_CONDITION = re.compile(r'(?P<column>[^\s!="]+)(?P<relation>!?=)(?P<value>[^\s"]+|"[^"]*")')
-_COLUMN = re.compile(
-    r'(?P<name>[^\s"±:]+)(?: ± (?P<spread>[^\s"]+))?(?: (?P<form>[+,]*\.\d[f%]))?(?: "(?P<heading>[^"]*)")?'
-    r"(?: (?P<best>max|min))?"
-)
-_BEST: dict[str, Callable[..., tuple[int, int]]] = {"max": max, "min": min}
+ROOT = Path(__file__).parents[1]
+READMES = [*sorted(ROOT.glob("experiments/**/README.md")), *sorted(ROOT.glob("zoomsr/*/README.md"))]
+READMES += [ROOT / "conf/README.md", ROOT / "README.md"]  # last: it repeats the studies' answers
+COG = ["cog", "-P", "-p", "from experiments.tables import *"]
+
+with (ROOT / "experiments/columns.csv").open(newline="", encoding="utf-8") as _file:
+    COLUMNS = {row["column"]: row for row in csv.DictReader(_file)}
+"""How columns are shown: heading, format, which value is the best, whether a spread follows. Others are text."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its name in the csv, and how it is shown."""
+def rows(file: str | Path, **where: str) -> list[Row]:
+    """The rows of a csv file with these values, bicubic first; a relative path starts at the README.
 
-    name: str
-    spread: str | None
-    form: str | None
-    heading: str | None
-    best: str | None
-
-
-def table(line: str, folder: Path) -> str:
-    """The table as Markdown, with a newline at its end; files are relative to the folder.
+    Beside the file's columns there is ``gain``: dB of PSNR on Y above bicubic on the same pictures.
 
     Raises:
-        ValueError: a line beyond the grammar, a column or a file that is not there, or no row left.
+        ValueError: no row has them.
     """
-    first, *clauses = (" ".join(clause.split()) for clause in _split(line, ";"))
-    named = dict(clause.partition(" ")[::2] for clause in clauses)
-    if "columns" not in named or named.keys() - {"columns", "across"}:
-        raise ValueError(f"table {line.strip()}: after the file come columns, then across, after a semicolon each")
-    head = _parsed(_FIRST, first, "FILE.csv where COLUMN=VALUE and ...")
-    sheet = Sheet.read(folder / head["file"])
-    rows = _chosen(sheet, head["conditions"])
-    columns = _columns(named["columns"], sheet)
-    if "across" not in named:
-        groups = [(column.best, [(number, at) for number in range(len(rows))]) for at, column in enumerate(columns)]
-        return _markdown(sheet, columns, rows, groups)
-    across, _, fields = named["across"].partition(": ")
-    sheet.require(across)
-    return _wide(sheet, rows, labels=columns, across=across, fields=_columns(fields, sheet))
+    with _place(file).open(newline="", encoding="utf-8") as opened:
+        every = list(csv.DictReader(opened))
+    bicubic = {_pictures(row): float(row["psnr_y"]) for row in every if row.get("net") == "bicubic"}
+    for row in every:
+        if row.get("net", "bicubic") != "bicubic" and _pictures(row) in bicubic:
+            row["gain"] = str(float(row["psnr_y"]) - bicubic[_pictures(row)])
+    found = [row for row in every if all(row[name] == value for name, value in where.items())]
+    if not found:
+        raise ValueError(f"{file} has no row with {where}")
+    return sorted(found, key=lambda row: row.get("net") != "bicubic")
 
 
-def _wide(sheet: Sheet, rows: list[Row], *, labels: list[Column], across: str, fields: list[Column]) -> str:
-    """A row for each of the labels, a column for each field and value of ``across``."""
-    values = list(dict.fromkeys(row[across] for row in rows))
-    columns = list(labels)
-    wide: dict[tuple[str, ...], Row] = {}
-    for value in values:
-        for field in fields:
-            heading = f"{value} {field.heading}" if field.heading else value
-            spread = field.spread and f"{value}|{field.spread}"
-            columns.append(replace(field, name=f"{value}|{field.name}", spread=spread, heading=heading))
-    for row in rows:
-        key = tuple(row[label.name] for label in labels)
-        own = wide.setdefault(key, {column.name: "" for column in columns} | {c.name: row[c.name] for c in labels})
-        for name in (name for field in fields for name in (field.name, field.spread) if name):
-            if own.get(f"{row[across]}|{name}"):
-                raise ValueError(f"{sheet.path.name} has two rows {'/'.join(key)} with {across}={row[across]}")
-            own[f"{row[across]}|{name}"] = row[name]
-    places = [range(len(labels) + at, len(columns), len(fields)) for at in range(len(fields))]
-    groups = [
-        (field.best, [(number, at) for at in place])
-        for number in range(len(wide))
-        for field, place in zip(fields, places, strict=True)
-    ]
-    return _markdown(sheet, columns, list(wide.values()), groups)
+def column(file: str | Path, name: str, *, by: str, **where: str) -> dict[str, float | str]:
+    """One column as numbers (text where a cell is none), by another column, which tells the rows apart.
+
+    Raises:
+        ValueError: it does not.
+    """
+    found = rows(file, **where)
+    values = {row[by]: _number(row.get(name, "")) for row in found}
+    if len(values) < len(found):
+        raise ValueError(f"{file} has rows with the same {by}: choose among them by another column")
+    return values
 
 
-def _markdown(
-    sheet: Sheet, columns: list[Column], rows: list[Row], groups: Sequence[tuple[str | None, list[tuple[int, int]]]]
-) -> str:
-    """The table; in each group the best cells are bold."""
-    grid = [[_shown(sheet, column, row) for column in columns] for row in rows]
-    for best, group in groups:
-        filled = [(row, at) for row, at in group if rows[row][columns[at].name]]
-        if best and filled:
-            row, at = _BEST[best](filled, key=lambda place: float(rows[place[0]][columns[place[1]].name]))
-            shown = grid[row][at]
-            for row, at in filled:  # those that look the same are as good
-                grid[row][at] = f"**{shown}**" if grid[row][at] == shown else grid[row][at]
-    headings = [column.name if column.heading is None else column.heading for column in columns]
-    rules = ["---:" if column.form else "---" for column in columns]
-    lines = [f"| {' | '.join(cells)} |" for cells in [headings, *grid]]
-    lines.insert(1, f"|{'|'.join(rules)}|")
-    return "\n".join(lines) + "\n"
+def facts(file: str = "facts.csv") -> dict[str, float | str]:
+    """What has no row of its own: machine, minutes ..."""
+    return column(file, "value", by="fact")
 
 
-def _shown(sheet: Sheet, column: Column, row: Row) -> str:
-    """A cell as it is read: text as it is, a number in its format, a dash where there is none."""
-    text = row[column.name]
-    if not text or column.form is None:
-        return text or "-"
-    shown = format(sheet.number(text, column.name), column.form)
-    if column.spread and row[column.spread]:
-        shown += f" ± {sheet.number(row[column.spread], column.spread):{column.form.lstrip('+')}}"
-    return shown
+def exists(file: str) -> bool:
+    """Whether the measurement has been made."""
+    return _place(file).is_file()
 
 
-def _chosen(sheet: Sheet, conditions: str | None) -> list[Row]:
-    rows = sheet.rows
-    for condition in _split(conditions, " and ") if conditions else []:
-        found = _parsed(_CONDITION, condition, 'COLUMN=VALUE or COLUMN!="A VALUE"')
-        column, value, equal = found["column"], found["value"].strip('"'), found["relation"] == "="
-        sheet.require(column)
-        rows = [row for row in rows if (row[column] == value) == equal]
-    if not rows:
-        raise ValueError(f"{sheet.path.name} has no row where {conditions}")
-    return rows
+def table(file: str | Path, columns: str, *, first: str = "", **where: str) -> str:
+    """A Markdown table of some rows; the best of a column is bold, a spread over seeds follows its mean.
+
+    Args:
+        file: the csv.
+        columns: their names, with spaces between them.
+        first: heading of the first one; default: its name.
+        where: values of the rows to show.
+    """
+    names, found = columns.split(), rows(file, **where)
+    return _markdown([first or names[0], *map(_heading, names[1:])], names, [_marked(name, found) for name in names])
 
 
-def _columns(clause: str, sheet: Sheet) -> list[Column]:
-    wanted = 'NAME [± NAME] [.2f] ["HEADING"] [max|min]'
-    columns = [Column(**_parsed(_COLUMN, text.strip(), wanted).groupdict()) for text in _split(clause, ",(?= )")]
-    for name in (name for column in columns for name in (column.name, column.spread) if name):
-        sheet.require(name)
-    for column in columns:
-        if (column.spread or column.best) and not column.form:
-            raise ValueError(f"table column {column.name} needs a format, as in {column.name} .2f")
-    return columns
+def matrix(file: str | Path, columns: str, *, across: str, values: str, first: str = "", **where: str) -> str:
+    """A Markdown table with a row for each value of the first column, and the values for each value of ``across``.
+
+    Args:
+        file: the csv.
+        columns: the first ones; those after the first are the same for all values of ``across``.
+        across: column whose values stand side by side.
+        values: columns that are shown for each of them; the best of each is bold.
+        first: heading of the first column; default: its name.
+        where: values of the rows to show.
+    """
+    found, names, fields = rows(file, **where), columns.split(), values.split()
+    cells = {(row[names[0]], row[across]): row for row in found}
+    labels, places = (list(dict.fromkeys(key[n] for key in cells)) for n in (0, 1))
+    wide = [(place, field) for place in places for field in fields]
+    left = [[_shown(name, cells[label, places[0]]) for label in labels] for name in names]
+    right = [_marked(field, [cells.get((label, place), {}) for label in labels]) for place, field in wide]
+    above = [f"{place} {_heading(field)}" if len(fields) > 1 else place for place, field in wide]
+    headings = [first or names[0], *map(_heading, names[1:]), *above]
+    return _markdown(headings, [*names, *(field for _, field in wide)], left + right)
 
 
-def _parsed(pattern: re.Pattern[str], text: str, wanted: str) -> re.Match[str]:
-    match = pattern.fullmatch(text)
-    if match is None:
-        raise ValueError(f"table: {text} is not {wanted}")
-    return match
+def scores(test: str) -> str:
+    """A study's nets on a test set by protocol ``modern``; what they cost, where they differ in it."""
+    where = {"set": test, "protocol": "modern"}
+    differ = len({row["params"] for row in rows("results.csv", **where)[1:]}) > 1
+    costs = "params gmacs latency_ms" if differ else ""
+    columns = f"net seeds psnr_y gain ssim_y mae error_band_4 {costs}"
+    return table("results.csv", columns, first=f"x2, {test}, modern", **where)
 
 
-def _split(text: str, separator: str) -> list[str]:
-    return re.split(separator + _OUTSIDE_QUOTES, text)
+def circumstances() -> str:
+    """Where a study's runs ran, how long, and with which photographs."""
+    return (
+        "Machine: {machine}, for each run; bf16. Training took {minutes:.0f} minutes in all. Data:\n"
+        "{photographs:.0f} photographs to train on, {held_out:.0f} to validate on, which choose the best epoch;\n"
+        "Set5 and Set14 are looked at once, at the end. What each run is stands in [study.yaml](study.yaml)."
+    ).format(**facts())
+
+
+def answers(*studies: str) -> str:
+    """A line for each study: its question, the title of its README, and the answer, the first generated part."""
+    lines = []
+    for study in studies:
+        text = (ROOT / "experiments" / study / "README.md").read_text(encoding="utf-8")
+        question = text.partition("\n")[0].removeprefix("# ")
+        answer = re.search(r"\]\]\] -->\n(.*?)<!-- \[\[\[", text, re.DOTALL)
+        lines.append(f"- [{question}](experiments/{study}/README.md) {' '.join(answer[1].split()) if answer else ''}")
+    return "\n".join(lines)
+
+
+def write(readme: Path) -> None:
+    """Generate the tables and numbers of a README anew, where cog is installed.
+
+    Raises:
+        ValueError: the code between its markers fails; the README stays as it was.
+    """
+    if find_spec("cogapp") is None:  # as on a rented machine with torch alone
+        print(f"{readme} is as it was: its tables need cogapp (pip install zoomsr[dev]; make numbers)")
+        return
+    from cogapp.cogapp import Cog, CogError
+
+    try:
+        Cog().callable_main([*COG, "-r", "--verbosity=0", str(readme)])
+    except CogError as error:
+        raise ValueError(f"{readme} cannot be written: {str(error).splitlines()[-1]}") from error
+
+
+def _place(file: str | Path) -> Path:
+    if Path(file).is_absolute():
+        return Path(file)
+    import cog  # cogapp makes it while it runs
+
+    return Path(cog.inFile).parent / file
+
+
+def _pictures(row: Row) -> tuple[str | None, ...]:
+    return tuple(map(row.get, ("set", "shrunk_by", "protocol", "photograph")))
+
+
+def _number(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def _heading(name: str) -> str:
+    return COLUMNS[name]["heading"] if name in COLUMNS else name
+
+
+def _shown(name: str, row: Row) -> str:
+    """A cell as it is read: a number in its column's format, a dash where there is nothing."""
+    if not row.get(name) or name not in COLUMNS:
+        return row.get(name) or "-"
+    form, spread = COLUMNS[name]["format"], COLUMNS[name]["spread"] and row.get(f"{name}_sd")
+    return f"{float(row[name]):{form}} ± {float(spread):{form}}" if spread else f"{float(row[name]):{form}}"
+
+
+def _marked(name: str, found: Sequence[Row]) -> list[str]:
+    """One column of some rows; the best, and what looks the same, in bold."""
+    texts = [_shown(name, row) for row in found]
+    choose = {"max": max, "min": min}.get(COLUMNS.get(name, {}).get("best", ""))
+    filled = [number for number, row in enumerate(found) if row.get(name)]
+    if choose is None or len(filled) < 2:
+        return texts
+    best = texts[choose(filled, key=lambda number: float(found[number][name]))]
+    return [f"**{text}**" if text == best else text for text in texts]
+
+
+def _markdown(headings: Sequence[str], names: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
+    rules = ["---:" if name in COLUMNS else "---" for name in names]
+    head, *body = (f"| {' | '.join(cells)} |" for cells in [headings, *zip(*columns, strict=True)])
+    return "\n".join([head, f"|{'|'.join(rules)}|", *body])
+
+
+if __name__ == "__main__":
+    from cogapp import Cog
+
+    sys.exit(Cog().main([*COG, "--verbosity=1", *sys.argv[1:], *map(str, READMES)]))

@@ -33,7 +33,7 @@ def main(
     with one_line_errors():
         net = bank(sweep)
         weights = Weights(output, net.state_dict(), settings(net) | {"last_noise": last_noise})
-        ship(weights, output, origin=origin(sweep), licence=licence, tests=test or ())
+        ship(weights, output, origin=origin(runs_of(sweep)[0][1]), licence=licence, tests=test or ())
         say({"use": f"python -m zoomsr.evaluate ckpt={output} data_dir=FOLDER"})
 
 
@@ -41,22 +41,22 @@ def settings(net: IRCNN) -> dict[str, Any]:
     """How the net was made, as ``conf/model/ircnn.yaml`` says it."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         made = plain(compose("train", ["model=ircnn"]).model)
-    own = {"channels": net.channels, "n_denoisers": len(net.denoisers), "width": net.denoisers[0].noise.in_channels}
-    return {**made, **own}
+    width = net.denoisers[0].noise.in_channels
+    return {**made, "channels": net.channels, "n_denoisers": len(net.denoisers), "width": width}
 
 
-def origin(sweep: Path) -> Origin:
+def origin(run: Path) -> Origin:
     """Of the bank: what one of its runs says that is true of all."""
-    first = Origin.of_run(Run.read(runs_of(sweep)[0][1]))
+    first = Origin.of_run(Run.read(run))
     command = " ".join(word for word in first.command.split() if not word.startswith("degradation.sigma="))
-    return replace(
-        first, command=command.replace("zoomsr.train", "zoomsr.train -m"), degradation="", protocols={}, sets={}
-    )
+    command = command.replace("zoomsr.train", "zoomsr.train -m")
+    return replace(first, command=command, degradation="", protocols={}, sets={})
 
 
 def runs_of(sweep: Path) -> list[tuple[int, Path]]:
     """Noise levels, of 255, with their runs, in order."""
-    return sorted((noise_level(run), run) for run in (path.parent for path in sweep.glob("*/.hydra")))
+    configs = {path.parents[1]: yaml.safe_load(path.read_text("utf-8")) for path in sweep.glob("*/.hydra/config.yaml")}
+    return sorted((round(config["degradation"]["sigma"] * 255), run) for run, config in configs.items())
 
 
 def bank(sweep: Path) -> IRCNN:
@@ -66,33 +66,19 @@ def bank(sweep: Path) -> IRCNN:
         ValueError: the noise levels are not 2, 4, 6 ... of 255.
     """
     runs = runs_of(sweep)
-    expected = [2 * (number + 1) for number in range(len(runs))]
-    if not runs or [level for level, _ in runs] != expected:
-        raise ValueError(f"{sweep} holds noise levels {[level for level, _ in runs]}, expected 2, 4, 6 ... of 255")
-    denoisers = [trained(run) for _, run in runs]
-    net = IRCNN(
-        scale=2,
-        degradation=Bicubic(2),
-        channels=denoisers[0].channels,
-        width=denoisers[0].noise.in_channels,
-        n_denoisers=len(runs),
-    )
+    levels = [level for level, _ in runs]
+    if not runs or levels != list(range(2, 2 * len(runs) + 1, 2)):
+        raise ValueError(f"{sweep} holds noise levels {levels}, expected 2, 4, 6 ... of 255")
+    denoisers = []
+    for _, run in runs:
+        weights = Weights.read(run / "checkpoints" / "best.ckpt")
+        denoisers.append(IRCNNDenoiser(**{k: value for k, value in weights.own_config().items() if k != "_target_"}))
+        weights.load_into(denoisers[-1])
+    first, degradation = denoisers[0], Bicubic(2)
+    width = first.noise.in_channels
+    net = IRCNN(scale=2, degradation=degradation, channels=first.channels, width=width, n_denoisers=len(runs))
     net.plug_in(denoisers)
     return net
-
-
-def noise_level(run: Path) -> int:
-    """Of 255."""
-    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
-    return round(config["degradation"]["sigma"] * 255)
-
-
-def trained(run: Path) -> IRCNNDenoiser:
-    """The denoiser of a run, with its best weights."""
-    weights = Weights.read(run / "checkpoints" / "best.ckpt")
-    denoiser = IRCNNDenoiser(**{key: value for key, value in weights.own_config().items() if key != "_target_"})
-    weights.load_into(denoiser)
-    return denoiser
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The denoisers in the box beside the authors': ``python -m experiments.ircnn_bank.measure PUBLISHED PICTURES``."""
+"""The pretrained denoisers beside the authors': ``python -m experiments.ircnn_bank.measure PUBLISHED PICTURES``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from rich.progress import track
 from torch import Tensor
 
-from experiments import numbers
+from experiments import tables
 from experiments.report import Value, write_rows
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.evaluation.benchmarks import Benchmark
@@ -30,20 +30,14 @@ def main(
 ) -> None:
     """Write results.csv, and bring the README up to date."""
     with one_line_errors(), torch.inference_mode():
-        banks = {"box": in_the_box(), "published": IRCNN(scale=2, degradation=Bicubic(2))}
-        Weights.read(published).load_into(banks["published"])
+        file, authors = weights_file("ircnn"), IRCNN(scale=2, degradation=Bicubic(2))
+        assert file is not None
+        Weights.read(published).load_into(authors)
+        banks = {"box": Weights.read(file).build(), "published": authors}
         benchmark = Benchmark.find(pictures, scale=2)
         clean = [luma(to_float(benchmark.read(n).hr)[None]) for n in range(len(benchmark.files))]
         write_rows(HERE / "results.csv", list(rows(banks, clean)))
-        numbers.write(HERE / "README.md")
-
-
-def in_the_box() -> IRCNN:
-    """The bank that comes with the package."""
-    path = weights_file("ircnn")
-    net = None if path is None else Weights.read(path).build()
-    assert isinstance(net, IRCNN)
-    return net
+        tables.write(HERE / "README.md")
 
 
 def rows(banks: dict[str, IRCNN], clean: list[Tensor]) -> Iterator[dict[str, Value]]:
@@ -53,14 +47,14 @@ def rows(banks: dict[str, IRCNN], clean: list[Tensor]) -> Iterator[dict[str, Val
         sigma = 2 * (number + 1)
         generator = torch.Generator().manual_seed(sigma)
         noisy = [one + torch.randn(one.shape, generator=generator) * sigma / 255 for one in clean]
-        found: dict[str, Value] = {"sigma": sigma, "noisy": mean(map(psnr, noisy, clean))}
+        found: dict[str, Value] = {"sigma": sigma, "noisy": mean(map(decibels, noisy, clean))}
         for name, bank in banks.items():
-            found[name] = mean(map(psnr, map(bank.denoisers[number], noisy), clean))
+            found[name] = mean(map(decibels, map(bank.denoisers[number], noisy), clean))
         yield found
 
 
-def psnr(picture: Tensor, clean: Tensor) -> float:
-    """In dB, of the whole picture."""
+def decibels(picture: Tensor, clean: Tensor) -> float:
+    """PSNR of the whole picture."""
     return float(-10 * (picture - clean).square().mean().log10())
 
 

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments import numbers
-from experiments.cells import Sheet
+from experiments import tables
 from experiments.report import Value, write_rows
 from zoomsr.cli.errors import one_line_errors
 
@@ -21,35 +20,30 @@ def main(runs: Annotated[list[Path], typer.Argument(help="folders that python -m
     """Set the runs beside article.csv in results.csv, and bring the README up to date."""
     with one_line_errors():
         found = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
-        write_rows(HERE / "results.csv", rows(found, Sheet.read(HERE / "article.csv")))
-        numbers.write(HERE / "README.md")
+        write_rows(HERE / "results.csv", rows(found, tables.rows(HERE / "article.csv")))
+        tables.write(HERE / "README.md")
 
 
-def rows(runs: Sequence[dict[str, Any]], articles: Sheet) -> list[dict[str, Value]]:
+def rows(runs: Sequence[dict[str, Any]], articles: Sequence[tables.Row]) -> list[dict[str, Value]]:
     """A row for each of the articles' values, in their order.
 
     Raises:
         ValueError: a net or a set of the articles that no run has measured.
     """
-    sets: dict[tuple[str, str], dict[str, dict[str, dict[str, float]]]] = {}
+    measured: dict[tuple[str, str], dict[str, dict[str, dict[str, float]]]] = {}
     for run in runs:
         for name, nets in run["sets"].items():
             *_, own = nets
-            sets |= {(name, "bicubic"): nets["bicubic"], (name, label(run["nets"][own]["config"])): nets[own]}
-    wanted = [(row["set"], row["net"]) for row in articles.rows]
-    if missing := [" on ".join(reversed(key)) for key in wanted if key not in sets]:
-        raise ValueError(f"no run measures {', '.join(missing)}: python -m zoomsr.evaluate data_dir=[Set5,Set14] ...")
-    return [
-        {
-            "set": key[0],
-            "net": key[1],
-            "psnr_y": sets[key]["classic"]["mean"]["psnr_y"],
-            "ssim_y": sets[key]["classic"]["mean"]["ssim_y"],
-            "article_psnr_y": float(row["psnr_y"]),
-            "modern_psnr_y": sets[key]["modern"]["mean"]["psnr_y"],
-        }
-        for key, row in zip(wanted, articles.rows, strict=True)
-    ]
+            measured |= {(name, "bicubic"): nets["bicubic"], (name, label(run["nets"][own]["config"])): nets[own]}
+    found: list[dict[str, Value]] = []
+    for row in articles:
+        if (row["set"], row["net"]) not in measured:
+            raise ValueError(f"no run measures {row['net']} on {row['set']}: python -m zoomsr.evaluate data_dir=FOLDER")
+        means = {protocol: scores["mean"] for protocol, scores in measured[row["set"], row["net"]].items()}
+        ours = {"psnr_y": means["classic"]["psnr_y"], "ssim_y": means["classic"]["ssim_y"]}
+        beside = {"article_psnr_y": float(row["psnr_y"]), "modern_psnr_y": means["modern"]["psnr_y"]}
+        found.append({"set": row["set"], "net": row["net"], **ours, **beside})
+    return found
 
 
 def label(config: dict[str, Any]) -> str:

@@ -13,14 +13,8 @@ import pytest
 import torch
 from torch.autograd import DeviceType
 
-from experiments.gpu_speed import turns
-from experiments.gpu_speed.turns import PROFILED, TURNS, WARM_UP, Turns, kernels, share_without
-from zoomsr.data.loader import PatchLoader
-
-
-class _Loader(PatchLoader):
-    def __init__(self) -> None:
-        self.waited = 0.0
+from experiments.benchmarks import turns
+from experiments.benchmarks.turns import PROFILED, TURNS, WARM_UP, Turns, kernels, share_without
 
 
 def _event(name: str, start: float, *, kind: DeviceType = DeviceType.CUDA, named: bool = False) -> SimpleNamespace:
@@ -46,8 +40,8 @@ def test_both_take_turns_then_kernels_are_recorded_and_the_training_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, said = [0.0], []
-    loader, trainer = _Loader(), SimpleNamespace(should_stop=False)
-    trainer.train_dataloader = loader
+    loader = SimpleNamespace(waited=0.0)
+    trainer = SimpleNamespace(should_stop=False, train_dataloader=loader)
 
     class Raw:
         """A step takes 0.1 s, the trainer's 0.125 s, of which 0.025 s are waited for data."""

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 
 ENGINES: Mapping[str, type[Engine]] = {"openvino": OpenVINO, "onnx": OnnxRuntime}
-"""The fastest first: see experiments/inference_speed."""
+"""The fastest first: see experiments/benchmarks/inference_speed."""
 
 CHOICES = (AUTO, TORCH, *ENGINES)
 

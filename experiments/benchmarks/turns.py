@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import time
@@ -11,15 +12,52 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.training_speed.rivals import Raw, wait_for
 from zoomsr.data.datamodule import Batch
-from zoomsr.data.loader import PatchLoader
+from zoomsr.hardware.devices import fuse
 
 WARM_UP, TURNS, PROFILED = 5, 3, 10
 """Steps before anything is timed, turns of each of the two, and steps in which kernels are recorded."""
+
+
+class Raw:
+    """A plain PyTorch loop: a copy of the net, its loss and Adam, on one batch that stays on the device.
+
+    Args:
+        module: whose net is copied, and compiled where that one is.
+        batch: the same in every step.
+        trainer: whose precision it has.
+        mode: of torch.compile.
+    """
+
+    def __init__(self, module: LightningModule, batch: Batch, trainer: Trainer, *, mode: str) -> None:
+        net = module.net
+        assert isinstance(net, nn.Module)
+        self._net, self._loss, self._batch = copy.deepcopy(net), nn.L1Loss(), batch
+        with FlopCounterMode(display=False) as counter:
+            self._loss(self._net(batch["lr"]), batch["hr"]).backward()
+        self.flop: int = counter.get_total_flops()
+        if net._compiled_call_impl is not None:  # a copy of a compiled net is not compiled
+            self._net.compile(dynamic=False, mode=mode)
+        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-5)
+        fuse(self._optimizer)
+        self._context = trainer.precision_plugin.forward_context
+
+    def seconds(self, steps: int) -> float:
+        """Of each of so many steps."""
+        start = time.perf_counter()
+        for _ in range(steps):
+            self._optimizer.zero_grad()
+            with self._context():
+                loss: Tensor = self._loss(self._net(self._batch["lr"]), self._batch["hr"])
+            loss.backward()
+            self._optimizer.step()
+        wait_for(self._batch["lr"].device)
+        return (time.perf_counter() - start) / steps
 
 
 class Turns(Callback):
@@ -46,14 +84,14 @@ class Turns(Callback):
     def _take_turns(self, trainer: Trainer, module: LightningModule, batch: Batch) -> Iterator[int]:
         """Gives the number of steps that the trainer takes next."""
         device, loader = module.device, trainer.train_dataloader
-        assert isinstance(loader, PatchLoader)
         on_cuda = device.type == "cuda"
-        found: dict[str, Any] = {"patches": len(batch["hr"]), "raw": [], "trainer": [], "waiting": []}
+        found: dict[str, Any] = {"patches": len(batch["hr"]), "raw": [], "trainer": [], "waiting": [], "peak": None}
         if on_cuda:
             torch.cuda.reset_peak_memory_stats(device)
         yield WARM_UP
         wait_for(device)
-        found["peak"] = torch.cuda.max_memory_allocated(device) if on_cuda else None
+        if on_cuda:
+            found["peak"] = torch.cuda.max_memory_allocated(device)
         raw = Raw(module, batch, trainer, mode=self._mode)
         raw.seconds(WARM_UP)
         length = min(5000, max(2, round(self._seconds / (2 * TURNS) / raw.seconds(WARM_UP))))
@@ -76,6 +114,44 @@ class Turns(Callback):
         self._file.write_text(json.dumps({**found, "flop": raw.flop, "steps": length}))
         trainer.should_stop = True
         yield sys.maxsize
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave out the test, of which nothing is timed."""
+        sys.exit(0)
+
+
+class FirstStep(Callback):
+    """Writes the time of day at which the first step was done, in seconds, and ends the process."""
+
+    def __init__(self, file: str) -> None:
+        self._file = Path(file)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Once."""
+        self._file.write_text(str(time.time()))
+        sys.exit(0)
+
+
+class Bare(LightningModule):
+    """What Lightning itself costs: a step without data, metrics, callbacks or logs.
+
+    Args:
+        net: lr to sr.
+        batch: lr and hr, the same in every step.
+    """
+
+    def __init__(self, net: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+        super().__init__()
+        self.net, self._batch = net, batch
+
+    def training_step(self, number: int, batch_idx: int) -> Tensor:
+        """The loss of the batch."""
+        lr, hr = self._batch
+        return nn.functional.l1_loss(self.net(lr), hr)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """As the raw loop's."""
+        return torch.optim.Adam(self.net.parameters(), lr=1e-5)
 
 
 def kernels(profiler: profile) -> list[tuple[float, float]]:
@@ -102,3 +178,9 @@ def share_without(intervals: Sequence[tuple[float, float]]) -> float | None:
         idle += max(0.0, start - reached)
         reached = max(reached, end)
     return idle / (reached - first)
+
+
+def wait_for(device: torch.device) -> None:
+    """Until it has done all that it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

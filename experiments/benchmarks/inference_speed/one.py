@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from experiments.benchmarks.harness import timed
 from zoomsr.engines.accelerated import accelerated
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.pixels import PixelArray, quantize
@@ -30,11 +30,8 @@ from zoomsr.pretrained.weights import Weights
 CPU = torch.device("cpu")
 WHOLE = 100_000
 """A tile that is larger than any picture."""
-
 NETS: dict[str, Callable[[], nn.Module]] = {"unet": ResidualUNet, "srcnn": SRCNN, "vdsr": VDSR}
-PHOTOGRAPH = 678, 1020  # height and width of what goes through the command
-HEIGHT, WIDTH = 339, 510  # VDSR, which takes six times as long as the U-Net, enlarges half as much of each side
-RUNS = 3
+HEIGHT, WIDTH = 339, 510  # VDSR, which takes six times as long as the U-Net, upscales half as much of each side
 FAST_BFLOAT16 = has_fast_bfloat16(CPU)
 
 Run = Callable[[PixelArray], PixelArray]
@@ -54,7 +51,7 @@ def eager(net: nn.Module, folder: Path) -> Run:
 def compiled(net: nn.Module, folder: Path) -> Run:
     """torch.compile in bfloat16, channels last, the picture as a whole."""
     net.compile(dynamic=False)
-    return tiled(net, tile=WHOLE, bfloat16=True)
+    return tiled(net, bfloat16=True)
 
 
 def by(engine: str, *, bfloat16: bool = False) -> Callable[[nn.Module, Path], Run]:
@@ -62,18 +59,18 @@ def by(engine: str, *, bfloat16: bool = False) -> Callable[[nn.Module, Path], Ru
 
     def opened(net: nn.Module, folder: Path) -> Run:
         weights = Weights(folder, net.state_dict(), {"net": type(net).__name__})
-        return tiled(accelerated(net, weights, engine=engine, device=CPU), tile=WHOLE, bfloat16=bfloat16)
+        return tiled(accelerated(net, weights, engine=engine, device=CPU), bfloat16=bfloat16)
 
     return opened
 
 
-def tiled(net: nn.Module, *, tile: int, bfloat16: bool) -> Run:
+def tiled(net: nn.Module, *, tile: int = WHOLE, bfloat16: bool) -> Run:
     """The product's own engine."""
     net.to(memory_format=torch.channels_last)
 
     def run(pixels: PixelArray) -> PixelArray:
         out = np.empty((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
-        upscale_tiled(net, pixels, out, device=CPU, tile=tile, bfloat16=bfloat16)  # type: ignore[arg-type]
+        upscale_tiled(net, pixels, out, device=CPU, tile=tile, bfloat16=bfloat16)
         return out
 
     return run
@@ -81,14 +78,14 @@ def tiled(net: nn.Module, *, tile: int, bfloat16: bool) -> Run:
 
 WAYS: dict[str, Callable[[nn.Module, Path], Run]] = {
     "torch, eager fp32": eager,
-    "torch, channels_last": lambda net, _: tiled(net, tile=WHOLE, bfloat16=False),
+    "torch, channels_last": lambda net, _: tiled(net, bfloat16=False),
     "ONNX Runtime": by("onnx"),
     "OpenVINO": by("openvino"),
     "zoomsr, tiles of 512": lambda net, _: tiled(net, tile=512, bfloat16=FAST_BFLOAT16),
 }
 if FAST_BFLOAT16:
     WAYS |= {
-        "torch, channels_last, bf16": lambda net, _: tiled(net, tile=WHOLE, bfloat16=True),
+        "torch, channels_last, bf16": lambda net, _: tiled(net, bfloat16=True),
         "torch, channels_last, bf16, compile": compiled,
         "OpenVINO, bf16": by("openvino", bfloat16=True),
     }
@@ -101,15 +98,11 @@ def main(net_name: str, way: str, folder: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     if net_name == "vdsr":
         pixels = np.ascontiguousarray(pixels[: HEIGHT // 2, : WIDTH // 2])
-    run, seconds = WAYS[way](net, Path(folder)), []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        run(pixels)
-        seconds.append(time.perf_counter() - start)
+    run = WAYS[way](net, Path(folder))
+    _, *seconds = (timed(lambda: run(pixels)) for _ in range(3))
     fields = dict(line.split(":") for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
-    # Not getrusage's, which begins with what the parent had.
-    peak = 1024 * int(fields["VmHWM"].split()[0])
-    print(json.dumps({"seconds": statistics.median(seconds[1:]), "peak": peak}))
+    peak = 1024 * int(fields["VmHWM"].split()[0])  # not getrusage's, which begins with what the parent had
+    print(json.dumps({"seconds": statistics.median(seconds), "peak": peak}))
 
 
 if __name__ == "__main__":
