@@ -5,8 +5,8 @@ from pathlib import Path
 from _support.results import finished, gained
 
 from zoomsr.report.entries import read_entries
-from zoomsr.report.pictures import pictures
-from zoomsr.report.rows import rows_of
+from zoomsr.report.groups import groups_of
+from zoomsr.report.images import image_figures
 
 
 def test_a_net_of_any_kind_is_drawn_where_its_checkpoint_is_kept(tmp_path: Path) -> None:
@@ -16,5 +16,5 @@ def test_a_net_of_any_kind_is_drawn_where_its_checkpoint_is_kept(tmp_path: Path)
         (place / "checkpoints").mkdir()
         (place / "checkpoints" / "best.ckpt").touch()
     finished(tmp_path / "vdsr", gained(2), net="vdsr")
-    drawn = [one.name for one in pictures(rows_of(read_entries([tmp_path])))]
+    drawn = [one.name for one in image_figures(groups_of(read_entries([tmp_path])))]
     assert drawn == ["architecture_mine", "architecture_srcnn"]
