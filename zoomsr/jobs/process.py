@@ -34,7 +34,7 @@ class JobProcess:
             inherited["PYTHONIOENCODING"] = f"{CONSOLE.encoding}:backslashreplace"
         unlock(job.path)  # the job itself locks it
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "zoomsr.jobs.__main__", str(job.path), "--child"],
+            [sys.executable, "-m", "zoomsr.jobs", str(job.path), "--child"],
             env={**inherited, **environment},
             start_new_session=True,
             stdin=subprocess.PIPE,
