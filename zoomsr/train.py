@@ -39,7 +39,10 @@ def _task(config: DictConfig) -> float | None:
 def _run(config: DictConfig) -> float | None:
     settings = plain(config)
     job = Job(Path(config.run_dir))
-    ranks = _started_ranks()
+    # Of all ranks that torchrun or srun has started this process is one.
+    ranks = max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
+        raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
     if is_first_rank():
         for line in differences(job.settings(), settings) if config.ckpt == LAST and job.exists else ():
             say({"changed": line})
@@ -52,14 +55,6 @@ def _run(config: DictConfig) -> float | None:
         discard_unused()
         sys.exit(code if code > 0 else 128 - code)
     return metric(job) if is_first_rank() else None
-
-
-def _started_ranks() -> int:
-    """How many ranks torchrun or srun has started, of which this process is one."""
-    ranks = max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
-    if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
-        raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
-    return ranks
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ def upscale(
         >>> larger.shape, larger.dtype.name, int(larger.max())
         ((16, 20, 3), 'uint8', 128)
     """
-    upscaler = _upscaler(str(model), device, engine)
+    path = weights_file(str(model))
+    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
+    upscaler = _opened(str(model), device, engine, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
         return upscaler.upscale(_cropped(photograph, box), scale=scale)
@@ -99,15 +101,9 @@ def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | No
     return photograph if box is None else photograph.cropped(CropBox(*map(int, box)))
 
 
-def _upscaler(model: str, device: str, engine: str) -> Upscaler:
-    """Cached for each state of the file: its time and size differ when a net was trained anew."""
-    path = weights_file(model)
-    stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    return _opened(model, device, engine, stamp)
-
-
 @lru_cache(maxsize=8)
 def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
+    """Cached for each ``stamp`` of the file, its time and size, which differ when a net was trained anew."""
     return Upscaler.open(model, device=device, engine=engine)
 
 

@@ -74,7 +74,12 @@ class Origin:
             name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
             for name, nets in results.get("sets", {}).items()
         }
-        return Origin(sets=means, command=" ".join(["python -m zoomsr.train", *_portable(run.overrides)]), **known)
+        # Without the paths of one machine. A resumed run equals an uninterrupted one; one that began with weights not.
+        resumed = () if "ckpt_mode=weights" in run.overrides else ("ckpt=",)
+        kept = [one for one in run.overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
+        places = ("data.root=", "data.val_root=", "ckpt=")
+        portable = [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
+        return Origin(sets=means, command=" ".join(["python -m zoomsr.train", *portable]), **known)
 
 
 def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Sequence[Path] = ()) -> None:
@@ -166,14 +171,6 @@ def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, A
                 for label, by in scores.items()
             }
     return sets
-
-
-def _portable(overrides: Sequence[str]) -> list[str]:
-    """Without the paths of one machine. A resumed run equals an uninterrupted one; one that began with weights not."""
-    resumed = () if "ckpt_mode=weights" in overrides else ("ckpt=",)
-    kept = [one for one in overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
-    places = ("data.root=", "data.val_root=", "ckpt=")
-    return [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
 
 
 def smallest_halo(net: Net, photographs: Sequence[PixelArray]) -> int:

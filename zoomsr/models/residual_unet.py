@@ -58,7 +58,10 @@ class ResidualUNet(nn.Module):
         self.scale = scale
         self.channels = channels
         self.multiple_of = 2 ** (len(widths) - 1)
-        self.halo = _receptive_radius(blocks)
+        # The receptive radius in lr pixels: a block reaches 2 pixels of its level, which is 2**level; steps down and up
+        # reach at most to the end of the lowest level's pixel, multiple_of across; head and tail reach one each.
+        *passed_twice, lowest = (2 * n << level for level, n in enumerate(blocks))
+        self.halo = 2 * sum(passed_twice) + lowest + (self.multiple_of - 1) + 2
         self.head = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(_level(width, n) for width, n in zip(widths, blocks, strict=True))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
@@ -123,12 +126,3 @@ class ResidualBlock(nn.Module):
 
 def _level(width: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
-
-
-def _receptive_radius(blocks: Sequence[int]) -> int:
-    """In lr pixels: a block reaches 2 pixels of its level, which is 2**level; steps down and up reach at most to the
-    end of the lowest level's pixel; head and tail reach one each.
-    """
-    *passed_twice, lowest = (2 * n << level for level, n in enumerate(blocks))
-    cell = 1 << (len(blocks) - 1)  # lr pixels across one of the lowest level
-    return 2 * sum(passed_twice) + lowest + (cell - 1) + 2

@@ -54,19 +54,16 @@ class SRCNN(nn.Module):
         self.patch_extraction = _conv(channels, widths[0], kernels[0])
         self.non_linear_mapping = _conv(widths[0], widths[1], kernels[1])
         self.reconstruction = _conv(widths[1], channels, kernels[2])
-        self._init_as_identity()
+        # The first maps of each layer copy the image, which ReLU does not change; the others start at random.
+        with torch.no_grad():
+            for layer in (self.patch_extraction, self.non_linear_mapping, self.reconstruction):
+                nn.init.dirac_(layer.weight[:channels])
+                if layer.bias is not None:
+                    layer.bias[:channels] = 0
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W); (N, 1, H, W) is taken as Y where ``channels`` is 1."""
         return enhance(self.upscale(lr), self._layers, channels=self.channels)
-
-    @torch.no_grad()
-    def _init_as_identity(self) -> None:
-        """The first maps of each layer copy the image, which ReLU does not change; the others start at random."""
-        for layer in (self.patch_extraction, self.non_linear_mapping, self.reconstruction):
-            nn.init.dirac_(layer.weight[: self.channels])
-            if layer.bias is not None:
-                layer.bias[: self.channels] = 0
 
     def _layers(self, upscaled: Tensor) -> Tensor:
         features = self.patch_extraction(upscaled).relu()

@@ -53,8 +53,11 @@ class UNet(nn.Module):
         super().__init__()
         self.scale = scale
         self.channels = channels
-        self.multiple_of = 2**depth
-        self.halo = _receptive_radius(depth, scale) + pixel_shuffle  # its 3x3 convolution
+        self.multiple_of = cell = 2**depth  # lr pixels across one pixel of the bottleneck
+        # The receptive radius in lr pixels: two convolutions per level on the way down and up, each reaching 2**level;
+        # two of the bottleneck; poolings and up-convolutions, which reach at most to the end of a cell; two
+        # convolutions on the large grid; the 3x3 convolution of the pixel shuffle.
+        self.halo = 4 * (cell - 1) + 2 * cell + (cell - 1) + -(-2 // scale) + pixel_shuffle
         widths = [width * 2**level for level in range(depth + 1)]
         self.encoder = nn.ModuleList(
             [_double_conv(channels, width, batch_norm)]
@@ -119,13 +122,3 @@ def _initialise(net: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def _receptive_radius(depth: int, scale: int) -> int:
-    """In lr pixels: two convolutions per level on the way down and up, each reaching 2**level; the poolings and
-    up-convolutions reach at most to the end of a 2**depth cell; two convolutions on the large grid.
-    """
-    cell = 1 << depth  # lr pixels across one pixel of the bottleneck
-    both_ways = 2 * 2 * (cell - 1)
-    bottleneck = 2 * cell
-    return both_ways + bottleneck + (cell - 1) + -(-2 // scale)

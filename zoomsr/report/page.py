@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,6 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _as_yaml(settings: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(settings, sort_keys=False)
-
-
 def _fitting(figures: Sequence[PageFigure]) -> list[tuple[PageFigure, bool]]:
     """Each figure, and whether there is room for it; otherwise the page names its file."""
     found, left = [], _MAX_BYTES
@@ -143,6 +140,6 @@ def _facts(results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], 
 
 _FUNCTIONS = {
     **{"headline": headline, "notes": notes, "about_set": about_set, "columns_of": columns_of, "p_text": p_text},
-    **{"short": short, "as_yaml": _as_yaml, "hash_of": _hash},
+    **{"short": short, "as_yaml": partial(yaml.safe_dump, sort_keys=False), "hash_of": _hash},
 }
 """That the template calls."""

@@ -31,7 +31,13 @@ def write_results(path: Path, tables: Sequence[Leaderboard]) -> None:
 
 def write_images(path: Path, tables: Sequence[Leaderboard]) -> None:
     """A row for each set, protocol, net, run and image; bicubic has no run."""
-    _write_csv(path, [row for table in tables for row in _images(table)])
+    written: list[dict[str, CsvValue]] = []
+    for table in tables:
+        for row in table.rows:
+            for run, images in (row.by_seed or {"": row.images}).items():
+                key = {"set": table.title, "protocol": table.protocol, "net": row.label, "run": run}
+                written += [{**key, "image": image, **scores} for image, scores in images.items()]
+    _write_csv(path, written)
 
 
 def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
@@ -87,14 +93,6 @@ def _summary(table: Leaderboard) -> Iterator[dict[str, CsvValue]]:
             **{name: value for name, value in row.mean.items() if name != "psnr_y"},
             **{name: row.costs.get(name) for name in COSTS},
         }
-
-
-def _images(table: Leaderboard) -> Iterator[dict[str, CsvValue]]:
-    for row in table.rows:
-        for run, images in (row.by_seed or {"": row.images}).items():
-            for image, scores in images.items():
-                key = {"set": table.title, "protocol": table.protocol, "net": row.label, "run": run, "image": image}
-                yield {**key, **scores}
 
 
 def _markdown(text: str) -> str:

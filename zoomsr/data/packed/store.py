@@ -31,6 +31,7 @@ VERSION = 1
 
 _CHUNK = 2**20  # bytes that are checked at once
 _TO_DEVICE = 2**26  # bytes that are copied to a device at once
+_NOWAIT = getattr(os, "RWF_NOWAIT", None)  # the flag of a read that fails where it would wait for the disk
 
 
 class StoredImage(NamedTuple):
@@ -139,13 +140,17 @@ class PixelStore:
 
         To announce rows that are in memory costs a fifth of their copy, so one row of the band is probed first.
         """
-        image = self.images[number]
-        band = image.offset + top * image.width
-        if not hasattr(os, "posix_fadvise") or _in_memory(self._file.fileno(), band):
+        if not hasattr(os, "posix_fadvise"):
             return
+        image, file = self.images[number], self._file.fileno()
+        band = image.offset + top * image.width
+        if _NOWAIT is not None:
+            with contextlib.suppress(OSError):  # EAGAIN: not in memory; EOPNOTSUPP: this file system does not say
+                if os.preadv(file, [bytearray(1)], band, _NOWAIT) == 1:
+                    return
         for channel in range(3):
             start = band + channel * image.height * image.width
-            os.posix_fadvise(self._file.fileno(), start, height * image.width, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(file, start, height * image.width, os.POSIX_FADV_WILLNEED)
 
     def on(self, device: torch.device) -> Tensor:
         """The bytes of all images on a device, uint8 (n_bytes,); ``images`` says where each lies."""
@@ -234,14 +239,3 @@ def _digest(content: dict[str, Any]) -> str:
 
 def _advice(index: Path) -> str:
     return f"python -m zoomsr.prepare clear {index.parent} removes it, and the next run packs it again"
-
-
-_NOWAIT = getattr(os, "RWF_NOWAIT", None)
-
-
-def _in_memory(file: int, offset: int) -> bool:
-    """Whether the byte can be read without waiting for the disk; False where the system does not tell."""
-    if _NOWAIT is not None:
-        with contextlib.suppress(OSError):  # EAGAIN: not in memory; EOPNOTSUPP: this file system does not say
-            return os.preadv(file, [bytearray(1)], offset, _NOWAIT) == 1
-    return False

@@ -75,7 +75,10 @@ def dead_leaves(
             base = colour[band]
             # bends the colour as a tone curve would: never below 0 or above 1 while |modulation| <= 1
             base += modulation * base * (1 - base)
-            image[channel, start : start + _BAND] = _pixels(base)
+            # a pixel is the mean of its samples, which are 2x2
+            rows = base[::2] + base[1::2]
+            pixels = (rows[:, ::2] + rows[:, 1::2]) * np.float32(255 / 4) + np.float32(0.5)
+            image[channel, start : start + _BAND] = pixels.astype(np.uint8)
     return image
 
 
@@ -243,9 +246,3 @@ def _noise(generator: np.random.Generator) -> Floats:
     white = generator.standard_normal((*frequency.shape, 2), np.float32).view(np.complex64)[..., 0]
     noise = np.fft.irfft2(white * frequency ** np.float32(-generator.uniform(0.3, 1.3)))
     return np.asarray(noise / (2 * noise.std()), np.float32)
-
-
-def _pixels(samples: Floats) -> NDArray[np.uint8]:
-    """(2H, 2W) in [0, 1] to the means of blocks, uint8 (H, W)."""
-    rows = samples[::2] + samples[1::2]
-    return ((rows[:, ::2] + rows[:, 1::2]) * np.float32(255 / 4) + np.float32(0.5)).astype(np.uint8)

@@ -144,7 +144,12 @@ class StreamedPatches(Patches):
     def fill(self, spec: PatchSpec, hr: UInt8Array, lr: UInt8Array | None) -> None:
         """See ``Patches``."""
         with self._lock:
-            pixels, name = self._image(spec.image)
+            if spec.image not in self._recent:
+                item = self._dataset[spec.image]
+                self._recent[spec.image] = item["pixels"], item["name"]
+                if len(self._recent) > WINDOW:
+                    self._recent.popitem(last=False)
+            pixels, name = self._recent[spec.image]
         height, width = pixels.shape[1:]
         if min(height, width) < self.patch:
             what = f"the training patch (data.patch) of {self.patch}"
@@ -152,14 +157,6 @@ class StreamedPatches(Patches):
         top = spec.top % ((height - self.patch) // self.scale + 1) * self.scale
         left = spec.left % ((width - self.patch) // self.scale + 1) * self.scale
         np.copyto(hr, pixels[:, top : top + self.patch, left : left + self.patch])
-
-    def _image(self, number: int) -> tuple[UInt8Array, str]:
-        if number not in self._recent:
-            item = self._dataset[number]
-            self._recent[number] = item["pixels"], item["name"]
-            if len(self._recent) > WINDOW:
-                self._recent.popitem(last=False)
-        return self._recent[number]
 
 
 class _WindowSampler(PatchSampler):
