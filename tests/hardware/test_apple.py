@@ -26,7 +26,7 @@ from zoomsr.metrics import quality
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.training.callbacks.guard import _Answer
+from zoomsr.training.callbacks.guard import _Finite
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.recipe import train
 
@@ -86,7 +86,7 @@ def test_steps_of_a_training_have_no_float64_there(
 ) -> None:
     for loop in ("fit_loop", "evaluation_loop"):
         monkeypatch.setattr(f"lightning.pytorch.loops.{loop}.has_len_all_ranks", lambda *_: True)
-    monkeypatch.setattr(_Answer, "read", lambda self: True)
+    monkeypatch.setattr(_Finite, "read", lambda self: True)
     monkeypatch.setattr(watching, "no_waiting", _apple)
     long = ["data.patches_per_image=12", "trainer.max_epochs=1", "data.pack_lr=false"]
     with pytest.raises(Watched):
