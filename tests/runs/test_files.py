@@ -118,10 +118,10 @@ def test_names_of_a_run_are_written_in_its_layout_alone() -> None:
     """Names with a dot in them: as whole string literals they stand in no other file."""
     layout = (PACKAGE / "runs" / "layout.py").read_text(encoding="utf-8")
     names = set(re.findall(r'"(\.?\w+\.(?:yaml|json|log|ckpt|csv|png|db))"', layout))
-    names |= {".hydra", ".lock", ".locked_by", ".made_by"}
+    names |= {".hydra", ".lock", ".locked_by", ".made_by", "checkpoints"}
     assert {"metrics.json", "best.ckpt", "area.json"} <= names
     for path in PACKAGE.rglob("*.py"):
         if path.name != "layout.py" or path.parent.name != "runs":
             literals = set(re.findall(r'"([^"\n]+)"', path.read_text(encoding="utf-8")))
-            # report/folder.py owns the files of a report, of which one has the name of an evaluation's.
+            # report/tables.py owns the files of a report, of which one has the name of an evaluation's.
             assert not names & literals - ({"images.csv"} if path.parent.name == "report" else set()), path

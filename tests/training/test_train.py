@@ -336,3 +336,10 @@ def test_lr_made_on_the_device_trains_too(train: Train) -> None:
     packed, made = (train(f"data.pack_lr={flag}", "trainer.max_epochs=1") for flag in ("true", "false"))
     assert made.epochs[0]["train/psnr_y"] == pytest.approx(packed.epochs[0]["train/psnr_y"], abs=1)
     assert made.epochs[0]["train/psnr_y"] != packed.epochs[0]["train/psnr_y"]
+
+
+def test_without_test_batches_there_is_no_table(train: Callable[..., Run], capfd: pytest.CaptureFixture[str]) -> None:
+    run = train("+trainer.limit_test_batches=0", "trainer.max_epochs=1")
+    assert run.means() == {}
+    assert [row["epoch"] for row in run.epochs] == [1]
+    assert "weights of epoch" not in capfd.readouterr().out

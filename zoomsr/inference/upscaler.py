@@ -22,6 +22,7 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.runs.layout import run_of
 
 _MIN_TILE = 64
 _TILE_PER_HALO = 6  # with less the halo is most of the work: 2.25 times the tile for a U-Net of 121 with 512
@@ -159,8 +160,8 @@ def _name(path: Path | None) -> str:
     """Of a net: its file's, or its run's, for every run has a best.ckpt."""
     if path is None:
         return "bicubic"
-    folder = path.resolve().parent
-    return folder.parent.name if folder.name == "checkpoints" else path.stem
+    run = run_of(path.resolve())
+    return path.stem if run is None else run.name
 
 
 def tile_for(halo: int, device: torch.device) -> int:

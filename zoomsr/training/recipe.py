@@ -30,6 +30,7 @@ from zoomsr.models.selfcheck import TOLERANCE, largest_difference
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
+from zoomsr.runs.layout import CHECKPOINTS
 from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.callbacks.exact_resume import ExactResume
 from zoomsr.training.callbacks.last_checkpoint import Stopped
@@ -141,7 +142,7 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     if config.ckpt is None:
         return None
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
-    path = newest_intact(run / "checkpoints") if run.is_dir() else run
+    path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
     if path is None:
         return None  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
@@ -243,7 +244,7 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
         if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         if trainer.is_global_zero:
-            has_checkpoint = newest_intact(run_dir / "checkpoints") is not None
+            has_checkpoint = newest_intact(run_dir / CHECKPOINTS) is not None
             resume = f"python -m zoomsr.train ckpt={short(run_dir)} resumes from its last checkpoint"
             say({"stopped": f"at once; {resume if has_checkpoint else 'nothing was saved yet'}"})
         sys.exit(128 + signal.SIGINT)

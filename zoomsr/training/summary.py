@@ -17,7 +17,7 @@ from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.models import scale_of
 from zoomsr.runs.files import short
-from zoomsr.runs.layout import COMPARISON_PNG, METRICS_JSON, TENSORBOARD
+from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, TENSORBOARD
 from zoomsr.runs.run import Run
 from zoomsr.training.callbacks.results import trained_epochs
 from zoomsr.training.module import ZoomModule
@@ -93,13 +93,13 @@ def say_result(run_dir: Path) -> None:
     best = results.get("best_epoch", 0)
     if finished.epochs:
         CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
-    title = f"Validation images, protocol modern, weights of epoch {best}"
-    CONSOLE.print(score_table(title, finished.means()))
+    if means := finished.means():  # limit_test_batches=0 leaves none
+        CONSOLE.print(score_table(f"Validation images, protocol modern, weights of epoch {best}", means))
     places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON, "curves": run_dir / TENSORBOARD}
     lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
     if "curves" in lines:
         lines["curves"] = f"tensorboard --logdir {lines['curves']}"
-    if results.get("scale", 1) > 1 and (run_dir / "checkpoints").is_dir():
+    if results.get("scale", 1) > 1 and (run_dir / CHECKPOINTS).is_dir():
         path = short(run_dir)
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
         lines["zoom"] = f"python -m zoomsr.zoom PHOTO --compare -m {shlex.quote(net)}"

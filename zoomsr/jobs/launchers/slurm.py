@@ -21,7 +21,7 @@ from zoomsr.jobs.process import Output
 from zoomsr.runs.directories import unlock
 from zoomsr.runs.files import short
 from zoomsr.runs.job import Job
-from zoomsr.runs.layout import OUTPUT, STATUS
+from zoomsr.runs.layout import CHECKPOINTS, OUTPUT, STATUS
 
 _NEAR_TIME_LIMIT = "USR2"
 """The signal that SLURM sends before the time limit; on USR1 Lightning would requeue the job too."""
@@ -145,7 +145,7 @@ def _settings(job: Job) -> dict[str, Any]:
     from zoomsr.training.checkpoint_io import newest_intact
 
     settings = job.settings()
-    if "SLURM_RESTART_COUNT" in os.environ and newest_intact(job.path / "checkpoints") is not None:
+    if "SLURM_RESTART_COUNT" in os.environ and newest_intact(job.path / CHECKPOINTS) is not None:
         settings |= {"ckpt": LAST, "ckpt_mode": "resume"}
     return settings
 
