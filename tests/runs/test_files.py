@@ -123,5 +123,5 @@ def test_names_of_a_run_are_written_in_its_layout_alone() -> None:
     for path in PACKAGE.rglob("*.py"):
         if path.name != "layout.py" or path.parent.name != "runs":
             literals = set(re.findall(r'"([^"\n]+)"', path.read_text(encoding="utf-8")))
-            # report/tables.py owns the files of a report, of which one has the name of an evaluation's.
+            # report/recipe.py owns the files of a report, of which one has the name of an evaluation's.
             assert not names & literals - ({"images.csv"} if path.parent.name == "report" else set()), path
