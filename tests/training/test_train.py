@@ -303,7 +303,7 @@ def test_a_net_on_luma_trains_on_y_alone(train: Train, capsys: pytest.CaptureFix
     assert y["train/mae"] < 0.95 * colour["train/mae"]  # of Y, whose range is smaller, without the error of chroma
     with pytest.raises(SystemExit):
         train("data.y_only=true")
-    assert "a net on 3 channel(s) was given a picture of 1" in capsys.readouterr().err
+    assert "a net on 3 channel(s) was given an image of 1" in capsys.readouterr().err
 
 
 @pytest.mark.slow
