@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from _support.commands import said_by
 from _support.tiny import TINY, TINY_NET, composed, photograph
 from omegaconf import OmegaConf
 from PIL import Image
-from typer.testing import CliRunner
 
 from zoomsr.cli.config import plain
 from zoomsr.data.packed.packing import Photo
 from zoomsr.runs.run import Run
 
-_SHARED = ("guard", "kills", "nets", "page_server", "signals", "texts", "zooming")
+_SHARED = ("browser", "guard", "kills", "nets", "page_server", "signals", "texts", "zooming")
 pytest_plugins = [f"_support.{name}" for name in _SHARED]  # their fixtures, and what their assertions compare
 
 
@@ -114,11 +114,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setattr(CONSOLE, "width", 250)  # of tables; where COLUMNS is set, it was read at import
 
     def run(*arguments: str, code: int = 0) -> str:
-        capsys.readouterr()
-        result = CliRunner().invoke(app, list(arguments))
-        captured = capsys.readouterr()
-        text = " ".join((result.output + captured.out + captured.err).split())
-        assert result.exit_code == code, text
+        text = " ".join(said_by(app, arguments, capsys, code=code).split())
         return text
 
     return run

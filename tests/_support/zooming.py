@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import zoomsr.cli.console
 import zoomsr.pretrained.weights
+from _support.commands import said_by
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 
@@ -41,11 +41,7 @@ def zoom(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, code: int = 0) -> str:
-        capsys.readouterr()
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        text = " ".join((result.output + captured.out + captured.err).split())
-        assert result.exit_code == code, text
+        text = " ".join(said_by(app, arguments, capsys, code=code).split())
         assert code == 0 or text.count("error:") <= 4
         assert "Traceback" not in text
         assert not [path for path in tmp_path.rglob("*") if path.name.endswith((".part", ".raw"))]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _support.commands import said_by
 from _support.tiny import photograph
 from PIL import Image
-from typer.testing import CliRunner
 
 from zoomsr.inference import export as exporting
 from zoomsr.inference import release
@@ -44,11 +44,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, code: int = 0) -> str:
-        capsys.readouterr()
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        text = " ".join((result.output + captured.out + captured.err).split())
-        assert result.exit_code == code, text
+        text = " ".join(said_by(app, arguments, capsys, code=code).split())
         assert not list(tmp_path.glob(".*"))
         return text
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _support.commands import said_by
 from _support.results import evaluation, finished, gained, keep_pictures, metrics, run
-from typer.testing import CliRunner
 
 from zoomsr.compare import app
 from zoomsr.runs.run import Run
@@ -26,11 +26,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str | Path, code: int = 0) -> str:
-        capsys.readouterr()
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        text = result.output + captured.out + captured.err
-        assert result.exit_code == code, text
+        text = said_by(app, arguments, capsys, code=code)
         if code:
             assert len([line for line in text.splitlines() if line.startswith("error: ")]) == 1, text
         return " ".join(text.split())

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _support.browser import needs_browser
 from _support.results import finished, gained, keep_pictures, run
 
 from zoomsr.report.recipe import compare
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
-MISSING = [] if importlib.util.find_spec("playwright") else ["playwright"]
-MISSING += [] if CHROMIUM else ["a chromium executable"]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"the page's test lacks {', '.join(MISSING)}: make test-page brings it"),
-]
-
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
+pytestmark = needs_browser()
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +27,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(root / "f", net="ircnn", epochs=2, status={"state": "failed", "error": "out of memory"})
     compare([root], root / "out" / "report", mixed=False, command="python -m zoomsr.compare")
     return root / "out" / "report" / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from _support.browser import needs_browser
 from _support.page_server import function_number
 from _support.tiny import photograph
 from PIL import Image
@@ -22,31 +21,7 @@ from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.steps import Nets
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
-MISSING = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
-MISSING += [] if CHROMIUM else ["a chromium executable"]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"the page's test lacks {', '.join(MISSING)}: make test-page brings it"),
-]
-
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield chromium
-        chromium.close()
+pytestmark = needs_browser("gradio")
 
 
 @pytest.fixture
