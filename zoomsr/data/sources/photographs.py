@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zoomsr.data.packed.packing import HR_INDEX, Pairs, Photo, open_pairs
-from zoomsr.data.patches import Patches, RandomPatches
+from zoomsr.data.patches import Patches, RandomPatches, per_stage
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import pictures_below
@@ -182,7 +182,7 @@ def folder(
     val_root: str | None = None,
     val_fraction: float = 0.1,
     n_train: int | None = None,
-    min_side: int = 1,
+    min_side: int | Sequence[int] = 1,
     scale_augmentation: Sequence[float] = (),
 ) -> Photographs:
     """All images below a folder, at any depth.
@@ -192,7 +192,7 @@ def folder(
         val_root: a folder of validation images; without it a part of ``root`` is taken.
         val_fraction: that part, at least one image; always the same images for the same names.
         n_train: how many of the others to train on, drawn so that a larger number includes a smaller one; None for all.
-        min_side: photographs with a shorter side in pixels are not trained on.
+        min_side: photographs with a shorter side in pixels are not trained on; of several, the largest counts.
         scale_augmentation: train on smaller copies of each photograph too, of these sizes, as 0.9 (of a side).
 
     Raises:
@@ -215,10 +215,10 @@ def folder(
     if n_train is not None and not 1 <= n_train <= len(train):
         raise ValueError(f"data.n_train={n_train}: {root} has {len(train)} photographs to train on")
     chosen = _with_copies(sorted(train[:n_train]), scale_augmentation)
-    if min_side > 1:  # else no header is read
-        chosen = [photo for photo in chosen if min(photo.size) >= min_side]
+    if (side := max(per_stage(min_side))) > 1:  # else no header is read
+        chosen = [photo for photo in chosen if min(photo.size) >= side]
     if not chosen:
-        raise ValueError(f"data.min_side={min_side}: {root} has no photograph as large to train on")
+        raise ValueError(f"data.min_side={side}: {root} has no photograph as large to train on")
     return Photographs(Path(root).name, tuple(chosen), tuple(sorted(val)))
 
 
