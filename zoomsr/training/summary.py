@@ -18,6 +18,7 @@ from zoomsr.cli.config import plain
 from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
+from zoomsr.data.sources.photographs import licences_of
 from zoomsr.models import scale_of
 from zoomsr.runs.files import short
 from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, TENSORBOARD
@@ -34,6 +35,7 @@ def say_start(
 ) -> None:
     """Print data, net, device, batch and the run's directory; ``reason`` is why the precision was chosen."""
     hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
+    licences = licences_of(data.source.attributions)
     parameters = sum(parameter.numel() for parameter in module.net.parameters())
     size = f"{parameters:,} parameters, x{scale_of(module.net)}"
     precision = f"{trainer.precision} (auto: {reason})" if reason else trainer.precision
@@ -42,6 +44,7 @@ def say_start(
     device = torch.cuda.get_device_name(root) if is_gpu else f"{root.type} ({torch.get_num_threads()} threads)"
     lines = {
         "data": f"{data.source.name}: {data.source.describe()}{hint}",
+        **({"licences": ", ".join(f"{count} {one}" for one, count in licences.items())} if licences else {}),
         "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
         "device": f"{trainer.world_size} x {device}, precision {precision}, seed {config.seed}",
     }
