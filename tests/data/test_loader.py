@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoomsr.data.buffers import RecycledBuffers
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.data.loader import PatchLoader, ResidentLoader, Stage, ThreadLoader, unaugmented
+from zoomsr.data.loader import PatchLoader, PatchStage, ResidentLoader, ThreadLoader, unaugmented
 from zoomsr.data.packed.packing import Photo, open_pairs
 from zoomsr.data.patches import PatchKey, PatchSampler, RandomPatches
 from zoomsr.data.sources.photographs import folder
@@ -41,12 +41,12 @@ def _hashes(batch: dict[str, Any]) -> list[str]:
 def _epoch(patches: RandomPatches, *, threads: int = 1, rank: int = 0, world_size: int = 1) -> list[str]:
     sampler = PatchSampler(len(patches), seed=3, rank=rank, world_size=world_size)
     sampler.set_epoch(2)
-    loader = ThreadLoader([Stage(patches, 3)], sampler, threads=threads)
+    loader = ThreadLoader([PatchStage(patches, 3)], sampler, threads=threads)
     return [patch for batch in loader for patch in _hashes(batch)]
 
 
 def _resident(patches: RandomPatches, sampler: PatchSampler, batch_size: int) -> ResidentLoader:
-    return ResidentLoader([Stage(patches, batch_size)], sampler, pairs=patches.pairs, device=torch.device("cpu"))
+    return ResidentLoader([PatchStage(patches, batch_size)], sampler, pairs=patches.pairs, device=torch.device("cpu"))
 
 
 def test_any_number_of_threads_gathers_the_same_batches(patches: RandomPatches) -> None:
@@ -97,7 +97,7 @@ def test_patches_are_drawn_beside_the_training_and_not_in_it(
     drawn, spec = [], patches.spec
     monkeypatch.setattr(patches, "spec", lambda key: (drawn.append(threading.current_thread()), spec(key))[1])
     sampler = PatchSampler(30, seed=0)
-    loader = _resident(patches, sampler, 3) if is_resident else ThreadLoader([Stage(patches, 3)], sampler)
+    loader = _resident(patches, sampler, 3) if is_resident else ThreadLoader([PatchStage(patches, 3)], sampler)
     batches = iter(loader)
     next(batches)
     batches.close()  # a training that stops early: threads end
@@ -105,8 +105,8 @@ def test_patches_are_drawn_beside_the_training_and_not_in_it(
     assert all(not thread.is_alive() for thread in drawn)
 
 
-def _stages(patches: RandomPatches) -> list[Stage]:
-    return [Stage(patches.resized(side), size) for side, size in ((8, 7), (12, 3), (16, 4))]
+def _stages(patches: RandomPatches) -> list[PatchStage]:
+    return [PatchStage(patches.resized(side), size) for side, size in ((8, 7), (12, 3), (16, 4))]
 
 
 @pytest.mark.parametrize("is_resident", [False, True], ids=["threads", "resident"])
@@ -164,7 +164,7 @@ def test_a_resume_keeps_the_stage_of_its_epoch(patches: RandomPatches) -> None:
 
 
 def test_an_incomplete_batch_is_dropped(patches: RandomPatches) -> None:
-    loader = ThreadLoader([Stage(patches, 7)], PatchSampler(30, seed=0))
+    loader = ThreadLoader([PatchStage(patches, 7)], PatchSampler(30, seed=0))
     batches = list(loader)
     assert len(batches) == len(loader) == 4
     assert {len(batch["hr"]) for batch in batches} == {7}
@@ -185,7 +185,7 @@ def test_buffers_are_used_again_but_never_under_a_reader() -> None:
 
 
 def test_a_consumer_that_keeps_batches_finds_them_unchanged(patches: RandomPatches) -> None:
-    loader = ThreadLoader([Stage(patches, 2)], PatchSampler(30, seed=0), threads=2)
+    loader = ThreadLoader([PatchStage(patches, 2)], PatchSampler(30, seed=0), threads=2)
     kept = list(loader)
     before = [_hashes(batch) for batch in kept]
     list(loader)
@@ -198,9 +198,9 @@ def test_an_error_in_a_thread_reaches_the_caller(patches: RandomPatches, monkeyp
 
     monkeypatch.setattr(patches, "fill", fail)
     with pytest.raises(ValueError, match="the disk is gone"):
-        next(iter(ThreadLoader([Stage(patches, 2)], PatchSampler(30, seed=0))))
+        next(iter(ThreadLoader([PatchStage(patches, 2)], PatchSampler(30, seed=0))))
     with pytest.raises(ValueError, match=r"data\.threads 0"):
-        ThreadLoader([Stage(patches, 2)], PatchSampler(30, seed=0), threads=0)
+        ThreadLoader([PatchStage(patches, 2)], PatchSampler(30, seed=0), threads=0)
 
 
 def test_waiting_is_counted(patches: RandomPatches, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_waiting_is_counted(patches: RandomPatches, monkeypatch: pytest.MonkeyPa
                 clock[0] += 0.5
                 yield {}
 
-    loader = Slow([Stage(patches, 1)], PatchSampler(2, seed=0))
+    loader = Slow([PatchStage(patches, 1)], PatchSampler(2, seed=0))
     for _ in loader:
         clock[0] += 10  # the training's own time
     assert len(loader) == 2

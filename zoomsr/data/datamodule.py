@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from zoomsr.data.loader import PatchLoader, ResidentLoader, Stage, ThreadLoader
+from zoomsr.data.loader import PatchLoader, PatchStage, ResidentLoader, ThreadLoader
 from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches, per_stage
 from zoomsr.data.sources.photographs import Source
 from zoomsr.hardware.devices import copies_ahead
@@ -91,7 +91,7 @@ class PairsDataModule(LightningDataModule):
         self._train = source.patches(
             patch=max(sides), degradation=degradation, pack_lr=pack_lr, per_image=patches_per_image, seed=seed
         )
-        self._stages = [Stage(self._train.resized(side), size) for side, size in zip(sides, sizes, strict=True)]
+        self._stages = [PatchStage(self._train.resized(side), size) for side, size in zip(sides, sizes, strict=True)]
         self._loader: PatchLoader | None = None
         self.progress: Callable[[], float] = lambda: 0.0
         if len(self._train) < max(sizes):

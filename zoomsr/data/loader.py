@@ -33,7 +33,7 @@ _Item = TypeVar("_Item")
 _TASK_BYTES = 2**19
 
 
-class Stage(NamedTuple):
+class PatchStage(NamedTuple):
     """What is trained on in a part of the training: patches of one side, and how many are in a batch."""
 
     patches: Patches
@@ -58,7 +58,7 @@ class PatchLoader:
     """
 
     def __init__(
-        self, stages: Sequence[Stage], sampler: PatchSampler, *, progress: Callable[[], float] = lambda: 0.0
+        self, stages: Sequence[PatchStage], sampler: PatchSampler, *, progress: Callable[[], float] = lambda: 0.0
     ) -> None:
         self.sampler = sampler
         self.waited = 0.0
@@ -72,7 +72,7 @@ class PatchLoader:
         return len(self.sampler) // max(stage.batch_size for stage in self._stages)
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> PatchStage:
         """Of the epoch that began last."""
         return self._stages[self._number]
 
@@ -131,7 +131,7 @@ class ThreadLoader(PatchLoader):
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Sequence[PatchStage],
         sampler: PatchSampler,
         *,
         progress: Callable[[], float] = lambda: 0.0,
@@ -192,7 +192,7 @@ class ResidentLoader(PatchLoader):
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Sequence[PatchStage],
         sampler: PatchSampler,
         *,
         progress: Callable[[], float] = lambda: 0.0,
