@@ -76,6 +76,7 @@ class ZoomModule(LightningModule):
         self._schedule = schedule
         self._max_steps = math.inf if max_steps is None else max_steps
         self._clock = clock
+        self._total_steps = 0
         self._train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
         self._bicubic = Bicubic(scale)
@@ -136,8 +137,15 @@ class ZoomModule(LightningModule):
             steps = min(self.trainer.estimated_stepping_batches, self._max_steps)
         if math.isinf(steps):
             raise ValueError("a schedule needs an end: set trainer.max_epochs, trainer.max_steps or budget")
-        schedule = self._schedule(optimizer, int(steps))
+        self._total_steps = int(steps)
+        schedule = self._schedule(optimizer, self._total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def progress(self) -> float:
+        """The share of the training that is done, on [0, 1], as its schedule counts it: by steps, or by the clock."""
+        if self._clock is not None:
+            return self._clock()
+        return min(1.0, self.trainer.global_step / max(1, self._total_steps))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """One step; with a clock, as many as the time that has passed."""

@@ -24,6 +24,7 @@ from zoomsr.cli.config import instantiate, plain
 from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.data.patches import per_stage
 from zoomsr.hardware.devices import compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
@@ -58,6 +59,7 @@ def train(settings: Mapping[str, Any]) -> None:
     text = config.get("budget")  # not in the settings of older versions
     budget = None if text is None else Budget(str(text))
     module = build_module(config, budget)
+    data.progress = module.progress
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
     accelerator = _checked_accelerator(config, module)
@@ -91,7 +93,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
     if config.channels_last:
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
-        # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
+        # In place, which keeps "_orig_mod." out of the checkpoint; a stage's training patches have one size.
         net.compile(
             dynamic=False, mode=compile_mode(config.compile, accumulated=config.trainer.accumulate_grad_batches)
         )
@@ -275,10 +277,11 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
 def _less_memory(config: DictConfig, error: BaseException) -> str:
     """The settings that take less memory."""
     data = config.data
+    patch, batch_size = (max(per_stage(value)) for value in (data.patch, data.batch_size))  # of the largest stage
     settings = [
-        f"data.batch_size={max(1, data.batch_size // 2)} (now {data.batch_size}) "
+        f"data.batch_size={max(1, batch_size // 2)} (now {batch_size}) "
         f"with trainer.accumulate_grad_batches={2 * config.trainer.accumulate_grad_batches} trains the same",
-        f"data.patch={data.patch // 2} (now {data.patch}) takes a quarter",
+        f"data.patch={patch // 2} (now {patch}) takes a quarter",
         f"trainer.precision=bf16-mixed (now {config.trainer.precision}) about half",
         "data.resident=host leaves the pixels in main memory",
         *([] if data.val_patch else ["data.val_patch=512 validates on the centres of photographs"]),
