@@ -182,7 +182,7 @@ def test_compared_at_the_largest_scale_of_the_nets_and_never_at_one_that_a_net_l
     for arguments, words in {
         ("--scale", "3", "-m", "unet", "-m", "srcnn"): "srcnn enlarges by 2, and so by 2, 4, ..., not by 3",
         ("--scale", "3", "-m", "unet", "-m", "unet_x3"): "two nets are called the same: bicubic, unet_x3, unet_x3",
-        ("--scale", "0",): "bicubic enlarges by 2, and so by 2, 4, ..., not by 0",
+        ("--scale", "0"): "bicubic enlarges by 2, and so by 2, 4, ..., not by 0",
     }.items():
         assert f"error: {words}" in zoom(photo, *crop, *arguments, "-o", "x.png", code=1)
     assert len(drawn) == 1

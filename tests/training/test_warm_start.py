@@ -77,7 +77,7 @@ def test_any_other_difference_is_refused(tmp_path: Path, held: dict[str, Any], w
 def test_a_net_of_which_less_than_half_fits_is_refused(tmp_path: Path) -> None:
     small = {"widths": [4, 4], "blocks": [0, 0]}
     net = ResidualUNet(scale=3, widths=[4, 4], blocks=[0, 0])  # 248 of 1247 parameters are not the tail's
-    with pytest.raises(ValueError, match="net.safetensors holds .*, of which 20% fit scale=3: less than half"):
+    with pytest.raises(ValueError, match=r"net\.safetensors holds .*, of which 20% fit scale=3: less than half"):
         warm_start(net, _weights(tmp_path / "net.safetensors", scale=2, **small), _config(**small))
 
 
