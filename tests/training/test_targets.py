@@ -81,9 +81,7 @@ def test_pairs_go_from_the_teachers_to_the_real_ones(
     torch.testing.assert_close(pair.lr, (1 - weight) * Bicubic(2).down(sr) + weight * batch["lr"])
 
 
-def test_after_its_phase_the_teacher_is_not_asked(
-    teacher: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_its_phase_the_teacher_is_not_asked(teacher: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     forward = SRCNN.forward
     monkeypatch.setattr(SRCNN, "forward", lambda net, lr: (asked.append(1), forward(net, lr))[1])

@@ -135,4 +135,3 @@ class ResidualBlock(nn.Module):
         """(N, width, H, W) to the same."""
         changed: Tensor = self.second(self.first(features).relu())
         return features + changed
-

@@ -65,7 +65,8 @@ class ECO:
         file = weights_file(teacher)
         if file is None:
             raise ValueError(f"target.teacher={teacher} is not trained: name a pretrained net, a run or a file")
-        net = Weights.read(file).build().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+        net = Weights.read(file).build().requires_grad_(requires_grad=False)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not type it
         self._teacher = cast(Net, net)
         if self._teacher.scale != degradation.scale:
             scales = f"enlarges by {self._teacher.scale}, but degradation shrinks by {degradation.scale}"
