@@ -75,7 +75,9 @@ class ResidualUNet(nn.Module):
         # down and up reach at most to the end of the lowest level's pixel, multiple_of across; head and tail reach one.
         self.halo = self.multiple_of - 1 + 2
         for path in (self.encoder, self.decoder):
-            self.halo += sum(block.halo << level for level, blocks in enumerate(path) for block in blocks)
+            for level, blocks_of_level in enumerate(path):
+                for block in blocks_of_level.children():
+                    self.halo += int(block.halo) << level  # type: ignore[arg-type]  # typed as Tensor | Module
 
     def _encoder_level(self, level: int, width: int, n: int) -> nn.Sequential:
         """The ``n`` blocks of a level on the way down: a subclass puts others in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,7 +21,8 @@ class Card:
         scale: enlargement factor.
         channels: 3 for RGB, 1 for luma.
         params: number of parameters.
-        data: what it was trained on: name, hash, n_train, n_val.
+        data: what it was trained on: name, hash, n_train, n_val; of a set with a manifest also ``licences``, the number
+            of photographs under each, and ``photographs``, the file, source, licence and split (train or val) of each.
         degradation: what made its lr.
         protocols: of the scores.
         sets: mean scores by set, net and protocol.
@@ -31,6 +32,7 @@ class Card:
         licence: under which it may be used.
         command: that made it.
         versions: of Python and the packages.
+        recognised: which published set each of ``sets`` is, by its pixels, where that was looked up.
         stored: type of the weights in their file; the net runs in float32, or in bfloat16 where that is allowed.
     """
 
@@ -49,6 +51,7 @@ class Card:
     command: str
     versions: dict[str, str]
     stored: str = "float32"
+    recognised: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def beside(weights: Path) -> Card | None:

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import importlib.util
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from zoomsr.data.packed.packing import HR_INDEX, Pairs, Photo, open_pairs
-from zoomsr.data.patches import Patches, RandomPatches
+from zoomsr.data.patches import Patches, RandomPatches, per_stage
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import pictures_below
 
 TRAIN, VAL = "train", "val"
 """Folders of a packed set."""
+
+
+class Attribution(NamedTuple):
+    """Where one photograph of a set comes from, and under which licence.
+
+    ``split`` says whether it is trained on (``train``) or validates (``val``).
+    """
+
+    file: str
+    source: str
+    licence: str
+    split: str
+
+
+def licences_of(attributions: Sequence[Attribution]) -> dict[str, int]:
+    """Number of photographs under each licence, the most frequent one first."""
+    return dict(Counter(one.licence for one in attributions).most_common())
 
 
 class Source(Protocol):
@@ -35,6 +53,11 @@ class Source(Protocol):
     @property
     def n_train(self) -> int:
         """Number of training images."""
+        ...
+
+    @property
+    def attributions(self) -> tuple[Attribution, ...]:
+        """Of every training and validation image; empty for a set without a manifest."""
         ...
 
     def describe(self) -> str:
@@ -59,6 +82,7 @@ class Photographs:
         train: training images.
         val: validation images.
         packed: the folder of the packed stores; None for the cache.
+        attributions: see ``Source``.
 
     Raises:
         ValueError: either part is empty, or a file is in both.
@@ -68,6 +92,7 @@ class Photographs:
     train: tuple[Photo, ...]
     val: tuple[Photo, ...]
     packed: Path | None = None
+    attributions: tuple[Attribution, ...] = ()
 
     def __post_init__(self) -> None:
         for part, photos in (("training", self.train), ("validation", self.val)):
@@ -182,7 +207,7 @@ def folder(
     val_root: str | None = None,
     val_fraction: float = 0.1,
     n_train: int | None = None,
-    min_side: int = 1,
+    min_side: int | Sequence[int] = 1,
     scale_augmentation: Sequence[float] = (),
 ) -> Photographs:
     """All images below a folder, at any depth.
@@ -192,7 +217,7 @@ def folder(
         val_root: a folder of validation images; without it a part of ``root`` is taken.
         val_fraction: that part, at least one image; always the same images for the same names.
         n_train: how many of the others to train on, drawn so that a larger number includes a smaller one; None for all.
-        min_side: photographs with a shorter side in pixels are not trained on.
+        min_side: photographs with a shorter side in pixels are not trained on; of several, the largest counts.
         scale_augmentation: train on smaller copies of each photograph too, of these sizes, as 0.9 (of a side).
 
     Raises:
@@ -212,14 +237,31 @@ def folder(
             raise ValueError(f"{root} has one image, and one is for validation: add images or set data.val_root=FOLDER")
         n_val = min(max(1, round(val_fraction * len(photos))), len(photos) - 1)
         train, val = train[n_val:], train[:n_val]
-    if n_train is not None and not 1 <= n_train <= len(train):
-        raise ValueError(f"data.n_train={n_train}: {root} has {len(train)} photographs to train on")
-    chosen = _with_copies(sorted(train[:n_train]), scale_augmentation)
-    if min_side > 1:  # else no header is read
-        chosen = [photo for photo in chosen if min(photo.size) >= min_side]
+    chosen = to_train_on(train, root=root, n_train=n_train, min_side=min_side, scale_augmentation=scale_augmentation)
+    return Photographs(Path(root).name, chosen, tuple(sorted(val)))
+
+
+def to_train_on(
+    photos: Sequence[Photo],
+    *,
+    root: str,
+    n_train: int | None,
+    min_side: int | Sequence[int],
+    scale_augmentation: Sequence[float],
+) -> tuple[Photo, ...]:
+    """The first ``n_train`` photographs of a fixed order, with their smaller copies, by name; see ``folder``.
+
+    Raises:
+        ValueError: ``n_train`` is more than there are, or no photograph is as large as ``min_side``.
+    """
+    if n_train is not None and not 1 <= n_train <= len(photos):
+        raise ValueError(f"data.n_train={n_train}: {root} has {len(photos)} photographs to train on")
+    chosen = _with_copies(sorted(photos[:n_train]), scale_augmentation)
+    if (side := max(per_stage(min_side))) > 1:  # else no header is read
+        chosen = [photo for photo in chosen if min(photo.size) >= side]
     if not chosen:
-        raise ValueError(f"data.min_side={min_side}: {root} has no photograph as large to train on")
-    return Photographs(Path(root).name, tuple(chosen), tuple(sorted(val)))
+        raise ValueError(f"data.min_side={side}: {root} has no photograph as large to train on")
+    return tuple(chosen)
 
 
 def _with_copies(photos: Sequence[Photo], shrinks: Sequence[float]) -> list[Photo]:

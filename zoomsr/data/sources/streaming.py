@@ -75,6 +75,7 @@ class Stream:
     cache_bytes: int = 50 * 2**30
     storage_options: dict[str, Any] | None = None
     name = "stream"
+    attributions = ()
 
     @property
     def val(self) -> tuple[Photo, ...]:

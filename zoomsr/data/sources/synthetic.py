@@ -29,6 +29,7 @@ class DeadLeaves:
     smallest: float = 1.5
     largest: float = 256.0
     name = "dead_leaves"
+    attributions = ()
 
     @property
     def val(self) -> tuple[Photo, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.data.sources.photographs import Attribution, licences_of
 from zoomsr.hardware.devices import DeviceUse
 from zoomsr.metrics.quality import mean_score
 from zoomsr.models.complexity import costs_of
@@ -132,6 +134,7 @@ class Results(Callback):
                 "hash": data.digest,
                 "n_train": data.source.n_train,
                 "n_val": len(data.names),
+                **_attributed(data.source.attributions),
             },
             "net": {
                 "name": self._net_name,
@@ -149,6 +152,13 @@ class Results(Callback):
             "sets": {f"{data.source.name} held-out": {net: {protocol.name: row} for net, row in rows.items()}},
             "versions": versions(),
         }
+
+
+def _attributed(attributions: Sequence[Attribution]) -> dict[str, Any]:
+    """Count of photographs by licence, and the file, source, licence and split of each, where a set has a manifest."""
+    if not attributions:
+        return {}
+    return {"licences": licences_of(attributions), "photographs": [one._asdict() for one in attributions]}
 
 
 def _tested(trainer: Trainer) -> dict[str, int]:
