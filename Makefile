@@ -11,7 +11,7 @@ WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.i
 	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom train-gpu study speedrun wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -106,6 +106,9 @@ train-gpu-%:
 
 study: $(READY) ## S=NAME of experiments/: train what is missing, measure, redraw; DATA="data=folder data.root=DIR" TEST="Set5 Set14"
 	$(BIN)/python -m experiments.study $(S) --data "$(or $(DATA),data=sample)" $(foreach folder,$(TEST),--test "$(folder)")
+
+speedrun: $(READY) ## SET5=FOLDER TARGET=37.0 DATA="data=photos data.root=FOLDER": run the fastest training to that PSNR again, and check it
+	$(BIN)/python -m experiments.speedrun.run --target $(or $(TARGET),37.0) --set5 "$(SET5)" --data "$(or $(DATA),data=photos)"
 
 wheel: $(READY) ## build dist/zoomsr-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -120,6 +120,7 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
     assert (card.scale, card.channels, card.licence) == (2, 3, "CC0-1.0")
     assert card.net["_target_"] == "zoomsr.models.srcnn.SRCNN"
     assert card.command.startswith("python -m zoomsr.train data=folder")
+    assert card.data == run.results["data"]
     (sets,) = card.sets.values()
     assert sets["srcnn"]["modern"]["psnr_y"] == run.means()["srcnn"]["psnr_y"]
     upscaler = Upscaler.open(str(tmp_path / "own.safetensors"))

@@ -260,4 +260,6 @@ def per_stage(value: int | Sequence[int]) -> tuple[int, ...]:
 def _require_multiple(setting: str, patch: int, scale: int) -> None:
     """Raises ValueError where a patch's side is no multiple of the scale."""
     if patch % scale:
-        raise ValueError(f"{setting} {patch} must be a multiple of the scale {scale}")
+        raise ValueError(
+            f"{setting} {patch} must be a multiple of the scale {scale}: {setting}={max(1, patch // scale) * scale}"
+        )

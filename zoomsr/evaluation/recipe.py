@@ -19,6 +19,7 @@ from zoomsr.cli.console import CONSOLE, band_table, progress_bar, say, score_tab
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate
+from zoomsr.evaluation.recognition import known_sets, recognised
 from zoomsr.hardware.devices import device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Degradation
@@ -48,10 +49,14 @@ def run(config: DictConfig) -> None:
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
+    known = known_sets(_as_list(config.known_sets))
     benchmarks = _benchmarks(config, degradation)
     nets = {label: one.run_by(config.engine, device) for label, one in _nets(config).items()}
     if config.self_ensemble:
         nets = {label: one._replace(net=SelfEnsemble(one.net)) for label, one in nets.items()}
+    verdicts = {name: recognised(benchmark, known) for name, benchmark in benchmarks.items()}
+    for name, verdict in verdicts.items():
+        say({"test set": f"{name}: {verdict}"})
     scores: dict[str, Scores] = {}
     with progress_bar() as progress:
         task = progress.add_task("images", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
@@ -64,7 +69,7 @@ def run(config: DictConfig) -> None:
                 advance=lambda: progress.advance(task),
             )
     run_dir = Path(config.run_dir)
-    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, scores, degradation))
+    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation))
     _write_images(run_dir / IMAGES_CSV, scores)
     for one in nets.values():
         for line in () if one.engine is None else one.engine.said():
@@ -116,7 +121,7 @@ def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Bench
 
 
 def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
-    """Bicubic, then the nets of ``ckpt``, or the pretrained net that ``model`` names."""
+    """Bicubic, then the nets of ``ckpt``, or the pretrained net that ``model`` names; pretrained ones of the scale."""
     nets = {"bicubic": EvaluatedNet(Bicubic(config.scale), {}, None)}
     name = _choice("model")
     given = _as_list(config.ckpt)
@@ -124,21 +129,21 @@ def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
         changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
         if changed:
             raise ValueError(f"{changed[0]} makes another net than the pretrained {name}: add ckpt=FILE")
-        if (path := weights_file(str(name))) is not None:
-            nets[str(name)] = _opened(path, None, config.scale)
+        if (path := weights_file(str(name), config.scale)) is not None:
+            nets[path.stem] = _opened(path, None, config.scale)
     for one in given:
-        path = weights_file(one)
+        path = weights_file(one, config.scale)
         if path is None:
             continue  # bicubic is there already
         measured = _opened(path, config.get("model"), config.scale)
         label = name or type(measured.net).__name__.lower()
         if one in pretrained_nets():
-            label = one
+            label = path.stem  # unet_x3, for unet at scale 3
         elif len(given) > 1:
             place = path.resolve()  # runs/NAME/checkpoints/best.ckpt is NAME/best
             label = f"{label} {(run_of(place) or place.parent).name}/{place.stem}"
         if label in nets:
-            raise ValueError(f"ckpt holds {label} twice: {', '.join(given)}")
+            raise ValueError(f"ckpt={','.join(given)} holds {label} twice at scale={config.scale}")
         nets[label] = measured
     return nets
 
@@ -168,6 +173,7 @@ def _summary(
     config: DictConfig,
     nets: dict[str, EvaluatedNet],
     benchmarks: dict[str, Benchmark],
+    verdicts: dict[str, str],
     scores: dict[str, Scores],
     degradation: Degradation,
 ) -> dict[str, Any]:
@@ -192,6 +198,7 @@ def _summary(
             "hash": hashlib.sha256("".join(digests.values()).encode()).hexdigest(),
             "n_train": 0,
             "n_val": sum(len(benchmark.files) for benchmark in benchmarks.values()),
+            "recognised": verdicts,
             "lr_from_files": {name: benchmark.has_lr for name, benchmark in benchmarks.items()},
         },
         "net": {"name": last, **described[last]},

@@ -16,6 +16,7 @@ from zoomsr.cli.console import progress_bar, say
 from zoomsr.data.sources.photographs import sample
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
+from zoomsr.evaluation.recognition import known_sets, recognised
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
@@ -26,7 +27,7 @@ from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights
+from zoomsr.pretrained.weights import Weights, pretrained_nets
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.layout import HYDRA
 from zoomsr.runs.run import Run, versions
@@ -49,6 +50,7 @@ class Origin:
     degradation: str = ""
     protocols: Mapping[str, Any] = field(default_factory=dict)
     sets: Mapping[str, Any] = field(default_factory=dict)
+    recognised: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=versions)
 
@@ -78,7 +80,10 @@ class Origin:
         resumed = () if "ckpt_mode=weights" in run.overrides else ("ckpt=",)
         kept = [one for one in run.overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
         places = ("data.root=", "data.val_root=", "ckpt=")
-        portable = [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
+        named = {f"ckpt={name}" for name in pretrained_nets()}
+        portable = [
+            f"{one.split('=')[0]}=FOLDER" if one.startswith(places) and one not in named else one for one in kept
+        ]
         return Origin(sets=means, command=" ".join(["python -m zoomsr.train", *portable]), **known)
 
 
@@ -96,7 +101,7 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
         ValueError: the file does not say which net it is, or a folder holds no pictures.
     """
     net = cast(Net, weights.build().requires_grad_(False))
-    benchmarks = [Benchmark.find(folder, scale=net.scale) for folder in tests]
+    benchmarks, known = [Benchmark.find(folder, scale=net.scale) for folder in tests], known_sets()
     whole = [Photograph.read(photo.path) for photo in sample().val]
     crops = [one.cropped(one.middle(_IRCNN_SIDE)) for one in whole] if isinstance(net, IRCNN) else whole
     photographs = [one.pixels for one in crops]
@@ -116,6 +121,7 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
         sets={**origin.sets, **sets},
         halo=halo,
         bfloat16=bfloat16,
+        recognised={**origin.recognised, **{one.name: recognised(one, known) for one in benchmarks}},
         sha256=sha256_of(out),
         licence=licence,
         command=origin.command,

@@ -27,6 +27,7 @@ from zoomsr.runs.layout import run_of
 _MIN_TILE = 64
 _TILE_PER_HALO = 6  # with less the halo is most of the work: 2.25 times the tile for a U-Net of 121 with 512
 _BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
+_MAX_BICUBIC = 16  # scale: an lr pixel of a tile takes 9 kB then
 
 PRECISIONS = ("auto", "32", "bf16")
 
@@ -58,6 +59,7 @@ class Upscaler:
     @staticmethod
     def open(
         model: str,
+        scale: int | None = None,
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -70,6 +72,7 @@ class Upscaler:
 
         Args:
             model: ``bicubic``, the name of a pretrained net, a run's directory, or a file.
+            scale: that is wanted, see ``weights_file``; bicubic reaches up to 16 in one pass.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
             precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
                 pixel changes by more than a level; ``32`` never, ``bf16`` always.
@@ -83,10 +86,11 @@ class Upscaler:
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
-        where, path = device_named(device), weights_file(model)
+        where, path = device_named(device), weights_file(model, scale)
         weights = None if path is None else Weights.read(path)
         card = None if weights is None else weights.card
-        net = accelerated(Bicubic() if weights is None else weights.build(), weights, engine=engine, device=where)
+        net = bicubic(scale) if weights is None else weights.build()
+        net = accelerated(net, weights, engine=engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
         net = SelfEnsemble(net) if self_ensemble else net
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
@@ -154,6 +158,11 @@ class Upscaler:
         if is_opaque:
             return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white_of(alpha.dtype)))
         return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
+
+
+def bicubic(scale: int | None) -> Bicubic:
+    """Of the scale that is wanted where one pass reaches it in little memory, else of scale 2."""
+    return Bicubic(scale if scale is not None and 2 <= scale <= _MAX_BICUBIC else 2)
 
 
 def _name(path: Path | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -32,6 +32,7 @@ class Card:
         licence: under which it may be used.
         command: that made it.
         versions: of Python and the packages.
+        recognised: which published set each of ``sets`` is, by its pixels, where that was looked up.
         stored: type of the weights in their file; the net runs in float32, or in bfloat16 where that is allowed.
     """
 
@@ -50,6 +51,7 @@ class Card:
     command: str
     versions: dict[str, str]
     stored: str = "float32"
+    recognised: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def beside(weights: Path) -> Card | None:

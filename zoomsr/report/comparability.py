@@ -25,6 +25,7 @@ class MeasuredSet:
         scale: by which lr is smaller.
         protocols: name to what it rounds.
         bicubic: protocol to bicubic's scores.
+        recognised: which published set it is, in words; empty where no evaluation has said it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MeasuredSet:
     scale: int
     protocols: Mapping[str, Mapping[str, Any]]
     bicubic: Mapping[str, ScoresByImage]
+    recognised: str = ""
 
     def difference(self, other: MeasuredSet) -> str | None:
         """The first thing that makes scores incomparable, or None."""
@@ -56,6 +58,7 @@ def sets_of(results: Mapping[str, Any]) -> list[MeasuredSet]:
             scale=results["scale"],
             protocols={protocol: results["protocols"][protocol] for protocol in nets[BICUBIC]},
             bicubic={protocol: scores["images"] for protocol, scores in nets[BICUBIC].items()},
+            recognised=results["data"].get("recognised", {}).get(name, ""),
         )
         for name, nets in results["sets"].items()
     ]

@@ -22,13 +22,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import instantiate, plain
 from zoomsr.cli.console import say
-from zoomsr.cli.overrides import LAST
+from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
 from zoomsr.hardware.devices import compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
-from zoomsr.pretrained.weights import Weights, open_plain
+from zoomsr.pretrained.weights import Weights, open_plain, pretrained_nets, weights_file
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
 from zoomsr.runs.layout import CHECKPOINTS
@@ -42,6 +42,7 @@ from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
 from zoomsr.training.summary import log_hyperparameters, say_result, say_start
+from zoomsr.training.warm_start import warm_start
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -138,21 +139,32 @@ def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomMo
 
 
 def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
-    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused."""
+    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused.
+
+    A bare name of a pretrained net is that net, of the training's scale where there is one.
+    """
     if config.ckpt_mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
         return None
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
+    if config.ckpt in pretrained_nets():
+        if config.ckpt_mode == "resume":
+            raise ValueError(
+                f"ckpt={config.ckpt} is a pretrained net and no checkpoint of a run: add ckpt_mode=weights"
+            )
+        path = weights_file(config.ckpt, scale_of(module.net))
     if path is None:
         return None  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
-    weights.require(plain(config.model))
-    if config.ckpt_mode == "weights":
-        weights.load_into(module.net)
-        return None
-    return str(path)
+    if config.ckpt_mode == "resume":
+        weights.require(plain(config.model))
+        return str(path)
+    anew = warm_start(module.net, weights, plain(config.model))
+    if anew is not None and is_first_rank():
+        say({"weights": f"{short(path)}: {anew}"})
+    return None
 
 
 def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
