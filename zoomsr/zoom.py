@@ -1,4 +1,4 @@
-"""``python -m zoomsr.zoom photo.jpg``: a photograph, or a crop of it, twice as large."""
+"""``python -m zoomsr.zoom photo.jpg``: a photograph, or a crop of it, two, three or four times as large."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def zoom(
     box: Annotated[str | None, typer.Option(help="X,Y,W,H: a crop, in pixels of the upright picture")] = None,
     model: ModelOption = None,
     out: OutOption = None,
-    scale: Annotated[int | None, typer.Option(help="2, or 4: the net runs twice")] = None,
+    scale: Annotated[int | None, typer.Option(help="2, 3 or 4; 8: the x2 net runs three times")] = None,
     compare: CompareOption = False,
     truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the PSNR")] = None,
     self_ensemble: SelfEnsembleOption = False,

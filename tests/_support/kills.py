@@ -98,7 +98,7 @@ def new_job(settings: Settings, name: str, *overrides: str) -> Job:
     return job
 
 
-def _fingerprint(job: Job) -> dict[str, str]:
+def fingerprint(job: Job) -> dict[str, str]:
     """sha256 of every value in the last checkpoint: weights, their running mean, optimizer, schedule, loops, chance."""
     checkpoint = torch.load(job.path / "checkpoints" / "last.ckpt", weights_only=True)
     found = {}
@@ -130,7 +130,7 @@ def require_no_trace(settings: Settings, *more: str, trials: int, ranks: int) ->
         killed += kill_after(cut, ranks, saves=chance.randint(1, 3 if ranks == 1 else 1))
     finish(cut, ranks)
     assert killed == trials
-    assert _fingerprint(cut) == _fingerprint(whole)
+    assert fingerprint(cut) == fingerprint(whole)
     (rows, curves), (cut_rows, cut_curves) = _logged(whole), _logged(cut)
     assert cut_rows == rows
     for tag, points in curves.items():

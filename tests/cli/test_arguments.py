@@ -31,11 +31,12 @@ class Taking:
         mixed: int | str = 0,
         tensor: float | torch.Tensor = 0.0,
         several: Sequence[int] = (),
+        some: int | Sequence[int] = 0,
         pair: tuple[float, float] = (0, 0),
         anything: Any = None,
         unsaid=None,  # type: ignore[no-untyped-def]
     ) -> None:
-        self.given = number, whole, flag, maybe, sloppy, mixed, tensor, several, pair, anything, unsaid
+        self.given = number, whole, flag, maybe, sloppy, mixed, tensor, several, some, pair, anything, unsaid
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ class Taking:
         ("tensor", "abc", "a number"),
         ("several", "abc", "a list"),
         ("several", [8, "abc"], "a whole number"),
+        *(("some", value, "a whole number") for value in ("abc", [8, "abc"], [8, 1.5], None)),
         ("pair", [0.9, None], "a number"),
     ],
 )
@@ -75,6 +77,7 @@ def test_a_wrong_type_is_one_line_with_key_and_value(key: str, value: object, wa
         *(("anything", value) for value in ("abc", None, 1.5)),
         *(("unsaid", value) for value in ("abc", None, 1.5)),
         ("several", [8, 4]),
+        *(("some", value) for value in (3, [8, 4])),
         ("pair", [0.9, 1]),
     ],
 )

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zoomsr.data.buffers import RecycledBuffers
 from zoomsr.data.datamodule import PairsDataModule
-from zoomsr.data.loader import PatchLoader, RecycledBuffers, ResidentLoader, ThreadLoader, unaugmented
+from zoomsr.data.loader import PatchLoader, PatchStage, ResidentLoader, ThreadLoader, unaugmented
 from zoomsr.data.packed.packing import Photo, open_pairs
-from zoomsr.data.patches import PatchSampler, RandomPatches
+from zoomsr.data.patches import PatchKey, PatchSampler, RandomPatches
 from zoomsr.data.sources.photographs import folder
 from zoomsr.imaging.degradations import Bicubic, GaussianNoise
 from zoomsr.imaging.pixels import luma, to_float
@@ -40,8 +41,12 @@ def _hashes(batch: dict[str, Any]) -> list[str]:
 def _epoch(patches: RandomPatches, *, threads: int = 1, rank: int = 0, world_size: int = 1) -> list[str]:
     sampler = PatchSampler(len(patches), seed=3, rank=rank, world_size=world_size)
     sampler.set_epoch(2)
-    loader = ThreadLoader(patches, sampler, batch_size=3, threads=threads)
+    loader = ThreadLoader([PatchStage(patches, 3)], sampler, threads=threads)
     return [patch for batch in loader for patch in _hashes(batch)]
+
+
+def _resident(patches: RandomPatches, sampler: PatchSampler, batch_size: int) -> ResidentLoader:
+    return ResidentLoader([PatchStage(patches, batch_size)], sampler, pairs=patches.pairs, device=torch.device("cpu"))
 
 
 def test_any_number_of_threads_gathers_the_same_batches(patches: RandomPatches) -> None:
@@ -60,7 +65,7 @@ def test_two_ranks_together_take_the_patches_of_one(patches: RandomPatches) -> N
 def test_resident_pixels_give_the_same_batches(patches: RandomPatches) -> None:
     sampler = PatchSampler(len(patches), seed=3)
     sampler.set_epoch(2)
-    loader = ResidentLoader(patches, sampler, batch_size=3, device=torch.device("cpu"))
+    loader = _resident(patches, sampler, 3)
     assert len(loader) == 10
     assert [patch for batch in loader for patch in _hashes(batch)] == _epoch(patches)
 
@@ -77,9 +82,7 @@ def test_resident_batches_are_cut_by_one_gather_of_each_kind(patches: RandomPatc
 
     found = {}
     for batch_size in (2, 15):
-        loader = iter(
-            ResidentLoader(patches, PatchSampler(30, seed=3), batch_size=batch_size, device=torch.device("cpu"))
-        )
+        loader = iter(_resident(patches, PatchSampler(30, seed=3), batch_size))
         with Operations() as operations:
             next(loader)
         found[batch_size] = operations.names
@@ -94,18 +97,74 @@ def test_patches_are_drawn_beside_the_training_and_not_in_it(
     drawn, spec = [], patches.spec
     monkeypatch.setattr(patches, "spec", lambda key: (drawn.append(threading.current_thread()), spec(key))[1])
     sampler = PatchSampler(30, seed=0)
-    if is_resident:
-        batches = iter(ResidentLoader(patches, sampler, batch_size=3, device=torch.device("cpu")))
-    else:
-        batches = iter(ThreadLoader(patches, sampler, batch_size=3))
+    loader = _resident(patches, sampler, 3) if is_resident else ThreadLoader([PatchStage(patches, 3)], sampler)
+    batches = iter(loader)
     next(batches)
     batches.close()  # a training that stops early: threads end
     assert threading.main_thread() not in drawn
     assert all(not thread.is_alive() for thread in drawn)
 
 
+def _stages(patches: RandomPatches) -> list[PatchStage]:
+    return [PatchStage(patches.resized(side), size) for side, size in ((8, 7), (12, 3), (16, 4))]
+
+
+@pytest.mark.parametrize("is_resident", [False, True], ids=["threads", "resident"])
+def test_a_stage_is_chosen_when_an_epoch_begins(patches: RandomPatches, is_resident: bool) -> None:
+    done, stages, sampler = [0.0], _stages(patches), PatchSampler(30, seed=3)
+    loader = (
+        ResidentLoader(stages, sampler, progress=lambda: done[0], pairs=patches.pairs, device=torch.device("cpu"))
+        if is_resident
+        else ThreadLoader(stages, sampler, progress=lambda: done[0], threads=2)
+    )
+    shapes = []
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        done[0] = epoch / 6
+        for batch in loader:
+            done[0] = 1.0  # within an epoch it does not matter
+            assert batch["lr"].shape[2] * 2 == batch["hr"].shape[2]
+            shapes.append((epoch, *batch["hr"].shape))
+    assert len(loader) == 4  # batches of 7, the most, that 30 patches fill
+    sizes = [(7, 8), (7, 8), (3, 12), (3, 12), (4, 16), (4, 16)]
+    assert shapes == [(epoch, size, 3, side, side) for epoch, (size, side) in enumerate(sizes) for _ in range(4)]
+
+
+def test_a_patch_of_another_side_is_the_same_draw(patches: RandomPatches) -> None:
+    small = patches.resized(8)
+    assert (small.patch, small.lr_patch, patches.patch, patches.lr_patch) == (8, 4, 16, 8)
+    key = PatchKey(2, 5)
+    assert small.draws(key) == patches.draws(key)
+    height, width = patches.pairs.hr.sizes[5 % 3]
+    spec = small.spec(key)
+    assert (spec.top, spec.left) == tuple(
+        draw % ((length - 8) // 2 + 1) * 2 for draw, length in zip(patches.draws(key), (height, width), strict=False)
+    )
+    with pytest.raises(ValueError, match=r"data\.patch 9 must be a multiple of the scale 2"):
+        patches.resized(9)
+
+
+def test_a_resume_keeps_the_stage_of_its_epoch(patches: RandomPatches) -> None:
+    def at(progress: float) -> ThreadLoader:
+        loader = ThreadLoader(_stages(patches), PatchSampler(30, seed=3), progress=lambda: progress)
+        loader.sampler.set_epoch(1)
+        return loader
+
+    first, second = at(0.4), at(0.9)
+    batches = iter(first)
+    seen = [_hashes(next(batches)) for _ in range(2)]
+    assert first.state_dict() == {"epoch": 1, "stage": 1, "patches": 6}
+    second.load_state_dict(first.state_dict())
+    rest = [_hashes(batch) for batch in second]
+    assert seen + rest == [_hashes(batch) for batch in at(0.4)]
+    second.sampler.set_epoch(2)
+    assert next(iter(second))["hr"].shape == (4, 3, 16, 16)
+    second.load_state_dict({"epoch": 2, "patches": 7})  # of an older version
+    assert next(iter(second))["hr"].shape == (7, 3, 8, 8)
+
+
 def test_an_incomplete_batch_is_dropped(patches: RandomPatches) -> None:
-    loader = ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=7)
+    loader = ThreadLoader([PatchStage(patches, 7)], PatchSampler(30, seed=0))
     batches = list(loader)
     assert len(batches) == len(loader) == 4
     assert {len(batch["hr"]) for batch in batches} == {7}
@@ -126,7 +185,7 @@ def test_buffers_are_used_again_but_never_under_a_reader() -> None:
 
 
 def test_a_consumer_that_keeps_batches_finds_them_unchanged(patches: RandomPatches) -> None:
-    loader = ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2, threads=2)
+    loader = ThreadLoader([PatchStage(patches, 2)], PatchSampler(30, seed=0), threads=2)
     kept = list(loader)
     before = [_hashes(batch) for batch in kept]
     list(loader)
@@ -139,12 +198,12 @@ def test_an_error_in_a_thread_reaches_the_caller(patches: RandomPatches, monkeyp
 
     monkeypatch.setattr(patches, "fill", fail)
     with pytest.raises(ValueError, match="the disk is gone"):
-        next(iter(ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2)))
+        next(iter(ThreadLoader([PatchStage(patches, 2)], PatchSampler(30, seed=0))))
     with pytest.raises(ValueError, match=r"data\.threads 0"):
-        ThreadLoader(patches, PatchSampler(30, seed=0), batch_size=2, threads=0)
+        ThreadLoader([PatchStage(patches, 2)], PatchSampler(30, seed=0), threads=0)
 
 
-def test_waiting_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_is_counted(patches: RandomPatches, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
 
@@ -154,7 +213,7 @@ def test_waiting_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
                 clock[0] += 0.5
                 yield {}
 
-    loader = Slow(PatchSampler(2, seed=0), batch_size=1)
+    loader = Slow([PatchStage(patches, 1)], PatchSampler(2, seed=0))
     for _ in loader:
         clock[0] += 10  # the training's own time
     assert len(loader) == 2
@@ -240,6 +299,29 @@ def test_bad_settings_are_refused(photos: Path) -> None:
         _data(photos, batch_size=64, patches_per_image=1)
     with pytest.raises(ValueError, match=r"data\.resident=moon must be auto, device or host"):
         _data(photos, resident="moon")
+    with pytest.raises(
+        ValueError, match=r"data\.patch=\[16, 32\] has 2 stages, and data\.batch_size=\[4, 3, 2\] 3: give"
+    ):
+        _data(photos, patch=[16, 32], batch_size=[4, 3, 2])
+    with pytest.raises(ValueError, match=r"data\.patch 17 must be a multiple of the scale 2"):
+        _data(photos, patch=[17, 32])
+    with pytest.raises(ValueError, match=r"20 patches, fewer than data\.batch_size 64"):
+        _data(photos, batch_size=[4, 64])
+    with pytest.raises(
+        ValueError, match=r"data\.patch and data\.batch_size must be a number, or a list of at least one"
+    ):
+        _data(photos, patch=[])
+
+
+def test_a_patch_is_named_where_it_lies_in_its_stage(photos: Path) -> None:
+    data = _data(photos, patch=[8, 16])
+    assert data.spec(1, 3).top == data._stages[0].patches.spec(PatchKey(1, 3)).top
+    data.progress = lambda: 0.5
+    data.trainer = _Training()
+    (batch, *_) = data.train_dataloader()
+    assert batch["hr"].shape == (4, 3, 16, 16)
+    specs = [data._stages[1].patches.spec(PatchKey(1, number)) for number in range(20)]
+    assert [data.spec(1, number) for number in range(20)] == specs
 
 
 def test_digest_follows_the_bytes(photos: Path) -> None:

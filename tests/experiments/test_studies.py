@@ -13,8 +13,9 @@ import pytest
 
 from experiments.collecting import epochs
 from experiments.study import collect, degradation_named, draw, groups_of, hardest, tables_of
-from experiments.trials import STUDIES, Study, Trial
+from experiments.trials import EXPERIMENTS, STUDIES, Study, Trial
 from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.runs.layout import SETTINGS
 from zoomsr.runs.run import Run
 
 FOLDER = ["data=folder", "data.root=photos"]
@@ -38,6 +39,30 @@ def test_jobs_differ_in_what_is_said_and_share_the_rest() -> None:
     ]
     assert trials[0].overrides == (*FOLDER, "model=unet", "ema=0.9", "seed=1")
     assert trials[3].overrides == ("model=unet", "ema=null", "data=sample", "seed=2")
+
+
+def test_steps_of_training_recipe_are_those_that_take_the_measured_time() -> None:
+    study = Study.read("training_recipe")
+    with (EXPERIMENTS / study.name / "steps.csv").open() as file:
+        measured = {row["net"]: row["steps"] for row in csv.DictReader(file)}
+    steps = {
+        trial.job: text.removeprefix("+trainer.max_steps=")
+        for trial in study.trials(Path("runs"), data=[])
+        for text in trial.overrides
+        if text.startswith("+trainer.max_steps=")
+    }
+    assert steps == measured
+
+
+@pytest.mark.parametrize(("mode", "again"), [("resume", "ckpt=last"), ("weights", "overwrite=true")])
+def test_a_trial_that_starts_from_another_is_not_resumed_from_its_own_weights(
+    tmp_path: Path, mode: str, again: str
+) -> None:
+    trial = Trial("tiny", 1, ("model=unet", f"ckpt_mode={mode}"), tmp_path / "tiny")
+    assert [text.partition("=")[0] for text in trial._arguments()] == ["model", "ckpt_mode", "hydra.run.dir"]
+    trial.folder.mkdir()
+    (trial.folder / SETTINGS).touch()
+    assert trial._arguments()[-1] == again
 
 
 def test_a_study_that_does_not_exist_is_refused() -> None:

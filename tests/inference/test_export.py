@@ -120,6 +120,7 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
     assert (card.scale, card.channels, card.licence) == (2, 3, "CC0-1.0")
     assert card.net["_target_"] == "zoomsr.models.srcnn.SRCNN"
     assert card.command.startswith("python -m zoomsr.train data=folder")
+    assert card.data == run.results["data"]
     (sets,) = card.sets.values()
     assert sets["srcnn"]["modern"]["psnr_y"] == run.means()["srcnn"]["psnr_y"]
     upscaler = Upscaler.open(str(tmp_path / "own.safetensors"))
@@ -183,6 +184,7 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     [
         (["model=vdsr", "data.root=/photos", "hydra.run.dir=/a", "ckpt=/a/last.ckpt"], "model=vdsr data.root=FOLDER"),
         (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
+        (["scale=3", "ckpt=unet", "ckpt_mode=weights"], "scale=3 ckpt=unet ckpt_mode=weights"),
     ],
 )
 def test_a_card_says_the_command_without_the_paths_of_one_machine(overrides: list[str], said: str) -> None:

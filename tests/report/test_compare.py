@@ -107,6 +107,16 @@ def test_mixing_is_refused_until_it_is_asked_for(compare: Callable[..., str], tm
     ]
 
 
+def test_a_run_that_states_licences_compares_with_one_that_does_not(
+    compare: Callable[..., str], tmp_path: Path
+) -> None:
+    finished(tmp_path / "a", gained(1))
+    stated = json.loads((finished(tmp_path / "b", gained(2), net="vdsr") / "metrics.json").read_text())
+    stated["data"] |= {"licences": {"CC0": 1}, "photographs": [{"file": "a.png", "source": "A", "licence": "CC0"}]}
+    (tmp_path / "b" / "metrics.json").write_text(json.dumps(stated))
+    assert re.search(r"bicubic.*(srcnn.*vdsr|vdsr.*srcnn)", compare("a", "b"))
+
+
 def test_nets_on_several_degradations_become_a_matrix(compare: Callable[..., str], tmp_path: Path) -> None:
     nets = {net: finished(tmp_path / "runs" / net, gained(5), net=net) for net in ("unet", "vdsr")}
     for name, gain in (("Bicubic(scale=2)", 1.0), ("Box(scale=2)", 2.0)):

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from zoomsr.training.losses import Charbonnier, Frequency, Gradient, Weighted
+from zoomsr.cli.config import CONF_DIR, instantiate
+from zoomsr.training.losses import Charbonnier, FourierCoefficients, Frequency, Gradient, Weighted
 
 
 def test_charbonnier_equals_its_formula() -> None:
@@ -27,6 +29,18 @@ def test_frequency_of_a_cosine_is_its_two_coefficients() -> None:
     wave = torch.cos(2 * torch.pi * 2 * x / 8).expand(1, 1, 8, 8)
     # Orthonormal: 64 / 2 / 8 in each of the two coefficients, of which rfft2 keeps one among 8 x 5.
     torch.testing.assert_close(Frequency()(wave, torch.zeros_like(wave)), torch.tensor(4 / 40))
+
+
+def test_fourier_coefficients_are_counted_as_safmn_and_smfanet_count_them() -> None:
+    x = torch.arange(8.0)
+    wave = (3 * torch.cos(2 * torch.pi * 2 * x / 8) + torch.sin(2 * torch.pi * 2 * x / 8)).expand(1, 1, 8, 8)
+    # No factor: 3 * 64 / 2 in one real and 64 / 2 in one imaginary part, of the 8 x 5 that rfft2 keeps of each.
+    torch.testing.assert_close(FourierCoefficients()(wave, torch.zeros_like(wave)), torch.tensor((96 + 32) / 80))
+    sr, hr = torch.rand(2, 2, 3, 8, 6)
+    parts = [torch.stack([f.real, f.imag], dim=-1) for f in (torch.fft.rfft2(sr), torch.fft.rfft2(hr))]
+    loss = instantiate(OmegaConf.load(CONF_DIR / "loss" / "mae_fft.yaml"))
+    expected = torch.nn.functional.l1_loss(sr, hr) + 0.05 * torch.nn.functional.l1_loss(*parts)
+    torch.testing.assert_close(loss(sr, hr), expected)
 
 
 def test_gradient_sees_an_edge_and_no_offset() -> None:

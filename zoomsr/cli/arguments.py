@@ -56,17 +56,19 @@ def _parameters(target: object) -> Iterator[tuple[str, tuple[Any, Any]]]:
 
 def _wanted(value: object, hint: Any, default: object = inspect.Parameter.empty) -> str | None:
     """What a value must be; None where it fits or its type is unknown."""
-    if get_origin(hint) in (Sequence, list, tuple):
-        inner = get_args(hint)[0]
-        if isinstance(value, ListConfig):
-            return next((found for one in value if (found := _wanted(one, inner))), None)
-        return "a list" if isinstance(value, str) and _wanted(value, inner) else None
     members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     numbers = [member for member in (float, int, bool) if member in members]
+    lists = [member for member in members if get_origin(member) in (Sequence, list, tuple)]
+    for one in lists:
+        inner = get_args(one)[0]
+        if isinstance(value, ListConfig):
+            return next((found for item in value if (found := _wanted(item, inner))), None)
+        if not numbers:
+            return "a list" if isinstance(value, str) and _wanted(value, inner) else None
     if not numbers or (value is None and (NoneType in members or default is None)):
         return None
     if isinstance(value, str):
-        others = [member for member in members if member not in (*_WANTED, NoneType)]
+        others = [member for member in members if member not in (*_WANTED, *lists, NoneType)]
         is_wrong = all(isinstance(other, type) and not issubclass(str, other) for other in others)
     else:
         is_wrong = value is None or (isinstance(value, float) and float not in (*members, type(default)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict
 
 import torch
@@ -10,8 +11,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from zoomsr.data.loader import PatchLoader, ResidentLoader, ThreadLoader
-from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches
+from zoomsr.data.loader import PatchLoader, PatchStage, ResidentLoader, ThreadLoader
+from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches, per_stage
 from zoomsr.data.sources.photographs import Source
 from zoomsr.hardware.devices import copies_ahead
 from zoomsr.imaging.degradations import Degradation
@@ -46,8 +47,8 @@ class PairsDataModule(LightningDataModule):
     Args:
         source: the photographs.
         degradation: makes lr from hr.
-        patch: side of a training patch in hr pixels.
-        batch_size: patches in a batch, per rank.
+        patch: side of a training patch in hr pixels; a list: of each stage, with equal shares of the training.
+        batch_size: patches in a batch, per rank; a list: of each stage.
         patches_per_image: patches of each photograph in an epoch.
         val_patch: side of a validation patch in hr pixels; None for whole photographs, one at a time.
         threads: that gather batches.
@@ -57,8 +58,12 @@ class PairsDataModule(LightningDataModule):
         y_only: training patches are Y, (N, 1, H, W), as nets with ``channels`` 1 were published; noise is added to Y.
         seed: every crop is a function of (seed, epoch, index).
 
+    Attributes:
+        progress: the share of the training that is done, on [0, 1], by which stages are chosen.
+
     Raises:
-        ValueError: patches do not fit the photographs or the scale, or an epoch is shorter than a batch.
+        ValueError: patches do not fit the photographs or the scale, an epoch is shorter than a batch, or ``patch`` and
+            ``batch_size`` have different numbers of stages.
     """
 
     def __init__(
@@ -66,8 +71,8 @@ class PairsDataModule(LightningDataModule):
         *,
         source: Source,
         degradation: Degradation,
-        patch: int,
-        batch_size: int,
+        patch: int | Sequence[int],
+        batch_size: int | Sequence[int],
         patches_per_image: int,
         val_patch: int | None = None,
         threads: int = 1,
@@ -82,31 +87,38 @@ class PairsDataModule(LightningDataModule):
         self.source = source
         self.degradation = degradation
         scale = degradation.scale
+        sides, sizes = _stages(patch, batch_size)
         self._train = source.patches(
-            patch=patch, degradation=degradation, pack_lr=pack_lr, per_image=patches_per_image, seed=seed
+            patch=max(sides), degradation=degradation, pack_lr=pack_lr, per_image=patches_per_image, seed=seed
         )
-        if len(self._train) < batch_size:
-            few = f"an epoch has {len(self._train)} patches, fewer than data.batch_size {batch_size}"
+        self._stages = [PatchStage(self._train.resized(side), size) for side, size in zip(sides, sizes, strict=True)]
+        self._loader: PatchLoader | None = None
+        self.progress: Callable[[], float] = lambda: 0.0
+        if len(self._train) < max(sizes):
+            few = f"an epoch has {len(self._train)} patches, fewer than data.batch_size {max(sizes)}"
             raise ValueError(f"{few}: raise data.patches_per_image")
         validation = source.validation(degradation)
         validation.hr.require(SSIM_WINDOW + 3 * scale, "what can be measured, a validation image")
         self.digest = hashlib.sha256((self._train.source_hash + validation.hr.source_hash).encode()).hexdigest()
         self._val = FixedPatches(validation, patch=val_patch, scale=scale)
         self._test = FixedPatches(validation, patch=None, scale=scale)
-        self._batch_size = batch_size
-        self._val_batch_size = batch_size if val_patch else 1
+        self._val_batch_size = min(sizes) if val_patch else 1
         self._threads = threads
         self._resident = resident
         self._y_only = y_only
 
     def train_dataloader(self) -> PatchLoader:
         """Whole batches of random patches; the last, incomplete one is dropped."""
-        patches, size, device = self._train, self._batch_size, self._device
+        patches, stages, device = self._train, self._stages, self._device
         rank, world_size = self._rank_of
         sampler = patches.sampler(rank=rank, world_size=world_size)
         if isinstance(patches, RandomPatches) and self._is_resident(patches, device):
-            return ResidentLoader(patches, sampler, batch_size=size, device=device)
-        return ThreadLoader(patches, sampler, batch_size=size, threads=self._threads, pinned=copies_ahead(device))
+            self._loader = ResidentLoader(stages, sampler, progress=self.progress, pairs=patches.pairs, device=device)
+        else:
+            self._loader = ThreadLoader(
+                stages, sampler, progress=self.progress, threads=self._threads, pinned=copies_ahead(device)
+            )
+        return self._loader
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The centres of the validation images."""
@@ -133,8 +145,9 @@ class PairsDataModule(LightningDataModule):
         )
 
     def spec(self, epoch: int, number: int) -> PatchSpec:
-        """Where a training patch lies: ``number`` is its index in the batches of that epoch, counted from 0."""
-        return self._train.spec(PatchKey(epoch, number))
+        """Where a training patch of the stage at hand lies: ``number`` is its index in that epoch, counted from 0."""
+        stage = self._stages[0] if self._loader is None else self._loader.stage
+        return stage.patches.spec(PatchKey(epoch, number))
 
     def validation_image(self, index: int) -> Batch:
         """One whole validation image as a batch of one, on the CPU."""
@@ -178,3 +191,13 @@ class PairsDataModule(LightningDataModule):
     def _rank_of(self) -> tuple[int, int]:
         """This process's rank, and of how many."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+
+def _stages(patch: int | Sequence[int], batch_size: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Side and batch of each stage; one number holds for all stages."""
+    sides, sizes = per_stage(patch), per_stage(batch_size)
+    count = max(len(sides), len(sizes))
+    if not {len(sides), len(sizes)} <= {1, count}:
+        numbers = f"data.patch={list(sides)} has {len(sides)} stages, and data.batch_size={list(sizes)} {len(sizes)}"
+        raise ValueError(f"{numbers}: give lists of one length, or one number for all stages")
+    return sides * (count // len(sides)), sizes * (count // len(sizes))

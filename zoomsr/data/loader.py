@@ -8,21 +8,21 @@ gathered by flipped indices.
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zoomsr.data.buffers import PinnedBuffers, RecycledBuffers
+from zoomsr.data.packed.packing import Pairs
 from zoomsr.data.packed.store import PixelStore, UInt8Array
-from zoomsr.data.patches import Patches, PatchKey, PatchSampler, PatchSpec, RandomPatches
+from zoomsr.data.patches import Patches, PatchSampler, PatchSpec
 from zoomsr.hardware.devices import copies_ahead
 
 PatchBatch = dict[str, Any]
@@ -33,32 +33,70 @@ _Item = TypeVar("_Item")
 _TASK_BYTES = 2**19
 
 
+class PatchStage(NamedTuple):
+    """What is trained on in a part of the training: patches of one side, and how many are in a batch."""
+
+    patches: Patches
+    batch_size: int
+
+
 class PatchLoader:
     """Whole batches of an epoch; the last, incomplete one is dropped. A subclass defines ``batches``.
 
+    An epoch belongs to one stage, which is chosen when it begins. Every epoch has as many batches as the largest batch
+    allows, so that a schedule knows the number of steps; with smaller batches it gives a random part of its patches.
     ``state_dict`` and ``load_state_dict`` let the trainer resume within an epoch, at the next batch.
 
+    Args:
+        stages: with equal shares of the training.
+        sampler: which patches, in which order.
+        progress: the share of the training that is done, on [0, 1], the same on all ranks.
+
     Attributes:
-        sampler: which patches, in which order; Lightning sets its epoch.
-        batch_size: patches in a batch.
+        sampler: Lightning sets its epoch.
         waited: seconds that the consumer has waited for batches in all.
     """
 
-    def __init__(self, sampler: PatchSampler, *, batch_size: int) -> None:
+    def __init__(
+        self, stages: Sequence[PatchStage], sampler: PatchSampler, *, progress: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.sampler = sampler
-        self.batch_size = batch_size
         self.waited = 0.0
+        self._stages = stages
+        self._number = 0
+        self._resumed: dict[int, int] = {}  # epoch to its stage
+        self._progress = progress
         self._given = 0
 
     def __len__(self) -> int:
-        return len(self.sampler) // self.batch_size
+        return len(self.sampler) // max(stage.batch_size for stage in self._stages)
+
+    @property
+    def stage(self) -> PatchStage:
+        """Of the epoch that began last."""
+        return self._stages[self._number]
 
     def batches(self) -> Iterator[PatchBatch]:
         """The batches of the sampler's epoch."""
         raise NotImplementedError
 
+    def specs(self) -> Iterator[list[PatchSpec]]:
+        """What was drawn for each of the epoch's batches that are still to be given."""
+        patches, size = self.stage
+        keys = iter(self.sampler)
+        for _ in range(self._given, len(self)):
+            if len(batch := [patches.spec(key) for key in islice(keys, size)]) < size:
+                return
+            yield batch
+
     def __iter__(self) -> Iterator[PatchBatch]:
-        self._given = self.sampler.first // self.batch_size
+        if (resumed := self._resumed.get(self.sampler.epoch)) is not None:
+            self._number = min(resumed, len(self._stages) - 1)
+        else:
+            done, count = self._progress(), len(self._stages)
+            # Not int(done * count): the product of a rounded quotient may fall short of the whole number.
+            self._number = sum(done >= number / count for number in range(1, count))
+        self._given = self.sampler.first // self.stage.batch_size
         batches = self.batches()
         while True:
             start = time.perf_counter()
@@ -70,55 +108,62 @@ class PatchLoader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its patches this rank has been given."""
-        return {"epoch": self.sampler.epoch, "patches": self._given * self.batch_size}
+        """The epoch, its stage, and how many of its patches this rank has been given."""
+        given = self._given * self.stage.batch_size
+        return {"epoch": self.sampler.epoch, "stage": self._number, "patches": given}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Resume after them; another epoch starts from its beginning."""
         self.sampler.start_at(state_dict["epoch"], state_dict["patches"])
+        self._resumed = {state_dict["epoch"]: state_dict.get("stage", 0)}  # older versions had one
 
 
 class ThreadLoader(PatchLoader):
     """Batches that threads gather ahead of their use.
 
     Args:
-        patches: what to fill batches from.
-        sampler: which patches, in which order.
-        batch_size: patches in a batch.
+        stages: see ``PatchLoader``.
+        sampler: see ``PatchLoader``.
+        progress: see ``PatchLoader``.
         threads: that gather, at least 1. Patches do not depend on their number.
         pinned: page-locked batches, for asynchronous copies to a CUDA device.
     """
 
     def __init__(
-        self, patches: Patches, sampler: PatchSampler, *, batch_size: int, threads: int = 1, pinned: bool = False
+        self,
+        stages: Sequence[PatchStage],
+        sampler: PatchSampler,
+        *,
+        progress: Callable[[], float] = lambda: 0.0,
+        threads: int = 1,
+        pinned: bool = False,
     ) -> None:
         if threads < 1:
             raise ValueError(f"data.threads {threads} must be at least 1")
-        super().__init__(sampler, batch_size=batch_size)
-        self._patches = patches
+        super().__init__(stages, sampler, progress=progress)
         self._threads = threads
         self._pinned = pinned
-        self._buffers = _PinnedBuffers() if pinned else RecycledBuffers()
+        self._buffers = PinnedBuffers() if pinned else RecycledBuffers()
 
     def batches(self) -> Iterator[PatchBatch]:
         """See ``PatchLoader``."""
-        specs = _batches_of_specs(self._patches, self.sampler, self.batch_size)
+        specs, (patches, size) = self.specs(), self.stage
         # To hand a batch over costs as much as to copy 200 kB, so small ones are gathered several at a time.
-        per_task = max(1, min(16, _TASK_BYTES // (3 * self.batch_size * self._patches.patch**2)))
+        per_task = max(1, min(16, _TASK_BYTES // (3 * size * patches.patch**2)))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="patches") as pool:
 
             def submitted() -> Iterator[Future[list[PatchBatch]]]:
                 while task := list(islice(specs, per_task)):
                     for spec in chain.from_iterable(task):
-                        self._patches.prefetch(spec)
-                    yield pool.submit(self._gather, task)
+                        patches.prefetch(spec)
+                    yield pool.submit(self._gather, patches, task)
 
             for gathered in _ahead(submitted(), self._threads + 1):
                 yield from gathered.result()
 
-    def _gather(self, task: list[list[PatchSpec]]) -> list[PatchBatch]:
+    def _gather(self, patches: Patches, task: list[list[PatchSpec]]) -> list[PatchBatch]:
         gathered = []
-        sides = {"hr": self._patches.patch, "lr": self._patches.lr_patch}
+        sides = {"hr": patches.patch, "lr": patches.lr_patch}
         patch = {key: np.empty((3, side, side), np.uint8) for key, side in sides.items() if side is not None}
         for specs in task:
             batch = _without_pixels(specs, pinned=self._pinned)
@@ -127,7 +172,7 @@ class ThreadLoader(PatchLoader):
                 batch[key], pixels[key] = self._buffers.take((len(specs), *one.shape))
             for number, spec in enumerate(specs):
                 # Rows first: each row of a photograph lies on a page of its own, so reading columns would be slow.
-                self._patches.fill(spec, patch["hr"], patch.get("lr"))
+                patches.fill(spec, patch["hr"], patch.get("lr"))
                 for key, one in patch.items():
                     np.copyto(unaugmented(pixels[key][number], spec.augmentation), one)
             gathered.append(batch)
@@ -138,19 +183,27 @@ class ResidentLoader(PatchLoader):
     """The same batches, cut on the device from all pixels, which lie there.
 
     Args:
-        patches: of packed photographs.
-        sampler: which patches, in which order.
-        batch_size: patches in a batch.
+        stages: see ``PatchLoader``.
+        sampler: see ``PatchLoader``.
+        progress: see ``PatchLoader``.
+        pairs: the packed photographs from which the patches are cut.
         device: where the pixels go.
     """
 
-    def __init__(self, patches: RandomPatches, sampler: PatchSampler, *, batch_size: int, device: torch.device) -> None:
-        super().__init__(sampler, batch_size=batch_size)
-        self._patches = patches
+    def __init__(
+        self,
+        stages: Sequence[PatchStage],
+        sampler: PatchSampler,
+        *,
+        progress: Callable[[], float] = lambda: 0.0,
+        pairs: Pairs,
+        device: torch.device,
+    ) -> None:
+        super().__init__(stages, sampler, progress=progress)
         self._device = device
-        self._stores = {"hr": (patches.pairs.hr, 1)}
-        if patches.pairs.lr is not None:
-            self._stores["lr"] = patches.pairs.lr, patches.scale
+        self._stores = {"hr": (pairs.hr, 1)}
+        if pairs.lr is not None:
+            self._stores["lr"] = pairs.lr, stages[0].patches.scale
         self._pixels = {key: store.on(device) for key, (store, _) in self._stores.items()}
 
     def batches(self) -> Iterator[PatchBatch]:
@@ -164,52 +217,15 @@ class ResidentLoader(PatchLoader):
 
     def _planned(self) -> Iterator[tuple[PatchBatch, dict[str, Tensor]]]:
         """Batches without pixels, and where in the stores these are: see ``_indices``."""
-        pinned = copies_ahead(self._device)
-        for specs in _batches_of_specs(self._patches, self.sampler, self.batch_size):
+        pinned, patch = copies_ahead(self._device), self.stage.patches.patch
+        for specs in self.specs():
             indices = {
-                key: _indices(store, specs, side=self._patches.patch // shrink, shrink=shrink)
+                key: _indices(store, specs, side=patch // shrink, shrink=shrink)
                 for key, (store, shrink) in self._stores.items()
             }
             if pinned:
                 indices = {key: one.pin_memory() for key, one in indices.items()}
             yield _without_pixels(specs, pinned=pinned), indices
-
-
-class RecycledBuffers:
-    """Memory that is used again once no tensor refers to it."""
-
-    def __init__(self) -> None:
-        self._arrays: list[UInt8Array] = []
-        self._lock = threading.Lock()
-
-    def take(self, shape: tuple[int, ...]) -> tuple[Tensor, UInt8Array]:
-        """A buffer, as a tensor and as an array on the same memory."""
-        with self._lock:
-            for number, count in enumerate(_reference_counts(self._arrays)):
-                if count == _UNUSED and self._arrays[number].shape == shape:
-                    array = self._arrays[number]
-                    break
-            else:
-                array = np.empty(shape, np.uint8)
-                self._arrays.append(array)
-            return torch.from_numpy(array), array
-
-
-def _reference_counts(arrays: list[UInt8Array]) -> list[int]:
-    """Every tensor on an array's memory holds a reference to it."""
-    return [sys.getrefcount(array) for array in arrays]
-
-
-_UNUSED = _reference_counts([np.empty(0, np.uint8)])[0]
-
-
-class _PinnedBuffers:
-    """Page-locked memory; torch keeps it for the next batch, and waits for copies that still read it."""
-
-    def take(self, shape: tuple[int, ...]) -> tuple[Tensor, UInt8Array]:
-        """See ``RecycledBuffers.take``."""
-        tensor = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        return tensor, tensor.numpy()
 
 
 def _ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
@@ -219,12 +235,6 @@ def _ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
         while (item := made.popleft().result()) is not None:
             made.append(thread.submit(next, items, None))
             yield item
-
-
-def _batches_of_specs(patches: Patches, keys: Iterable[PatchKey], batch_size: int) -> Iterator[list[PatchSpec]]:
-    keys = iter(keys)
-    while len(batch := [patches.spec(key) for key in islice(keys, batch_size)]) == batch_size:
-        yield batch
 
 
 def _without_pixels(specs: list[PatchSpec], *, pinned: bool) -> PatchBatch:

@@ -8,8 +8,9 @@ are not packed happen on the device (see ``datamodule``).
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,18 @@ class Patches(abc.ABC):
             self._drawn = key.epoch, table
         numbers: list[int] = table[key.number].tolist()
         return numbers
+
+    def resized(self, patch: int) -> Self:
+        """The same draws with another side, which is not larger.
+
+        Raises:
+            ValueError: the patch is no multiple of the scale.
+        """
+        _require_multiple("data.patch", patch, self.scale)
+        other = copy.copy(self)
+        other.patch = patch
+        other.lr_patch = None if self.lr_patch is None else patch // self.scale
+        return other
 
     @abc.abstractmethod
     def spec(self, key: PatchKey) -> PatchSpec:
@@ -232,7 +245,21 @@ class PatchSampler(Sampler[PatchKey]):
         return (PatchKey(self.epoch, int(index)) for index in share)
 
 
+def per_stage(value: int | Sequence[int]) -> tuple[int, ...]:
+    """The values of a setting that may be one number, or a list with one for each stage of the training.
+
+    Raises:
+        ValueError: an empty list.
+    """
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    if not values:
+        raise ValueError("data.patch and data.batch_size must be a number, or a list of at least one")
+    return values
+
+
 def _require_multiple(setting: str, patch: int, scale: int) -> None:
     """Raises ValueError where a patch's side is no multiple of the scale."""
     if patch % scale:
-        raise ValueError(f"{setting} {patch} must be a multiple of the scale {scale}")
+        raise ValueError(
+            f"{setting} {patch} must be a multiple of the scale {scale}: {setting}={max(1, patch // scale) * scale}"
+        )

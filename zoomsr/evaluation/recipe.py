@@ -121,7 +121,7 @@ def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Bench
 
 
 def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
-    """Bicubic, then the nets of ``ckpt``, or the pretrained net that ``model`` names."""
+    """Bicubic, then the nets of ``ckpt``, or the pretrained net that ``model`` names; pretrained ones of the scale."""
     nets = {"bicubic": EvaluatedNet(Bicubic(config.scale), {}, None)}
     name = _choice("model")
     given = _as_list(config.ckpt)
@@ -129,21 +129,21 @@ def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
         changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
         if changed:
             raise ValueError(f"{changed[0]} makes another net than the pretrained {name}: add ckpt=FILE")
-        if (path := weights_file(str(name))) is not None:
-            nets[str(name)] = _opened(path, None, config.scale)
+        if (path := weights_file(str(name), config.scale)) is not None:
+            nets[path.stem] = _opened(path, None, config.scale)
     for one in given:
-        path = weights_file(one)
+        path = weights_file(one, config.scale)
         if path is None:
             continue  # bicubic is there already
         measured = _opened(path, config.get("model"), config.scale)
         label = name or type(measured.net).__name__.lower()
         if one in pretrained_nets():
-            label = one
+            label = path.stem  # unet_x3, for unet at scale 3
         elif len(given) > 1:
             place = path.resolve()  # runs/NAME/checkpoints/best.ckpt is NAME/best
             label = f"{label} {(run_of(place) or place.parent).name}/{place.stem}"
         if label in nets:
-            raise ValueError(f"ckpt holds {label} twice: {', '.join(given)}")
+            raise ValueError(f"ckpt={','.join(given)} holds {label} twice at scale={config.scale}")
         nets[label] = measured
     return nets
 

@@ -16,18 +16,19 @@ from torch import Tensor, nn
 from zoomsr.hardware.devices import device_named
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
-from zoomsr.inference.upscaler import Upscaler
-from zoomsr.models.bicubic import Bicubic
+from zoomsr.inference.upscaler import Upscaler, bicubic
+from zoomsr.models import scale_of
 from zoomsr.pretrained.weights import Weights, weights_file
 
 ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
 
 
-def load_model(model: str | Path = "unet", *, device: str = "auto") -> nn.Module:
+def load_model(model: str | Path = "unet", *, scale: int | None = None, device: str = "auto") -> nn.Module:
     """A trained net as a torch module.
 
     Args:
         model: as for ``upscale``.
+        scale: the net's; of a pretrained net the one of this scale is loaded. None: as named.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
 
     Returns:
@@ -35,10 +36,12 @@ def load_model(model: str | Path = "unet", *, device: str = "auto") -> nn.Module
         has the attributes ``scale``, ``channels``, ``multiple_of`` and ``halo``.
 
     Raises:
-        ValueError: no weights of that name, or no such device.
+        ValueError: no weights of that name or scale, or no such device.
     """
-    path = weights_file(str(model))
-    net = Bicubic() if path is None else Weights.read(path).build()
+    path = weights_file(str(model), scale)
+    net = bicubic(scale) if path is None else Weights.read(path).build()
+    if scale not in (None, scale_of(net)):
+        raise ValueError(f"{model} enlarges by {scale_of(net)}, not by {scale}")
     return net.eval().to(device_named(device))
 
 
@@ -58,7 +61,7 @@ def upscale(
             and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
         model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a run or a file of weights.
         box: left, top, width, height of the crop, in whole pixels.
-        scale: the net's (2), or a power of it.
+        scale: ``unet`` at 3 is ``unet_x3``; a power of a net's own takes several passes. None: the net's own.
         device: ``auto``, ``cpu``, ``cuda``.
         engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, once it pays.
 
@@ -66,7 +69,8 @@ def upscale(
         The same kind of object, of the same type and on the same device. Floats are neither rounded nor clipped.
 
     Raises:
-        ValueError: no such weights, a box that is not of whole pixels inside, no pixels, or pixels of another kind.
+        ValueError: no such weights, a scale that the net does not reach, a box that is not of whole pixels inside, no
+            pixels, or pixels of another kind.
 
     Example:
         >>> import numpy as np
@@ -76,9 +80,9 @@ def upscale(
         >>> larger.shape, larger.dtype.name, int(larger.max())
         ((16, 20, 3), 'uint8', 128)
     """
-    path = weights_file(str(model))
+    path = weights_file(str(model), scale)
     stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    upscaler = _opened(str(model), device, engine, stamp)
+    upscaler = _opened(str(model), scale, device, engine, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
         return upscaler.upscale(_cropped(photograph, box), scale=scale)
@@ -102,9 +106,9 @@ def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | No
 
 
 @lru_cache(maxsize=8)
-def _opened(model: str, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
+def _opened(model: str, scale: int | None, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
     """Cached for each ``stamp`` of the file, its time and size, which differ when a net was trained anew."""
-    return Upscaler.open(model, device=device, engine=engine)
+    return Upscaler.open(model, scale, device=device, engine=engine)
 
 
 def _of_array(array: PixelArray) -> Photograph:

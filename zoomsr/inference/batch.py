@@ -21,10 +21,10 @@ from zoomsr.runs.files import short
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net as they say."""
+    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net for a scale as they say."""
 
     models: Sequence[str]
-    open: Callable[[str], Upscaler]
+    open: Callable[[str, int | None], Upscaler]
     box: CropBox | None
     scale: int | None
     out: str | None
@@ -58,7 +58,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
     """
     if len(options.models) > 1:
         raise ValueError(f"--model {' --model '.join(options.models)}: several nets go with --compare")
-    upscaler = options.open(options.models[0])
+    upscaler = options.open(options.models[0], options.scale)
     factor = upscaler.net.scale ** upscaler.passes(options.scale)
     tasks = plan(patterns, options.out, ending=f"-x{factor}")
     failures: list[str] = []
@@ -101,8 +101,9 @@ def _upscale(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import upscale_file
 
-        if upscaler.passes(options.scale) > 1:
-            raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --scale 4 goes with --box")
+        if (n_passes := upscaler.passes(options.scale)) > 1:
+            size = f"{task.source} has more than {MAX_PIXELS:,} pixels"
+            raise ValueError(f"{size}: --scale {options.scale}, {n_passes} passes of {upscaler.name}, goes with --box")
         advance = begin(height * width * upscaler.net.scale**2)
         height, width, notes = upscale_file(task.source, task.target, upscaler, advance=advance)
     else:

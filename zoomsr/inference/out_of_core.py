@@ -38,7 +38,7 @@ def upscale_file(
         OSError: the target cannot be written.
     """
     if target.suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"{source} has more than {MAX_PIXELS:,} pixels: only a TIFF can hold its double, -o FILE.tif")
+        raise ValueError(f"{source} has more than {MAX_PIXELS:,} pixels: only a TIFF can hold the result, -o FILE.tif")
     picture, scale = _PictureFile(source), upscaler.net.scale
     height, width, channels = scale * picture.shape[0], scale * picture.shape[1], picture.shape[2]
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from zoomsr.models import Net
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights
+from zoomsr.pretrained.weights import Weights, pretrained_nets
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.layout import HYDRA
 from zoomsr.runs.run import Run, versions
@@ -80,7 +80,10 @@ class Origin:
         resumed = () if "ckpt_mode=weights" in run.overrides else ("ckpt=",)
         kept = [one for one in run.overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
         places = ("data.root=", "data.val_root=", "ckpt=")
-        portable = [f"{one.split('=')[0]}=FOLDER" if one.startswith(places) else one for one in kept]
+        named = {f"ckpt={name}" for name in pretrained_nets()}
+        portable = [
+            f"{one.split('=')[0]}=FOLDER" if one.startswith(places) and one not in named else one for one in kept
+        ]
         return Origin(sets=means, command=" ".join(["python -m zoomsr.train", *portable]), **known)
 
 

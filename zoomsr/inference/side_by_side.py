@@ -23,10 +23,11 @@ _SIDE = 256
 def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None) -> None:
     """Draw nearest, bicubic and each net side by side, with an inset, and their PSNR where the ground truth is given.
 
-    Without a box the middle of the photograph is taken, 256x256.
+    Without a box the middle of the photograph is taken, 256x256; without a scale the largest of the nets' own.
 
     Raises:
-        ValueError: more than one photograph, a ground truth of another size, a file that is there already.
+        ValueError: more than one photograph, a net that does not reach the scale, a ground truth of another size, a
+            file that is there already.
     """
     tasks = plan(patterns, options.out, ending="-compared")
     if len(tasks) > 1:
@@ -36,10 +37,13 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     photograph = Photograph.read(source)
     box = options.box or photograph.middle(_SIDE)
     crop = photograph.cropped(box)
-    upscalers = [options.open(model) for model in dict.fromkeys(["bicubic", *options.models])]
+    nets = [options.open(model, options.scale) for model in dict.fromkeys(options.models) if model != "bicubic"]
+    scale = max([net.net.scale for net in nets], default=2) if options.scale is None else options.scale
+    upscalers = [options.open("bicubic", scale), *nets]
     if len({upscaler.name for upscaler in upscalers}) < len(upscalers):
         raise ValueError(f"two nets are called the same: {', '.join(upscaler.name for upscaler in upscalers)}")
-    scale = upscalers[-1].net.scale ** upscalers[-1].passes(options.scale)
+    for upscaler in upscalers:
+        upscaler.passes(scale)  # an error, before any of them works
     hr = None if ground_truth is None else _floats(_ground_truth(ground_truth, photograph, box, scale))
     upscaled = {upscaler.name: _floats(upscaler.upscale(crop, scale=scale).pixels) for upscaler in upscalers}
     row = Enlargement(

@@ -27,6 +27,8 @@ from zoomsr.runs.layout import run_of
 _MIN_TILE = 64
 _TILE_PER_HALO = 6  # with less the halo is most of the work: 2.25 times the tile for a U-Net of 121 with 512
 _BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
+_BYTES_PER_OUTPUT_PIXEL = 36  # RGB in float32, three times: more than the layers' where the scale is large
+_MAX_BICUBIC = 16
 
 PRECISIONS = ("auto", "32", "bf16")
 
@@ -58,6 +60,7 @@ class Upscaler:
     @staticmethod
     def open(
         model: str,
+        scale: int | None = None,
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -70,6 +73,7 @@ class Upscaler:
 
         Args:
             model: ``bicubic``, the name of a pretrained net, a run's directory, or a file.
+            scale: that is wanted, see ``weights_file``; bicubic reaches up to 16 in one pass.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
             precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
                 pixel changes by more than a level; ``32`` never, ``bf16`` always.
@@ -83,10 +87,11 @@ class Upscaler:
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
-        where, path = device_named(device), weights_file(model)
+        where, path = device_named(device), weights_file(model, scale)
         weights = None if path is None else Weights.read(path)
         card = None if weights is None else weights.card
-        net = accelerated(Bicubic() if weights is None else weights.build(), weights, engine=engine, device=where)
+        net = bicubic(scale) if weights is None else weights.build()
+        net = accelerated(net, weights, engine=engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
         net = SelfEnsemble(net) if self_ensemble else net
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
@@ -98,7 +103,7 @@ class Upscaler:
             device=where,
             halo=halo,
             bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
-            tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where),
+            tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where, scale=cast(Net, net).scale),
             card=card,
             engine=runner,
         )
@@ -156,6 +161,11 @@ class Upscaler:
         return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
 
 
+def bicubic(scale: int | None) -> Bicubic:
+    """Of the scale that is wanted where one pass reaches it in little memory, else of scale 2."""
+    return Bicubic(scale if scale is not None and 2 <= scale <= _MAX_BICUBIC else 2)
+
+
 def _name(path: Path | None) -> str:
     """Of a net: its file's, or its run's, for every run has a best.ckpt."""
     if path is None:
@@ -164,13 +174,14 @@ def _name(path: Path | None) -> str:
     return path.stem if run is None else run.name
 
 
-def tile_for(halo: int, device: torch.device) -> int:
+def tile_for(halo: int, device: torch.device, *, scale: int) -> int:
     """The side of a tile in lr pixels that suits a net and a device.
 
     ``TILE``; more for a net with a large halo, which is run again at every cut; less where that would take more than
     half of the free memory.
     """
     free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
-    while free is not None and side > _MIN_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
+    needed = max(_BYTES_PER_PIXEL, _BYTES_PER_OUTPUT_PIXEL * scale**2)
+    while free is not None and side > _MIN_TILE and needed * (side + 2 * halo) ** 2 > free / 2:
         side = TILE if side > TILE else side // 2
     return side

@@ -44,10 +44,14 @@ def pretrained_nets() -> list[str]:
     return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
 
 
-def weights_file(net: str) -> Path | None:
+def weights_file(net: str, scale: int | None = None) -> Path | None:
     """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
 
     A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
+
+    Args:
+        net: the name or path.
+        scale: that is wanted: ``unet`` at 3 is ``unet_x3`` where the package has it, else ``unet``. None: as named.
 
     Raises:
         ValueError: no weights of that name; the nearest names, or how to make them.
@@ -56,7 +60,8 @@ def weights_file(net: str) -> Path | None:
         return None
     names = pretrained_nets()
     if net in names:
-        return WEIGHTS_DIR / f"{net}.safetensors"
+        at_scale = f"{net}_x{scale}"
+        return WEIGHTS_DIR / f"{at_scale if at_scale in names else net}.safetensors"
     path = Path(net)
     if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
         return best_checkpoint(path) if path.is_dir() else path

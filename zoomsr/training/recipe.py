@@ -22,12 +22,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import instantiate, plain
 from zoomsr.cli.console import say
-from zoomsr.cli.overrides import LAST
+from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.data.patches import per_stage
 from zoomsr.hardware.devices import compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
-from zoomsr.pretrained.weights import Weights, open_plain
+from zoomsr.pretrained.weights import Weights, open_plain, pretrained_nets, weights_file
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
 from zoomsr.runs.layout import CHECKPOINTS
@@ -41,6 +42,8 @@ from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
 from zoomsr.training.summary import log_hyperparameters, say_result, say_start
+from zoomsr.training.targets import ground_truth
+from zoomsr.training.warm_start import warm_start
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -57,6 +60,7 @@ def train(settings: Mapping[str, Any]) -> None:
     text = config.get("budget")  # not in the settings of older versions
     budget = None if text is None else Budget(str(text))
     module = build_module(config, budget)
+    data.progress = module.progress
     _require_one_scale(config, data, module)
     start = _starting_point(config, module)
     accelerator = _checked_accelerator(config, module)
@@ -90,10 +94,11 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
     if config.channels_last:
         net = net.to(memory_format=torch.channels_last)
     if config.compile:
-        # In place, which keeps "_orig_mod." out of the checkpoint; training patches have one size.
+        # In place, which keeps "_orig_mod." out of the checkpoint; a stage's training patches have one size.
         net.compile(
             dynamic=False, mode=compile_mode(config.compile, accumulated=config.trainer.accumulate_grad_batches)
         )
+    target = config.get("target")  # not in the settings of older versions
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -101,6 +106,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         schedule=instantiate(config.scheduler),
         max_steps=_max_steps(config),
         clock=None if budget is None else lambda: budget.share,
+        target=ground_truth if target is None else instantiate(target),
     )
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)
@@ -136,21 +142,32 @@ def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomMo
 
 
 def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
-    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused."""
+    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused.
+
+    A bare name of a pretrained net is that net, of the training's scale where there is one.
+    """
     if config.ckpt_mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
         return None
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
+    if config.ckpt in pretrained_nets():
+        if config.ckpt_mode == "resume":
+            raise ValueError(
+                f"ckpt={config.ckpt} is a pretrained net and no checkpoint of a run: add ckpt_mode=weights"
+            )
+        path = weights_file(config.ckpt, scale_of(module.net))
     if path is None:
         return None  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
-    weights.require(plain(config.model))
-    if config.ckpt_mode == "weights":
-        weights.load_into(module.net)
-        return None
-    return str(path)
+    if config.ckpt_mode == "resume":
+        weights.require(plain(config.model))
+        return str(path)
+    anew = warm_start(module.net, weights, plain(config.model))
+    if anew is not None and is_first_rank():
+        say({"weights": f"{short(path)}: {anew}"})
+    return None
 
 
 def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
@@ -263,10 +280,11 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
 def _less_memory(config: DictConfig, error: BaseException) -> str:
     """The settings that take less memory."""
     data = config.data
+    patch, batch_size = (max(per_stage(value)) for value in (data.patch, data.batch_size))  # of the largest stage
     settings = [
-        f"data.batch_size={max(1, data.batch_size // 2)} (now {data.batch_size}) "
+        f"data.batch_size={max(1, batch_size // 2)} (now {batch_size}) "
         f"with trainer.accumulate_grad_batches={2 * config.trainer.accumulate_grad_batches} trains the same",
-        f"data.patch={data.patch // 2} (now {data.patch}) takes a quarter",
+        f"data.patch={patch // 2} (now {patch}) takes a quarter",
         f"trainer.precision=bf16-mixed (now {config.trainer.precision}) about half",
         "data.resident=host leaves the pixels in main memory",
         *([] if data.val_patch else ["data.val_patch=512 validates on the centres of photographs"]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from omegaconf import DictConfig
 from zoomsr.cli.config import plain
 from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
 from zoomsr.data.datamodule import PairsDataModule
+from zoomsr.data.patches import per_stage
 from zoomsr.data.sources.photographs import licences_of
 from zoomsr.models import scale_of
 from zoomsr.runs.files import short
@@ -47,6 +50,9 @@ def say_start(
     }
     if parameters:
         lines["batch"] = _batch(config, trainer)
+        if (stages := max(len(per_stage(config.data[key])) for key in ("patch", "batch_size"))) > 1:
+            sides = f"patches of {_then(per_stage(config.data.patch))} pixels"
+            lines["stages"] = f"{stages} equal shares of the training, each from the start of an epoch: {sides}"
     if (budget := config.get("budget")) is not None:
         lines["budget"] = f"{budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
     if (advice := slow_precision(trainer.precision, root)) is not None:
@@ -58,17 +64,21 @@ def say_start(
 
 def _batch(config: DictConfig, trainer: Trainer) -> str:
     """The batch of an optimizer step; the learning rate is not scaled by it."""
-    per_rank, ranks, accumulated = config.data.batch_size, trainer.world_size, trainer.accumulate_grad_batches
-    effective, rate = per_rank * ranks * accumulated, config.optimizer.lr
-    text = f"{effective} patches a step: {per_rank} per rank x {ranks} rank(s) x {accumulated} accumulated"
-    if effective == per_rank:
+    sizes, ranks, accumulated = per_stage(config.data.batch_size), trainer.world_size, trainer.accumulate_grad_batches
+    factor, rate = ranks * accumulated, config.optimizer.lr
+    effective = _then([size * factor for size in sizes])
+    text = f"{effective} patches a step: {_then(sizes)} per rank x {ranks} rank(s) x {accumulated} accumulated"
+    if factor == 1:
         return f"{text}; learning rate {rate:g}"
     # Goyal et al., "Accurate, Large Minibatch SGD", 2017, arXiv:1706.02677; for Adam the square root is usual.
-    factor = effective / per_rank
     return (
         f"{text}; learning rate {rate:g} as set, not scaled "
         f"(linear rule: optimizer.lr={rate * factor:g}, square root: optimizer.lr={rate * factor**0.5:g})"
     )
+
+
+def _then(values: Sequence[int]) -> str:
+    return ", then ".join(str(value) for value, _ in groupby(values))
 
 
 def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from zoomsr.cli.console import say
 from zoomsr.webapp.events import Page
 from zoomsr.webapp.gate import Gate
-from zoomsr.webapp.steps import MAX_BYTES, MAX_PIXELS, SCALE, SIDE, Nets
+from zoomsr.webapp.steps import MAX_BYTES, MAX_PIXELS, SCALES, SIDE, Nets
 
 MAX_WAITING = 8
 """Requests in the queue; more are turned away. One is worked on at a time."""
@@ -54,19 +54,19 @@ def build(nets: Nets, *, folder: Path) -> gr.Blocks:
     one = {"concurrency_id": "page", "concurrency_limit": 1, "api_visibility": "private"}
     quiet = {**one, "show_progress": "hidden", "trigger_mode": "always_last"}
     with gr.Blocks(title="zoomsr", analytics_enabled=False, delete_cache=(60, _KEPT_SECONDS)) as blocks:
-        gr.Markdown("# Digital zoom\nA crop of a photograph, twice as large, by every net.", elem_id="title")
+        gr.Markdown("# Digital zoom\nA crop of a photograph, enlarged by every net.", elem_id="title")
         photograph, views = gr.State(time_to_live=_KEPT_SECONDS), gr.State(time_to_live=_KEPT_SECONDS)
         with gr.Row():
             upload, examples, status = _source(page)
             crop = _crop()
-        names, test, button, cancel, progress = _choice(nets)
+        names, scale, test, button, cancel, progress = _choice(nets)
         column, shown, slider, table, row, files = _results()
         opening = [photograph, *crop, test, status, column]
-        corner = [photograph, *crop[1:], test]
+        corner = [photograph, *crop[1:], test, scale]
         upload.change(page.open, upload, opening, **one)
         examples.select(page.example, None, opening, **one)
-        crop[0].select(page.click, [photograph, test], crop, **quiet)
-        for control in (*crop[1:], test):
+        crop[0].select(page.click, [photograph, test, scale], crop, **quiet)
+        for control in (*crop[1:], test, scale):
             control.input(page.move, corner, crop, **quiet)
         shown.input(page.compare, [views, shown], slider, **quiet)
         results = [views, column, shown, slider, table, row, files]
@@ -149,15 +149,16 @@ def _crop() -> tuple[gr.Image, gr.Slider, gr.Slider]:
     return picture, left, top
 
 
-def _choice(nets: Nets) -> tuple[gr.CheckboxGroup, gr.Checkbox, gr.Button, gr.Button, gr.HTML]:
+def _choice(nets: Nets) -> tuple[gr.CheckboxGroup, gr.Radio, gr.Checkbox, gr.Button, gr.Button, gr.HTML]:
     gr.Markdown("## 3. Choose nets", elem_classes="step")
     names = gr.CheckboxGroup(nets.names, value=nets.chosen, label="nets")
-    info = f"makes a {SCALE * SIDE}x{SCALE * SIDE} crop smaller first, so that dB and errors are known"
+    scale = gr.Radio([(f"x{scale}", scale) for scale in SCALES], value=SCALES[0], label="scale")
+    info = "makes a crop so many times as large smaller first, so that dB and errors are known"
     test = gr.Checkbox(label="test against ground truth", info=info, interactive=False)
     button = gr.Button("Enlarge", variant="primary")
     with gr.Column(elem_id="working"):  # shown by page.css while Gradio says that the work is pending
         progress, cancel = gr.HTML(elem_id="progress", js_on_load=_DISMISS), gr.Button("Cancel", elem_id="cancel")
-    return names, test, button, cancel, progress
+    return names, scale, test, button, cancel, progress
 
 
 def _results() -> tuple[gr.Column, gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.File]:

@@ -18,7 +18,7 @@ from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.webapp import steps
 from zoomsr.webapp.results import View, numbers, side_by_side, under_slider
-from zoomsr.webapp.steps import SCALE, SIDE, Nets, Opened, Upscaled
+from zoomsr.webapp.steps import SCALES, SIDE, Nets, Opened, Upscaled
 from zoomsr.webapp.work import cancellable, in_thread
 
 
@@ -43,19 +43,19 @@ class Page:
         """One of the examples."""
         return self._open(self.examples[int(event.index)])
 
-    def click(self, photograph: Opened | None, test: bool, event: gr.SelectData) -> list[Any]:
+    def click(self, photograph: Opened | None, test: bool, scale: int, event: gr.SelectData) -> list[Any]:
         """The crop around a click."""
         if photograph is None:
             return [gr.skip()] * 3
         x, y = steps.at_click(photograph, *event.index)
-        side = SCALE * SIDE if test else SIDE
-        return self.move(photograph, x - side / 2, y - side / 2, test)
+        side = _side(photograph, test, scale)
+        return self.move(photograph, x - side / 2, y - side / 2, test, scale)
 
-    def move(self, photograph: Opened | None, left: float, top: float, test: bool) -> list[Any]:
+    def move(self, photograph: Opened | None, left: float, top: float, test: bool, scale: int) -> list[Any]:
         """The crop with another corner, or of another size."""
         if photograph is None:
             return [gr.skip()] * 3
-        box = _box(photograph, left, top, test)
+        box = _box(photograph, left, top, test, scale)
         height, width = photograph.size
         corner = [
             gr.Slider(maximum=max(1, most), value=value, interactive=most > 0)
@@ -69,6 +69,7 @@ class Page:
         left: float,
         top: float,
         test: bool,
+        scale: int,
         names: list[str],
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio learns that the function wants one
     ) -> list[Any]:
@@ -76,9 +77,9 @@ class Page:
         try:
             if photograph is None or not names:
                 raise ValueError("choose a photograph first" if photograph is None else "choose at least one net")
-            chosen = [self.nets.open(name) for name in self.nets.names if name in {"bicubic", *names}]
-            box = _box(photograph, left, top, test)
-            return await in_thread(partial(self._upscale, photograph, box, test, chosen, progress))
+            chosen = [self.nets.open(name, scale) for name in self.nets.names if name in {"bicubic", *names}]
+            box = _box(photograph, left, top, test, scale)
+            return await in_thread(partial(self._upscale, photograph, box, test, scale, chosen, progress))
         except ValueError as error:
             text = html.escape(" ".join(str(error).split()))
             raise gr.Error(text, duration=20, print_exception=False) from None
@@ -94,20 +95,21 @@ class Page:
         photograph: Opened,
         box: CropBox,
         test: bool,
+        scale: int,
         nets: list[Upscaler],
         progress: gr.Progress,
         cancelled: threading.Event,
     ) -> list[Any]:
         whole = photograph.read()
-        lr, hr = steps.with_ground_truth(whole, box) if test else (whole.cropped(box), None)
+        lr, hr = steps.with_ground_truth(whole, box, scale) if test else (whole.cropped(box), None)
         results: list[Upscaled] = []
         for number, net in enumerate(nets):
             progress((number, len(nets)), desc=net.name, unit="nets")
             with cancellable(cast(nn.Module, net.net), cancelled):
-                results.append(steps.upscaled(lr, net))
-        scores = [] if hr is None else [steps.score(one.photograph, hr) for one in results]
+                results.append(steps.upscaled(lr, net, scale))
+        scores = [] if hr is None else [steps.score(one.photograph, hr, scale) for one in results]
         captions = [f"{score.psnr_y:.2f} dB" for score in scores] or [""] * len(results)
-        views = [View.of("nearest", steps.nearest(lr), hr=hr)]
+        views = [View.of("nearest", steps.nearest(lr, scale), hr=hr)]
         for one, caption in zip(results, captions, strict=True):
             views.append(View.of(one.name, one.photograph, caption=caption, hr=hr))
         if hr is not None:
@@ -118,9 +120,9 @@ class Page:
             gr.Column(visible=True),
             gr.Radio(choices=shown, value=shown[0], visible=len(shown) > 1),
             self.compare(views, shown[0]),
-            numbers(results, scores),
+            numbers(results, scores, scale),
             side_by_side(views),
-            [self._kept(photograph.path.stem, one.name, one.photograph) for one in results],
+            [self._kept(f"{one.name}-{photograph.path.stem}-x{scale}.png", one.photograph) for one in results],
         ]
 
     def _open(self, path: Path | None) -> list[Any]:
@@ -132,17 +134,22 @@ class Page:
         except ValueError as error:
             return [*nothing, f'<span role="alert">{html.escape(str(error))}</span>', gr.Column(visible=False)]
         height, width = photograph.size
-        crop = self.move(photograph, (width - SIDE) / 2, (height - SIDE) / 2, False)
+        crop = self.move(photograph, (width - SIDE) / 2, (height - SIDE) / 2, False, SCALES[0])
         test = gr.Checkbox(value=False, interactive=photograph.has_truth)
         status = ", ".join([f"<b>{html.escape(path.name)}</b>: {width}x{height} pixels", *photograph.notes])
         return [photograph, *crop, test, status, gr.Column(visible=False)]
 
-    def _kept(self, stem: str, net: str, result: Photograph) -> str:
-        path = Path(tempfile.mkdtemp(dir=self.folder)) / re.sub(r"[^\w.-]+", "-", f"{net}-{stem}-x{SCALE}.png")
+    def _kept(self, name: str, result: Photograph) -> str:
+        path = Path(tempfile.mkdtemp(dir=self.folder)) / re.sub(r"[^\w.-]+", "-", name)
         result.write(path)
         return str(path)
 
 
-def _box(photograph: Opened, left: float, top: float, test: bool) -> CropBox:
-    side, grid = (SCALE * SIDE, SCALE) if test else (SIDE, 1)
-    return steps.snapped(left, top, size=photograph.size, side=side, grid=grid)
+def _box(photograph: Opened, left: float, top: float, test: bool, scale: int) -> CropBox:
+    side = _side(photograph, test, scale)
+    return steps.snapped(left, top, size=photograph.size, side=side, grid=scale if test else 1)
+
+
+def _side(photograph: Opened, test: bool, scale: int) -> int:
+    """Of the crop; one that is made smaller first is a multiple of the scale, also in a small photograph."""
+    return scale * min(SIDE, min(photograph.size) // scale) if test else SIDE

@@ -69,11 +69,12 @@ def side_by_side(views: Sequence[View]) -> str:
     return str(_MACROS.side_by_side(views, ERROR_RANGE, RAMP_CSS))
 
 
-def numbers(results: Sequence[Upscaled], scores: Sequence[Score]) -> str:
+def numbers(results: Sequence[Upscaled], scores: Sequence[Score], scale: int) -> str:
     """A row for each net; with scores where the ground truth is known.
 
     Args:
         results: of the nets.
         scores: of each of them, or none.
+        scale: pixels shaved off every side before they were measured.
     """
-    return str(_MACROS.numbers(results, scores))
+    return str(_MACROS.numbers(results, scores, scale))

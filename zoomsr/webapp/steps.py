@@ -27,13 +27,14 @@ from zoomsr.pretrained.weights import pretrained_nets
 SIDE = 256
 """Of the crop that is upscaled, in pixels."""
 
-SCALE = 2
+SCALES = (2, 3, 4)
+"""On offer; the first unless the visitor says otherwise."""
 
 MAX_BYTES = 100 * 2**20
 MAX_PIXELS = 40_000_000
 
 _PREVIEW = 1024  # pixels on the longer side: sharp enough to aim at, and small on the wire
-_CONTEXT = 8  # pixels around a crop that its downscaled picture depends on, and to spare
+_CONTEXT = 4  # lr pixels around a crop that its downscaled picture depends on, and to spare
 _FRAME = (57, 211, 83)
 # From black by purple and orange to white: brighter is worse, also for those who see no colours.
 _RAMP = np.array([(0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191)], np.float64)
@@ -60,7 +61,7 @@ class Opened:
     @property
     def has_truth(self) -> bool:
         """Whether it is large enough to be downscaled first."""
-        return min(self.size) >= SCALE * SIDE
+        return min(self.size) >= SCALES[0] * SIDE
 
     def read(self) -> Photograph:
         """All of it.
@@ -103,11 +104,13 @@ class Nets:
         engine: ``auto``, ``torch``, ``openvino``, ``onnx``.
 
     Raises:
-        ValueError: no such file, no such device or engine, or a net whose scale is not 2.
+        ValueError: no such file, no such device or engine, or a net that reaches none of ``SCALES``.
     """
 
     def __init__(self, files: Sequence[str], *, device: str, engine: str = "auto") -> None:
-        names = ["bicubic", *pretrained_nets()]
+        pretrained = pretrained_nets()
+        # unet stands for unet_x3 and unet_x4 too.
+        names = ["bicubic", *(one for one in pretrained if one.rpartition("_x")[0] not in pretrained)]
         # Every run has a best.ckpt: where names would be the same, the whole path tells them apart.
         stems = Counter([*names, *(Path(file).stem for file in files)])
         self._models = {name: name for name in names} | {
@@ -115,10 +118,10 @@ class Nets:
         }
         self._files = frozenset(files)
         self._device, self._engine = device, engine
-        self._opened: dict[str, Upscaler] = {}
-        for name in ("bicubic", *self._models):
-            if self._models[name] in ("bicubic", *files):
-                self.open(name)
+        self._opened: dict[tuple[str, int], Upscaler] = {}
+        for name, model in self._models.items():
+            if model in ("bicubic", *files):
+                self._new(name, None)
 
     @property
     def names(self) -> list[str]:
@@ -130,20 +133,23 @@ class Nets:
         """Those that are run unless the visitor says otherwise: bicubic, what ``zoom`` takes by default, the files."""
         return [name for name, model in self._models.items() if name in ("bicubic", "unet") or model in self._files]
 
-    def open(self, name: str) -> Upscaler:
-        """The net of that name.
+    def open(self, name: str, scale: int) -> Upscaler:
+        """The net of that name, of that scale where there is one.
 
         Raises:
-            ValueError: there is none, its file is broken, or its scale is not 2.
+            ValueError: there is none, its file is broken, or it does not reach the scale.
         """
         if name not in self._models:
             raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
-        if name not in self._opened:
-            net = Upscaler.open(self._models[name], device=self._device, engine=self._engine)
-            net = replace(net, name=name)
-            net.passes(SCALE)
-            self._opened[name] = net
-        return self._opened[name]
+        net = self._opened.get((name, scale)) or self._new(name, scale)
+        net.passes(scale)
+        return net
+
+    def _new(self, name: str, scale: int | None) -> Upscaler:
+        net = Upscaler.open(self._models[name], scale, device=self._device, engine=self._engine)
+        if net.net.scale not in SCALES:
+            raise ValueError(f"{name} enlarges by {net.net.scale}, and the page by {', '.join(map(str, SCALES))}")
+        return self._opened.setdefault((name, scale or net.net.scale), replace(net, name=name))
 
 
 def opened(path: Path) -> Opened:
@@ -205,46 +211,48 @@ def at_click(photograph: Opened, x: float, y: float) -> tuple[float, float]:
     return (x + 0.5) * photograph.size[1] / width, (y + 0.5) * photograph.size[0] / height
 
 
-def upscaled(crop: Photograph, net: Upscaler) -> Upscaled:
+def upscaled(crop: Photograph, net: Upscaler, scale: int) -> Upscaled:
     """The crop by the net, timed."""
     start = time.perf_counter()
-    larger = net.upscale(crop, scale=SCALE)
+    larger = net.upscale(crop, scale=scale)
     seconds = time.perf_counter() - start
     params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
     return Upscaled(net.name, larger, seconds, params)
 
 
-def nearest(crop: Photograph) -> Photograph:
+def nearest(crop: Photograph, scale: int) -> Photograph:
     """Nearest-neighbour upscaling: each pixel a square."""
-    alpha = None if crop.alpha is None else crop.alpha.repeat(SCALE, 0).repeat(SCALE, 1)
-    return replace(crop, pixels=crop.pixels.repeat(SCALE, 0).repeat(SCALE, 1), alpha=alpha)
+    alpha = None if crop.alpha is None else crop.alpha.repeat(scale, 0).repeat(scale, 1)
+    return replace(crop, pixels=crop.pixels.repeat(scale, 0).repeat(scale, 1), alpha=alpha)
 
 
-def with_ground_truth(photograph: Photograph, box: CropBox) -> tuple[Photograph, Photograph]:
-    """A crop at half its size, as MATLAB's ``imresize`` makes it of the whole photograph, and the crop itself.
+def with_ground_truth(photograph: Photograph, box: CropBox, scale: int) -> tuple[Photograph, Photograph]:
+    """A crop made smaller, as MATLAB's ``imresize`` makes it of the whole photograph, and the crop itself.
 
     Args:
         photograph: its transparency is left out.
-        box: with corners and sides that are multiples of 2.
+        box: with corners and sides that are multiples of the scale.
+        scale: hr over lr.
 
     Returns:
         lr and hr, 8 bit.
     """
     hr = replace(photograph.cropped(box), alpha=None)
-    height, width = (side - side % SCALE for side in photograph.size)
-    left, top = max(0, box.left - _CONTEXT), max(0, box.top - _CONTEXT)
-    right = min(width, box.left + box.width + _CONTEXT)
-    bottom = min(height, box.top + box.height + _CONTEXT)
+    height, width = (side - side % scale for side in photograph.size)
+    context = _CONTEXT * scale
+    left, top = max(0, box.left - context), max(0, box.top - context)
+    right = min(width, box.left + box.width + context)
+    bottom = min(height, box.top + box.height + context)
     around = photograph.cropped(CropBox(left, top, right - left, bottom - top))
-    lr = downscale(_planes(around), SCALE).permute(1, 2, 0).numpy()
-    x, y = (box.left - left) // SCALE, (box.top - top) // SCALE
-    lr = np.ascontiguousarray(lr[y : y + box.height // SCALE, x : x + box.width // SCALE])
+    lr = downscale(_planes(around), scale).permute(1, 2, 0).numpy()
+    x, y = (box.left - left) // scale, (box.top - top) // scale
+    lr = np.ascontiguousarray(lr[y : y + box.height // scale, x : x + box.width // scale])
     return replace(hr, pixels=lr), replace(hr, pixels=to_8bit(hr.pixels))
 
 
-def score(sr: Photograph, hr: Photograph) -> Score:
+def score(sr: Photograph, hr: Photograph, scale: int) -> Score:
     """Protocol ``modern``, of the 8-bit picture."""
-    values = measure(_tensor(sr), _tensor(hr), protocol=MODERN, border=SCALE).tolist()
+    values = measure(_tensor(sr), _tensor(hr), protocol=MODERN, border=scale).tolist()
     return Score(values[METRICS.index("psnr_y")], values[METRICS.index("ssim_y")])
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from experiments.benchmarks.harness import note, publish, timed, turns
 from experiments.benchmarks.loading.rivals import SIDE, SubImages, WholePng, batches, cut_sub_images, fill_lmdb
 from experiments.report import Value
-from zoomsr.data.loader import ThreadLoader
+from zoomsr.data.loader import PatchStage, ThreadLoader
 from zoomsr.data.packed.packing import Photo, open_pairs
 from zoomsr.data.packed.store import PixelStore, index_of, layout
 from zoomsr.data.patches import PatchKey, PatchSampler, RandomPatches
@@ -126,7 +126,7 @@ def take(stream: Iterator[Any], count: int) -> None:
 
 def gathered(patches: RandomPatches) -> Iterator[dict[str, Any]]:
     """The product's own loader, whose patches are augmented."""
-    yield from ThreadLoader(patches, PatchSampler(len(patches), seed=0), batch_size=BATCH)
+    yield from ThreadLoader([PatchStage(patches, BATCH)], PatchSampler(len(patches), seed=0))
 
 
 def row_copies(patches: RandomPatches) -> Iterator[dict[str, Any]]:

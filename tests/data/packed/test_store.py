@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoomsr.data.loader import ResidentLoader, ThreadLoader
+from zoomsr.data.loader import PatchStage, ResidentLoader, ThreadLoader
 from zoomsr.data.packed.packing import Pairs, Photo, open_pairs, pack_photos
 from zoomsr.data.packed.store import PixelStore, index_of, layout
 from zoomsr.data.patches import FixedPatches, PatchSampler, RandomPatches
@@ -139,9 +139,9 @@ def test_a_loader_stops_at_altered_pixels(store: PixelStore) -> None:
         PatchSampler(12, seed=0),
     )
     with pytest.raises(ValueError, match="photo 2 is not what was packed"):
-        list(ThreadLoader(patches, sampler, batch_size=2))
+        list(ThreadLoader([PatchStage(patches, 2)], sampler))
     with pytest.raises(ValueError, match="photo 2 is not what was packed"):
-        ResidentLoader(patches, sampler, batch_size=2, device=torch.device("cpu"))
+        ResidentLoader([PatchStage(patches, 2)], sampler, pairs=patches.pairs, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("kind", ["hr", "lr"])

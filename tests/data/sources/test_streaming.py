@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoomsr.data.loader import ThreadLoader
+from zoomsr.data.loader import PatchStage, ThreadLoader
 from zoomsr.data.packed.packing import Photo, open_pairs
 from zoomsr.data.packed.store import UInt8Array
 from zoomsr.data.patches import PatchKey, RandomPatches
@@ -52,7 +52,7 @@ def test_any_list_of_images_can_be_streamed(odd_photos: list[Photo], monkeypatch
     packed = RandomPatches(open_pairs(odd_photos), patch=16, scale=2, per_image=8, seed=3)
     for epoch, number in ((0, 0), (0, 23), (2, 7)):
         assert np.array_equal(_filled(streamed, epoch, number), _filled(packed, epoch, number))
-    loader = ThreadLoader(streamed, streamed.sampler(rank=0, world_size=1), batch_size=5, threads=2)
+    loader = ThreadLoader([PatchStage(streamed, 5)], streamed.sampler(rank=0, world_size=1), threads=2)
     assert [len(batch["hr"]) for batch in loader] == [5, 5, 5, 5]
     with pytest.raises(ValueError, match=r"data\.patch 15 must be a multiple of the scale 2"):
         StreamedPatches(images, url="anywhere", patch=15, scale=2, per_image=8, seed=3)
@@ -74,7 +74,7 @@ def test_ranks_have_parts_of_their_own(stream: Path, monkeypatch: pytest.MonkeyP
 def test_batches_come_by_threads(stream: Path) -> None:
     patches = _patches(Stream(str(stream)))
     first, second = (
-        list(ThreadLoader(patches, patches.sampler(rank=0, world_size=1), batch_size=4, threads=threads))
+        list(ThreadLoader([PatchStage(patches, 4)], patches.sampler(rank=0, world_size=1), threads=threads))
         for threads in (1, 3)
     )
     assert len(first) == 6

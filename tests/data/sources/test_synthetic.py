@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zoomsr.data.loader import ThreadLoader
+from zoomsr.data.loader import PatchStage, ThreadLoader
 from zoomsr.data.patches import PatchKey, PatchSampler
 from zoomsr.data.sources.synthetic import DeadLeaves, SyntheticPatches
 from zoomsr.imaging.degradations import Bicubic
@@ -27,7 +27,7 @@ def test_a_picture_is_a_function_of_seed_epoch_and_index() -> None:
 
 def test_any_number_of_threads_paints_the_same_batches() -> None:
     batches = [
-        list(ThreadLoader(_patches(), PatchSampler(8, seed=0), batch_size=4, threads=threads)) for threads in (1, 3)
+        list(ThreadLoader([PatchStage(_patches(), 4)], PatchSampler(8, seed=0), threads=threads)) for threads in (1, 3)
     ]
     for one, other in zip(*batches, strict=True):
         assert np.array_equal(one["hr"], other["hr"])

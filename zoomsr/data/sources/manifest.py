@@ -25,7 +25,7 @@ def photos(
     val: Sequence[str],
     parts: Sequence[str] | None = None,
     n_train: int | None = None,
-    min_side: int = 1,
+    min_side: int | Sequence[int] = 1,
     scale_augmentation: Sequence[float] = (),
 ) -> Photographs:
     """The photographs of a manifest.

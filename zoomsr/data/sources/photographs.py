@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from zoomsr.data.packed.packing import HR_INDEX, Pairs, Photo, open_pairs
-from zoomsr.data.patches import Patches, RandomPatches
+from zoomsr.data.patches import Patches, RandomPatches, per_stage
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import pictures_below
@@ -207,7 +207,7 @@ def folder(
     val_root: str | None = None,
     val_fraction: float = 0.1,
     n_train: int | None = None,
-    min_side: int = 1,
+    min_side: int | Sequence[int] = 1,
     scale_augmentation: Sequence[float] = (),
 ) -> Photographs:
     """All images below a folder, at any depth.
@@ -217,7 +217,7 @@ def folder(
         val_root: a folder of validation images; without it a part of ``root`` is taken.
         val_fraction: that part, at least one image; always the same images for the same names.
         n_train: how many of the others to train on, drawn so that a larger number includes a smaller one; None for all.
-        min_side: photographs with a shorter side in pixels are not trained on.
+        min_side: photographs with a shorter side in pixels are not trained on; of several, the largest counts.
         scale_augmentation: train on smaller copies of each photograph too, of these sizes, as 0.9 (of a side).
 
     Raises:
@@ -242,7 +242,12 @@ def folder(
 
 
 def to_train_on(
-    photos: Sequence[Photo], *, root: str, n_train: int | None, min_side: int, scale_augmentation: Sequence[float]
+    photos: Sequence[Photo],
+    *,
+    root: str,
+    n_train: int | None,
+    min_side: int | Sequence[int],
+    scale_augmentation: Sequence[float],
 ) -> tuple[Photo, ...]:
     """The first ``n_train`` photographs of a fixed order, with their smaller copies, by name; see ``folder``.
 
@@ -252,10 +257,10 @@ def to_train_on(
     if n_train is not None and not 1 <= n_train <= len(photos):
         raise ValueError(f"data.n_train={n_train}: {root} has {len(photos)} photographs to train on")
     chosen = _with_copies(sorted(photos[:n_train]), scale_augmentation)
-    if min_side > 1:  # else no header is read
-        chosen = [photo for photo in chosen if min(photo.size) >= min_side]
+    if (side := max(per_stage(min_side))) > 1:  # else no header is read
+        chosen = [photo for photo in chosen if min(photo.size) >= side]
     if not chosen:
-        raise ValueError(f"data.min_side={min_side}: {root} has no photograph as large to train on")
+        raise ValueError(f"data.min_side={side}: {root} has no photograph as large to train on")
     return tuple(chosen)
 
 
