@@ -42,8 +42,11 @@ def zoom(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
+    back_projection: Annotated[int, typer.Option(help="steps to what shrinks to the input; 0 for none", min=0)] = 2,
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
     quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
+    certify: Annotated[bool, typer.Option("--certify", help="NAME-x2.json beside it: its error, shrunk again")] = False,
+    map_file: Annotated[Path | None, typer.Option("--map", help="a PNG of where detail was added")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
 ) -> None:
     """Upscale photographs, or a crop of one, by a trained net.
@@ -57,10 +60,12 @@ def zoom(
 
         if truth is not None and not compare:
             raise ValueError("--truth goes with --compare")
+        if compare and (certify or map_file is not None):
+            raise ValueError("--certify and --map go with an enlargement, not with --compare")
         open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
-        open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble)
+        open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble, back_projection=back_projection)
         crop = None if box is None else parse_box(box)
-        options = Options(model or ["unet"], open_net, crop, scale, out, quality, overwrite)
+        options = Options(model or ["unet"], open_net, crop, scale, out, quality, overwrite, certify, map_file)
         if compare:
             from zoomsr.inference.side_by_side import draw
 

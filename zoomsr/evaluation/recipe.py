@@ -26,6 +26,7 @@ from zoomsr.imaging.degradations import Degradation
 from zoomsr.metrics.protocol import PROTOCOLS
 from zoomsr.metrics.quality import METRICS, mean_score
 from zoomsr.models import scale_of
+from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.pretrained.weights import Weights, pretrained_nets, weights_file
@@ -54,6 +55,8 @@ def run(config: DictConfig) -> None:
     nets = {label: one.run_by(config.engine, device) for label, one in _nets(config).items()}
     if config.self_ensemble:
         nets = {label: one._replace(net=SelfEnsemble(one.net)) for label, one in nets.items()}
+    if steps := config.back_projection:
+        nets = {label: one._replace(net=BackProjection(one.net, steps=steps)) for label, one in nets.items()}
     verdicts = {name: recognised(benchmark, known) for name, benchmark in benchmarks.items()}
     for name, verdict in verdicts.items():
         say({"test set": f"{name}: {verdict}"})
@@ -206,6 +209,7 @@ def _summary(
         "degradation": repr(degradation),
         "scale": config.scale,
         "self_ensemble": config.self_ensemble,
+        "back_projection": config.back_projection,
         "sets": sets,
         "versions": versions(),
     }

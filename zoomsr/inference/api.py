@@ -18,6 +18,7 @@ from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import Upscaler, bicubic
 from zoomsr.models import scale_of
+from zoomsr.models.back_projection import STEPS
 from zoomsr.pretrained.weights import Weights, weights_file
 
 ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
@@ -53,6 +54,7 @@ def upscale(
     scale: int | None = None,
     device: str = "auto",
     engine: str = "auto",
+    back_projection: int = STEPS,
 ) -> ImageLike:
     """Upscale a picture, or a crop of it.
 
@@ -64,6 +66,7 @@ def upscale(
         scale: ``unet`` at 3 is ``unet_x3``; a power of a net's own takes several passes. None: the net's own.
         device: ``auto``, ``cpu``, ``cuda``.
         engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, once it pays.
+        back_projection: steps after the net, so that the result shrunk by bicubic is the picture again; 0 for none.
 
     Returns:
         The same kind of object, of the same type and on the same device. Floats are neither rounded nor clipped.
@@ -82,7 +85,7 @@ def upscale(
     """
     path = weights_file(str(model), scale)
     stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    upscaler = _opened(str(model), scale, device, engine, stamp)
+    upscaler = _opened(str(model), scale, device, engine, back_projection, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
         return upscaler.upscale(_cropped(photograph, box), scale=scale)
@@ -106,9 +109,11 @@ def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | No
 
 
 @lru_cache(maxsize=8)
-def _opened(model: str, scale: int | None, device: str, engine: str, stamp: tuple[int, int] | None) -> Upscaler:
+def _opened(
+    model: str, scale: int | None, device: str, engine: str, back_projection: int, stamp: tuple[int, int] | None
+) -> Upscaler:
     """Cached for each ``stamp`` of the file, its time and size, which differ when a net was trained anew."""
-    return Upscaler.open(model, scale, device=device, engine=engine)
+    return Upscaler.open(model, scale, device=device, engine=engine, back_projection=back_projection)
 
 
 def _of_array(array: PixelArray) -> Photograph:

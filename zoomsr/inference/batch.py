@@ -14,6 +14,7 @@ from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.inference.certificate import MAP_RANGE, certificate_of, certify, require_readable, write_map
 from zoomsr.inference.targets import Task, plan
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
@@ -30,6 +31,8 @@ class Options:
     out: str | None
     quality: int
     overwrite: bool
+    certify: bool = False
+    map: Path | None = None
 
     def require_free(self, target: Path) -> None:
         """Raise ValueError where the target exists and must not be replaced."""
@@ -61,6 +64,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
     upscaler = options.open(options.models[0], options.scale)
     factor = upscaler.net.scale ** upscaler.passes(options.scale)
     tasks = plan(patterns, options.out, ending=f"-x{factor}")
+    _require_one_map(options, tasks)
     failures: list[str] = []
     with pixel_bar() as progress:
         bar = progress.add_task("", total=0)
@@ -98,6 +102,12 @@ def _line(error: Exception, task: Task) -> str:
 def _upscale(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
     options.require_free(task.target)
     height, width = files.size(task.source)
+    factor = upscaler.net.scale ** upscaler.passes(options.scale)
+    if options.certify:
+        options.require_free(certificate_of(task.target))
+    if options.certify or options.map is not None:
+        size = (height, width) if options.box is None else (options.box.height, options.box.width)
+        require_readable(size, factor, task.target)
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import upscale_file
 
@@ -121,6 +131,28 @@ def _upscale(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[
     say({upscaler.name: f"{short(task.target)}  {width}x{height}"})
     for line in () if upscaler.engine is None else upscaler.engine.said():
         say({"engine": line})
+    if options.certify:
+        box, scale, quality = options.box, options.scale, options.quality
+        largest, mean = certify(task.source, task.target, upscaler, box=box, scale=scale, quality=quality)
+        error = f"shrunk again it differs by at most {largest:.2f} grey levels, {mean:.3f} on average"
+        say({"certificate": f"{short(certificate_of(task.target))}  {error}"})
+    if options.map is not None:
+        written = task.source, task.target, options.map
+        write_map(*written, box=options.box, factor=factor, overwrite=options.overwrite)
+        say({"map": f"{short(options.map)}  black to white: 0 to {MAP_RANGE:.0f} grey levels of detail over bicubic"})
+
+
+def _require_one_map(options: Options, tasks: Sequence[Task]) -> None:
+    """Raise ValueError where ``--map`` names no file for one photograph's map."""
+    if options.map is None:
+        return
+    if options.map.suffix.lower() != ".png":
+        raise ValueError(f"--map {options.map} is no PNG: give FILE.png")
+    if len(tasks) > 1:
+        raise ValueError(f"--map {options.map} is one file, for {len(tasks)} photographs: give one photograph")
+    if options.map.resolve() in {path.resolve() for path in tasks[0]}:
+        raise ValueError(f"--map {options.map} is the photograph itself or its enlargement: give another name")
+    options.require_free(options.map)
 
 
 def _read(source: Path, box: CropBox | None, *, is_huge: bool) -> Photograph:

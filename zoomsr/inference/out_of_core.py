@@ -19,7 +19,7 @@ from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import atomic_write
 
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16}
-_SUFFIXES = (".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 def upscale_file(
@@ -37,9 +37,9 @@ def upscale_file(
             whole.
         OSError: the target cannot be written.
     """
-    if target.suffix.lower() not in _SUFFIXES:
+    if target.suffix.lower() not in TIFF_SUFFIXES:
         raise ValueError(f"{source} has more than {MAX_PIXELS:,} pixels: only a TIFF can hold the result, -o FILE.tif")
-    picture, scale = _PictureFile(source), upscaler.net.scale
+    picture, scale = PictureFile(source), upscaler.net.scale
     height, width, channels = scale * picture.shape[0], scale * picture.shape[1], picture.shape[2]
     target.parent.mkdir(parents=True, exist_ok=True)
     # Windows lets nobody open a file that is still open, nor remove one that libvips has not released.
@@ -65,12 +65,12 @@ def read_region(source: Path, box: CropBox) -> Photograph:
         ValueError: a box that is not inside, pixels that are neither 8 nor 16 bit, or a format that is decoded as a
             whole.
     """
-    picture = _PictureFile(source)
+    picture = PictureFile(source)
     box.require_inside(picture.shape[0], picture.shape[1])
     return Photograph.with_pixels(picture[box.slices], picture.description)
 
 
-class _PictureFile:
+class PictureFile:
     """A picture file as a ``TileSource``: only the part that is asked for is decoded. Alpha is last."""
 
     def __init__(self, path: Path) -> None:

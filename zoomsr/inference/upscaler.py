@@ -18,6 +18,7 @@ from zoomsr.imaging.pixels import white_of
 from zoomsr.inference.tiling import TILE, TileSink, TileSource, upscale_tiled
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models import Net
+from zoomsr.models.back_projection import REACH, STEPS, BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.pretrained.card import Card
@@ -46,6 +47,7 @@ class Upscaler:
         tile: side in lr pixels.
         card: of its weights, or None.
         engine: the net in ``net`` that another engine than torch may run, or None.
+        weights: the file of its weights, or None.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Upscaler:
     tile: int = TILE
     card: Card | None = None
     engine: Accelerated | None = None
+    weights: Path | None = None
 
     @staticmethod
     def open(
@@ -68,6 +71,7 @@ class Upscaler:
         exact: bool = False,
         self_ensemble: bool = False,
         engine: str = AUTO,
+        back_projection: int = STEPS,
     ) -> Upscaler:
         """Open a net by name, or from a file.
 
@@ -81,9 +85,11 @@ class Upscaler:
             exact: the full halo, also where the card has a smaller one.
             self_ensemble: the mean over the eight flips and rotations, in eight times the time.
             engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
+            back_projection: steps after the net, so that the result shrinks to the input; 0 for none. Bicubic itself
+                is left as it is.
 
         Raises:
-            ValueError: no such net, no weights, no such device or engine; what to do instead.
+            ValueError: no such net, no weights, no such device or engine, negative steps; what to do instead.
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
@@ -94,8 +100,10 @@ class Upscaler:
         net = accelerated(net, weights, engine=engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
         net = SelfEnsemble(net) if self_ensemble else net
+        steps = 0 if weights is None else back_projection
+        net = BackProjection(net, steps=steps) if steps else net
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-        halo = None if exact or card is None else card.halo
+        halo = None if exact or card is None else card.halo + steps * REACH
         is_safe = card is not None and card.bfloat16
         return Upscaler(
             name=_name(path),
@@ -106,6 +114,7 @@ class Upscaler:
             tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where, scale=cast(Net, net).scale),
             card=card,
             engine=runner,
+            weights=path,
         )
 
     def upscale(

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
+from zoomsr.figures.ramp import RAMP, ramped
 from zoomsr.imaging import files
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
@@ -36,9 +37,7 @@ MAX_PIXELS = 40_000_000
 _PREVIEW = 1024  # pixels on the longer side: sharp enough to aim at, and small on the wire
 _CONTEXT = 4  # lr pixels around a crop that its downscaled picture depends on, and to spare
 _FRAME = (57, 211, 83)
-# From black by purple and orange to white: brighter is worse, also for those who see no colours.
-_RAMP = np.array([(0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191)], np.float64)
-RAMP_CSS = f"linear-gradient(to right, {', '.join(f'rgb({r:.0f} {g:.0f} {b:.0f})' for r, g, b in _RAMP)})"
+RAMP_CSS = f"linear-gradient(to right, {', '.join(f'rgb({r:.0f} {g:.0f} {b:.0f})' for r, g, b in RAMP)})"
 """The colours of ``error_map``, from 0 to ``ERROR_RANGE``."""
 
 
@@ -258,9 +257,7 @@ def score(sr: Photograph, hr: Photograph, scale: int) -> Score:
 
 def error_map(sr: Photograph, hr: Photograph) -> PixelArray:
     """|sr - hr|, the mean of R, G and B, in the colours of ``RAMP_CSS``; (H, W, 3) uint8."""
-    error = (_tensor(sr) - _tensor(hr)).abs().mean(0).numpy() / ERROR_RANGE
-    stops = np.linspace(0, 1, len(_RAMP))
-    return np.stack([np.interp(error, stops, channel) for channel in _RAMP.T], -1).round().astype(np.uint8)
+    return ramped((_tensor(sr) - _tensor(hr)).abs().mean(0).numpy() / ERROR_RANGE)
 
 
 def _read(path: Path) -> Photograph:

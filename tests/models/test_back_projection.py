@@ -1,0 +1,138 @@
+"""An enlargement that shrinks to the input: whole, in tiles, in bfloat16, at every scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from _support.nets import build, strong
+from _support.tiny import photograph
+from torch import Tensor, nn
+
+from zoomsr.imaging.resize import downscale, resize
+from zoomsr.inference.tiling import upscale_tiled
+from zoomsr.inference.transparency import Transparent
+from zoomsr.models.back_projection import REACH, STEPS, BackProjection
+from zoomsr.models.bicubic import Bicubic
+from zoomsr.models.self_ensemble import SelfEnsemble
+
+CPU = torch.device("cpu")
+LEVEL = 1 / 255
+
+
+def _lr(height: int, width: int) -> Tensor:
+    return torch.from_numpy(photograph(height, width).astype(np.float32) / 255).permute(2, 0, 1)[None]
+
+
+def _wrong(scale: int, *, by: float) -> Bicubic:
+    """A net that adds noise to bicubic."""
+    net, generator = Bicubic(scale), torch.Generator().manual_seed(0)
+    upscale = net.upscale
+    net.forward = (
+        lambda lr: (
+            upscale(lr)
+            + by
+            * torch.randn(  # type: ignore[method-assign]
+                *lr.shape[:2], lr.shape[2] * scale, lr.shape[3] * scale, generator=generator
+            )
+        )
+    )
+    return net
+
+
+def _error(sr: Tensor, lr: Tensor, scale: int) -> float:
+    """The largest, in grey levels."""
+    return float((downscale(sr, scale) - lr).abs().max()) / LEVEL
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(40, 57), (1, 1), (2, 30)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_shrunk_again_it_is_the_input(scale: int, size: tuple[int, int]) -> None:
+    lr = 0.2 + 0.6 * _lr(*size)  # far from black and white, so that nothing is clipped
+    net = _wrong(scale, by=0.02)
+    assert _error(net(lr), lr, scale) > 1
+    assert _error(BackProjection(net)(lr), lr, scale) <= 0.5
+    assert _error(BackProjection(net, steps=6)(lr), lr, scale) <= 0.01
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_no_picture_that_shrinks_to_the_input_becomes_further_away(scale: int) -> None:
+    hr = 0.2 + 0.6 * _lr(30 * scale, 24 * scale)
+    lr, net = downscale(hr, scale), _wrong(scale, by=0.02)
+    before, after = (_inner_error(one(lr), hr) for one in (net, BackProjection(net)))
+    assert after < 0.98 * before
+
+
+def _inner_error(sr: Tensor, hr: Tensor) -> float:
+    return float((sr - hr)[..., 16:-16, 16:-16].square().mean())
+
+
+@torch.no_grad()
+def test_what_a_file_cuts_off_is_made_up_for() -> None:
+    lr = (_lr(40, 57) > 0.5).float()  # black and white: bicubic overshoots at every edge
+    clipped = [_error(BackProjection(Bicubic(), steps=n)(lr).clamp(0, 1), lr, 2) for n in (1, STEPS, 8)]
+    assert clipped[0] > clipped[1] > clipped[2]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("name", ["srcnn", "unet"])
+def test_tiled_equals_whole(name: str, ensemble: bool) -> None:
+    inner = strong(build(name))
+    net = BackProjection(SelfEnsemble(inner) if ensemble else inner)
+    pixels = photograph(41, 90).astype(np.float32) / 255
+    whole = net(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+    out = np.zeros((82, 180, 3), np.float32)
+    upscale_tiled(net, pixels, out, device=CPU, tile=8)  # type: ignore[arg-type]
+    assert np.abs(out - whole).max() <= 1e-5 * np.abs(whole).max()
+
+
+@torch.no_grad()
+def test_the_halo_is_what_is_looked_at() -> None:
+    """No pixel further than the halo counts, and those at most two nearer do: filters end in small weights."""
+    for steps in (1, 2):
+        net = BackProjection(Bicubic(), steps=steps)
+        assert net.halo == 2 + steps * REACH
+        lr = (0.3 + 0.4 * torch.rand(1, 1, 3, 81)).double().float().requires_grad_()
+        with torch.enable_grad():
+            net(lr)[..., 80:82].sum().backward()
+        assert lr.grad is not None
+        used = (torch.nonzero(lr.grad.abs().amax((0, 1, 2)))[:, 0] - 40).abs()
+        assert net.halo - 2 * (steps + 1) <= int(used.max()) <= net.halo
+
+
+@torch.no_grad()
+def test_the_steps_stay_in_float32_in_bfloat16() -> None:
+    lr, net = 0.2 + 0.6 * _lr(40, 57), BackProjection(strong(build("srcnn")))
+    with torch.autocast("cpu", torch.bfloat16):
+        sr = net(lr)
+    assert sr.dtype == torch.float32
+    assert _error(sr, lr, 2) <= 0.5
+
+
+@torch.no_grad()
+def test_a_grey_picture_and_an_opaque_one_shrink_to_themselves_too() -> None:
+    grey = 0.2 + 0.6 * _lr(20, 30)[:, :1]
+    assert _error(BackProjection(_wrong(2, by=0.02))(grey), grey, 2) <= 0.5
+    opaque = torch.cat([grey, torch.ones_like(grey)], 1)
+    sr = Transparent(BackProjection(_wrong(2, by=0.02)))(opaque)  # type: ignore[arg-type]
+    assert _error(sr, opaque, 2) <= 0.5
+
+
+def test_plain_steps_have_the_same_end() -> None:
+    """The filter changes how fast it comes there, not where: sr + up(inverse of down up)(lr - down(sr))."""
+    lr, start = 0.3 + 0.4 * _lr(24, 20), 0.5 + 0.05 * torch.randn(1, 3, 48, 40)
+    net = nn.Identity()
+    net.scale, net.multiple_of, net.halo, net.channels = 2, 1, 0, 3  # type: ignore[assignment]
+    net.forward = lambda lr: start  # type: ignore[method-assign,misc]
+    found, expected = BackProjection(net, steps=12)(lr), start
+    for _ in range(120):
+        expected = expected + resize(lr - downscale(expected, 2), (48, 40))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_no_steps_are_one_line() -> None:
+    with pytest.raises(ValueError, match="back_projection -1: it takes one step or more"):
+        BackProjection(Bicubic(), steps=-1)
