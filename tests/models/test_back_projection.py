@@ -50,8 +50,8 @@ def _error(sr: Tensor, lr: Tensor, scale: int) -> float:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_shrunk_again_it_is_the_input(scale: int, size: tuple[int, int]) -> None:
     lr = 0.2 + 0.6 * _lr(*size)  # far from black and white, so that nothing is clipped
-    net = _wrong(scale, by=0.02)
-    assert _error(net(lr), lr, scale) > 1
+    net = _wrong(scale, by=0.03)
+    assert _error(net(lr), lr, scale) > 0.5
     assert _error(BackProjection(net)(lr), lr, scale) <= 0.5
     assert _error(BackProjection(net, steps=6)(lr), lr, scale) <= 0.01
 
@@ -71,9 +71,11 @@ def _inner_error(sr: Tensor, hr: Tensor) -> float:
 
 @torch.no_grad()
 def test_what_a_file_cuts_off_is_made_up_for() -> None:
-    lr = (_lr(40, 57) > 0.5).float()  # black and white: bicubic overshoots at every edge
-    clipped = [_error(BackProjection(Bicubic(), steps=n)(lr).clamp(0, 1), lr, 2) for n in (1, STEPS, 8)]
-    assert clipped[0] > clipped[1] > clipped[2]
+    row = torch.arange(48) // 6 % 2
+    lr = (row[:, None] ^ row).float()[None, None]  # black and white: bicubic overshoots at every edge
+    written = [BackProjection(Bicubic(), steps=n)(lr).clamp(0, 1) for n in (1, STEPS, 8)]
+    one, default, many = (float((downscale(sr, 2) - lr).abs().mean()) for sr in written)
+    assert many < 0.95 * default < 0.95 * 0.85 * one
 
 
 @torch.no_grad()

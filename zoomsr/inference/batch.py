@@ -106,8 +106,8 @@ def _upscale(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[
     if options.certify:
         options.require_free(certificate_of(task.target))
     if options.certify or options.map is not None:
-        size = (height, width) if options.box is None else (options.box.height, options.box.width)
-        require_readable(size, factor, task.target)
+        crop = CropBox(0, 0, width, height) if options.box is None else options.box
+        require_readable((crop.height, crop.width), factor, task.target)
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import upscale_file
 

@@ -28,8 +28,8 @@ class BackProjection(nn.Module):
         The filter is the inverse of down(up(.)), a separable convolution cut off after three pixels: without it a
         step takes away only a quarter of the finest detail's error. Since up is the transpose of down but for a factor,
         a step moves sr to the nearest picture that shrinks to lr. No such picture becomes further away by it, so
-        neither does the ground truth. The output is not clipped; before each later step it is clipped to [0, 1], as
-        it will be in a file, because what is cut off must be made up for elsewhere.
+        neither does the ground truth. Before each step sr is clipped to [0, 1], as it will be in a file, because what
+        is cut off must be made up for elsewhere. The output is not clipped.
 
     Args:
         net: a net with the contract of ``zoomsr.models.Net``.
@@ -62,8 +62,8 @@ class BackProjection(nn.Module):
         sr: Tensor = self.net(lr)
         with torch.autocast(lr.device.type, enabled=False):
             lr, sr = lr.to(self.filter.dtype), sr.to(self.filter.dtype)
-            for step in range(self.steps):
-                sr = sr.clamp(0, 1) if step else sr
+            for _ in range(self.steps):
+                sr = sr.clamp(0, 1)
                 sr = sr + self.upscale(self._filtered(lr - downscale(sr, self.scale)))
         return sr
 
