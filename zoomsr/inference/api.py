@@ -72,11 +72,9 @@ def upscale(
         The same kind of object, of the same type and on the same device. Floats are neither rounded nor clipped.
 
     Raises:
-        ValueError: no such weights, a scale that the net does not reach, a box that is not of whole pixels inside, no
-            pixels, or pixels of another kind.
+        ValueError: no such weights or scale, a box that is not of whole pixels inside, or no pixels.
 
     Example:
-        >>> import numpy as np
         >>> from zoomsr import upscale
         >>> photo = np.full((20, 30, 3), 128, np.uint8)
         >>> larger = upscale(photo, "bicubic", box=(5, 4, 10, 8))

@@ -85,8 +85,7 @@ class Upscaler:
             exact: the full halo, also where the card has a smaller one.
             self_ensemble: the mean over the eight flips and rotations, in eight times the time.
             engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
-            back_projection: steps after the net, so that the result shrinks to the input; 0 for none. Bicubic itself
-                is left as it is.
+            back_projection: steps after the net, see ``BackProjection``; 0 for none. Bicubic never has any.
 
         Raises:
             ValueError: no such net, no weights, no such device or engine, negative steps; what to do instead.
@@ -105,17 +104,10 @@ class Upscaler:
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         halo = None if exact or card is None else card.halo + steps * REACH
         is_safe = card is not None and card.bfloat16
-        return Upscaler(
-            name=_name(path),
-            net=cast(Net, net),
-            device=where,
-            halo=halo,
-            bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
-            tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where, scale=cast(Net, net).scale),
-            card=card,
-            engine=runner,
-            weights=path,
-        )
+        is_half = precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where))
+        made = cast(Net, net)
+        tile = tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
+        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
