@@ -19,6 +19,7 @@ from zoomsr.inference import release
 from zoomsr.inference.release import HALOS, Origin, smallest_halo
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import Upscaler
+from zoomsr.models.back_projection import REACH
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -123,8 +124,8 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
     assert card.data == run.results["data"]
     (sets,) = card.sets.values()
     assert sets["srcnn"]["modern"]["psnr_y"] == run.means()["srcnn"]["psnr_y"]
-    upscaler = Upscaler.open(str(tmp_path / "own.safetensors"))
-    assert upscaler.halo == card.halo
+    opened = (Upscaler.open(str(tmp_path / "own.safetensors"), back_projection=steps) for steps in (0, 2))
+    assert [upscaler.halo for upscaler in opened] == [card.halo, card.halo + 2 * REACH]
     assert Upscaler.open(str(tmp_path / "own.safetensors"), exact=True).halo is None
     with (tmp_path / "own.safetensors").open("ab") as file:
         file.write(b"x")
