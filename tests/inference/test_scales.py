@@ -21,6 +21,7 @@ from zoomsr.imaging.pixels import luma
 from zoomsr.imaging.resize import Upscale
 from zoomsr.inference import batch, side_by_side
 from zoomsr.inference.upscaler import Upscaler
+from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.self_ensemble import SelfEnsemble
 
 NAMES = {2: "unet", 3: "unet_x3", 4: "unet_x4"}
@@ -38,7 +39,8 @@ def photo(tmp_path: Path) -> Path:
 
 @torch.no_grad()
 def _by(net: nn.Module, pixels: np.ndarray) -> np.ndarray:
-    """The net called directly: (H, W, C) uint8 to the same, without the command."""
+    """The net called directly, back-projected: (H, W, C) uint8 to the same, without the command."""
+    net = net if isinstance(net, Upscale) else BackProjection(net)
     lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     sr = net(lr.contiguous(memory_format=torch.channels_last))[0]
     return (sr.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -100,7 +102,7 @@ def test_tiles_grey_transparency_and_the_self_ensemble(
     deep = PIXELS[..., :1].astype(np.uint16) * 257
     Photograph(deep).write(tmp_path / "deep.png")
     zoom("deep.png", "--scale", scale, "-o", "deep large.png")
-    grey = unets[scale](torch.from_numpy(PIXELS[None, None, ..., 0]).expand(1, 3, -1, -1) / 255).mean(1)
+    grey = BackProjection(unets[scale])(torch.from_numpy(PIXELS[None, None, ..., 0]).expand(1, 3, -1, -1) / 255).mean(1)
     expected = (grey[0].clamp(0, 1) * 65535).numpy()
     assert np.abs(_read(tmp_path / "deep large.png")[..., 0] - expected).max() <= 2
 
