@@ -115,7 +115,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_the_example_in_the_docstring_is_right() -> None:
-    assert doctest.testmod(api) == (0, 5)
+    assert doctest.testmod(api) == (0, 4)
 
 
 def test_a_model_is_loaded_as_a_module(tmp_path: Path) -> None:
