@@ -85,17 +85,23 @@ bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak m
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m experiments.benchmarks.inference_speed.bench
 
-# The recipes of the pretrained nets, warm-started from their weights, with patches and batches for a GPU; ARGS adds overrides.
+# The recipes of the pretrained nets, warm-started from their weights (NAME_x3 from NAME's where it has none), with patches
+# and batches for a GPU; ARGS adds overrides.
 NETS ?= unet
 MINUTES ?= 8
 BUDGET ?= $(MINUTES)m
 OUT ?= $(or $(ZOOMSR_RUNS),runs)/exported
 GPU_RUN = $(or $(ZOOMSR_RUNS),runs)/gpu_$*
-PRETRAINED = experiment=$*_291 $(if $(DATA),data=folder 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
-	ckpt=zoomsr/pretrained/$*.safetensors ckpt_mode=weights compile=true \
-	data.patch=128 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
+NET = $(firstword $(subst _x, ,$*))
+SCALE = $(or $(word 2,$(subst _x, ,$*)),2)
+RECIPE = $(NET)_$(if $(wildcard conf/experiment/$(NET)_photos.yaml),photos,291)
+SET = $(if $(shell test -e '$(DATA)/photos.csv' && echo yes),photos,folder)
+PRETRAINED = experiment=$(RECIPE) scale=$(SCALE) \
+	$(if $(DATA),data=$(SET) 'data.root=$(DATA)' $(if $(VAL),'data.val_root=$(VAL)')) \
+	ckpt=$(NET) ckpt_mode=weights compile=true \
+	data.patch=192 data.batch_size=32 data.patches_per_image=256 data.min_side=192 data.val_patch=192 $(ARGS)
 
-train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet vdsr" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
+train-gpu: $(NETS:%=train-gpu-%) ## NETS="unet unet_x3 unet_x4" DATA=FOLDER VAL=FOLDER MINUTES=8 OUT=FOLDER: train pretrained nets on, and export them
 
 train-gpu-%:
 	$(WITH_CUDA) $$python -m zoomsr.train $(PRETRAINED) trainer.max_epochs=0 "hydra.run.dir=$(GPU_RUN)_before" overwrite=true && \

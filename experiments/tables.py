@@ -33,11 +33,11 @@ COG = ["cog", "-P", "-p", "from experiments.tables import *"]
 
 with (ROOT / "experiments/columns.csv").open(newline="", encoding="utf-8") as _file:
     COLUMNS = {row["column"]: row for row in csv.DictReader(_file)}
-"""How columns are shown: heading, format, which value is the best, whether a spread follows. Others are text."""
+"""How columns are shown: heading, format, which value is the best, whether a spread follows. Without a format: text."""
 
 
-def rows(file: str | Path, **where: str) -> list[Row]:
-    """The rows of a csv file with these values, bicubic first; a relative path starts at the README.
+def rows(file: str | Path, **where: str | Sequence[str]) -> list[Row]:
+    """The rows of a csv file with these values (one or several), bicubic first; a relative path starts at the README.
 
     Beside the file's columns there is ``gain``: dB of PSNR on Y above bicubic on the same pictures.
 
@@ -46,17 +46,18 @@ def rows(file: str | Path, **where: str) -> list[Row]:
     """
     with _place(file).open(newline="", encoding="utf-8") as opened:
         every = list(csv.DictReader(opened))
-    bicubic = {_pictures(row): float(row["psnr_y"]) for row in every if row.get("net") == "bicubic"}
+    bicubic = {_pictures(row): float(row["psnr_y"]) for row in every if row.get("net") == "bicubic" and "psnr_y" in row}
     for row in every:
         if row.get("net", "bicubic") != "bicubic" and _pictures(row) in bicubic:
             row["gain"] = str(float(row["psnr_y"]) - bicubic[_pictures(row)])
-    found = [row for row in every if all(row[name] == value for name, value in where.items())]
+    wanted = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in where.items()}
+    found = [row for row in every if all(row[name] in values for name, values in wanted.items())]
     if not found:
         raise ValueError(f"{file} has no row with {where}")
     return sorted(found, key=lambda row: row.get("net") != "bicubic")
 
 
-def column(file: str | Path, name: str, *, by: str, **where: str) -> dict[str, float | str]:
+def column(file: str | Path, name: str, *, by: str, **where: str | Sequence[str]) -> dict[str, float | str]:
     """One column as numbers (text where a cell is none), by another column, which tells the rows apart.
 
     Raises:
@@ -79,7 +80,7 @@ def exists(file: str) -> bool:
     return _place(file).is_file()
 
 
-def table(file: str | Path, columns: str, *, first: str = "", **where: str) -> str:
+def table(file: str | Path, columns: str, *, first: str = "", **where: str | Sequence[str]) -> str:
     """A Markdown table of some rows; the best of a column is bold, a spread over seeds follows its mean.
 
     Args:
@@ -92,7 +93,9 @@ def table(file: str | Path, columns: str, *, first: str = "", **where: str) -> s
     return _markdown([first or names[0], *map(_heading, names[1:])], names, [_marked(name, found) for name in names])
 
 
-def matrix(file: str | Path, columns: str, *, across: str, values: str, first: str = "", **where: str) -> str:
+def matrix(
+    file: str | Path, columns: str, *, across: str, values: str, first: str = "", **where: str | Sequence[str]
+) -> str:
     """A Markdown table with a row for each value of the first column, and the values for each value of ``across``.
 
     Args:
@@ -169,7 +172,7 @@ def _place(file: str | Path) -> Path:
 
 
 def _pictures(row: Row) -> tuple[str | None, ...]:
-    return tuple(map(row.get, ("set", "shrunk_by", "protocol", "photograph")))
+    return tuple(map(row.get, ("scale", "set", "shrunk_by", "protocol", "photograph")))
 
 
 def _number(cell: str) -> float | str:
@@ -185,9 +188,10 @@ def _heading(name: str) -> str:
 
 def _shown(name: str, row: Row) -> str:
     """A cell as it is read: a number in its column's format, a dash where there is nothing."""
-    if not row.get(name) or name not in COLUMNS:
+    form = COLUMNS.get(name, {}).get("format")
+    if not row.get(name) or not form:
         return row.get(name) or "-"
-    form, spread = COLUMNS[name]["format"], COLUMNS[name]["spread"] and row.get(f"{name}_sd")
+    spread = COLUMNS[name]["spread"] and row.get(f"{name}_sd")
     return f"{float(row[name]):{form}} ± {float(spread):{form}}" if spread else f"{float(row[name]):{form}}"
 
 
@@ -203,7 +207,7 @@ def _marked(name: str, found: Sequence[Row]) -> list[str]:
 
 
 def _markdown(headings: Sequence[str], names: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
-    rules = ["---:" if name in COLUMNS else "---" for name in names]
+    rules = ["---:" if COLUMNS.get(name, {}).get("format") else "---" for name in names]
     head, *body = (f"| {' | '.join(cells)} |" for cells in [headings, *zip(*columns, strict=True)])
     return "\n".join([head, f"|{'|'.join(rules)}|", *body])
 

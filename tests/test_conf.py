@@ -80,11 +80,18 @@ def _is_schedule(partial: Any) -> bool:
     return isinstance(partial(SGD([nn.Parameter(torch.zeros(1))], 0.1), 10), LRScheduler)
 
 
+def _is_target(target: Any) -> bool:
+    """At the end of the training the batch's own pair."""
+    batch = {"lr": torch.rand(1, 3, 8, 8), "hr": torch.rand(1, 3, 16, 16)}
+    return tuple(target(batch, 1.0)) == (batch["lr"], batch["hr"])
+
+
 WANTED: dict[str, Callable[[Any], bool]] = {
     "degradation": _is_degradation,
     "loss": _is_loss,
     "optimizer": _is_optimizer,
     "scheduler": _is_schedule,
+    "target": _is_target,
     "callbacks": lambda callback: isinstance(callback, Callback),
     "logger": lambda logger: isinstance(logger, Logger),
     "trainer": lambda partial: partial.func is Trainer,

@@ -40,7 +40,9 @@ def test_no_version_that_is_allowed_opens_what_the_newest_closes(package: str, c
 @pytest.mark.slow
 def test_wheel_holds_every_module_and_every_yaml(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assets = [path for kind in ("css", "csv", "html", "js", "md", "tex") for path in (ROOT / "zoomsr").rglob(f"*.{kind}")]
+    assets = [
+        path for kind in ("css", "csv", "html", "js", "md", "tex") for path in (ROOT / "zoomsr").rglob(f"*.{kind}")
+    ]
     assert len(assets) >= 4
     modules = [path for package in ("zoomsr", "hydra_plugins") for path in (ROOT / package).rglob("*.py")]
     for source in (*modules, *assets, ROOT / "zoomsr" / "py.typed"):

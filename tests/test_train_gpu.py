@@ -13,9 +13,11 @@ import pytest
 from _support.tiny import composed, photograph
 from PIL import Image
 
+from zoomsr.cli.config import instantiate, plain
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights, weights_file
 from zoomsr.runs.run import Run
+from zoomsr.training.warm_start import warm_start
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,21 +40,49 @@ def _make(*arguments: str, folder: Path) -> str:
     ).stdout
 
 
-def test_each_net_starts_from_its_weights_in_the_box_and_has_the_minutes(tmp_path: Path) -> None:
-    said = _make("-n", "NETS=unet vdsr srcnn", "DATA=my photos", "VAL=others", "MINUTES=7", folder=tmp_path)
+def _trainings(said: str) -> list[list[str]]:
+    """The arguments of each ``zoomsr.train`` of a dry run."""
     commands = (line.partition("-m zoomsr.train ")[2].rstrip("& \\") for line in said.splitlines())
-    trainings = [shlex.split(command) for command in commands if command]
+    return [shlex.split(command) for command in commands if command]
+
+
+def test_each_net_starts_from_its_pretrained_weights_and_has_the_minutes(tmp_path: Path) -> None:
+    said = _make("-n", "NETS=unet vdsr srcnn", "DATA=my photos", "VAL=others", "MINUTES=7", folder=tmp_path)
+    trainings = _trainings(said)
     for number, net in enumerate(("unet", "vdsr", "srcnn")):
         before, after = (
             composed(*(text for text in one if not text.startswith(("hydra.", "overwrite="))), "run_dir=run")
             for one in trainings[2 * number :][:2]
         )
-        assert ROOT / after.ckpt == weights_file(net)
-        Weights.read(ROOT / after.ckpt).require(dict(after.model))
+        assert (after.ckpt, after.ckpt_mode, after.scale) == (net, "weights", 2)
+        Weights.read(weights_file(net) or ROOT).require(dict(after.model))
         assert (after.data.root, after.data.val_root) == ("my photos", "others")
         assert (before.budget, before.trainer.max_epochs, after.budget) == (None, 0, "7m")
         assert {key for key in before if before[key] != after[key] and key != "hydra"} == {"budget", "trainer"}
     assert f"{tmp_path}/gpu_vdsr_before {tmp_path}/gpu_vdsr -o" in said.replace('"', "")
+
+
+def test_a_net_of_another_scale_is_trained_by_the_recipe_of_its_net_at_that_scale(tmp_path: Path) -> None:
+    (tmp_path / "the set").mkdir()
+    (tmp_path / "the set" / "photos.csv").touch()
+    said = _make("-n", "NETS=unet unet_x3 unet_x4", f"DATA={tmp_path}/the set", folder=tmp_path)
+    recipe = composed("experiment=unet_photos", "run_dir=run")
+    for scale, arguments in zip((2, 3, 4), _trainings(said)[1::2], strict=True):
+        made = composed(*(text for text in arguments if not text.startswith(("hydra.", "overwrite="))), "run_dir=run")
+        assert (made.scale, made.model.scale, made.degradation.scale) == (scale, scale, scale)
+        assert (made.ckpt, made.ckpt_mode, made.data.root) == ("unet", "weights", f"{tmp_path}/the set")
+        assert made.data.module.source._target_ == recipe.data.module.source._target_
+        assert (made.optimizer, made.ema) == (recipe.optimizer, recipe.ema)
+        net = instantiate(made.model)
+        assert made.data.patch % (scale * net.multiple_of) == 0  # no padding inside the net
+        anew = warm_start(net, Weights.read(weights_file("unet") or ROOT), plain(made.model))
+        assert anew == (None if scale == 2 else f"tail.weight, tail.bias start anew: x{scale} instead of x2")
+    for name in ("unet", "unet_x3", "unet_x4"):
+        before, after, out = (
+            f"{tmp_path}/{place}" for place in (f"gpu_{name}_before", f"gpu_{name}", f"exported/{name}")
+        )
+        assert f'"{before}" "{after}" -o' in said
+        assert f'-m "{after}" -o "{out}.safetensors"' in said
 
 
 @pytest.mark.slow

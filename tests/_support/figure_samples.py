@@ -11,6 +11,7 @@ from zoomsr.figures import (
     Cost,
     Enlargement,
     Panel,
+    PublishedNet,
     Stage,
     architecture,
     best_worst,
@@ -19,12 +20,21 @@ from zoomsr.figures import (
     dots,
     epochs,
     matrix,
+    published,
     spectrum,
     tradeoff,
 )
 
 NETS = ["bicubic", "srcnn", "vdsr", "ircnn", "unet", "unet without residual", "unet_seed", "width_$64$_a^b"]
 TWELVE = [*NETS, "unet pixel shuffle", "charbonnier", "mae + frequency term", "291 photographs and dead leaves"]
+PUBLISHED = {
+    "srcnn": PublishedNet(32.4, 53, "91"),
+    "vdsr": PublishedNet(33.0, 613, "291"),
+    "idn": PublishedNet(33.3, 127, "291"),
+    "spin": PublishedNet(33.9, 114, "DIV2K"),
+    "smfanet": PublishedNet(33.92, 108, "DIV2K"),  # all but on the same spot
+    "unet": PublishedNet(33.2, 98, "240 free photographs", ours=True),
+}
 EIGHT_EPOCHS = [f"epoch {number}" for number in (1, 2, 3, 5, 10, 20, 50, 100)]
 
 
@@ -103,6 +113,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "trade-off of one": lambda: tradeoff({"bicubic": Cost(33.0, 0.5, 0)}),
     "trade-off in a crowd": lambda: tradeoff({n: Cost(37 + i / 50, 50 + i, 10**6) for i, n in enumerate(TWELVE)}),
     "trade-off on one spot": lambda: tradeoff({name: Cost(37.0, 50.0, 10**6) for name in TWELVE}),
+    "published nets": lambda: published(PUBLISHED, of="Set14, x2"),
     "dots": lambda: dots(
         {name: [30 + n, 30.5 + n, 31 + n] for n, name in enumerate(TWELVE)}, axis="PSNR on Y (dB)", baseline=42.0
     ),

@@ -11,6 +11,7 @@ import torch
 import zoomsr.cli.console
 import zoomsr.pretrained.weights
 from _support.commands import said_by
+from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 
@@ -18,6 +19,7 @@ Zoom = Callable[..., str]
 
 
 SRCNN_CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
+UNET_CONFIG = {"_target_": "zoomsr.models.residual_unet.ResidualUNet", "widths": [6, 5], "blocks": [1, 1]}
 
 
 @pytest.fixture
@@ -31,6 +33,20 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Weights(folder / "srcnn.safetensors", net.state_dict(), SRCNN_CONFIG).save(folder / "srcnn.safetensors")
     monkeypatch.setattr(zoomsr.pretrained.weights, "WEIGHTS_DIR", folder)
     return folder
+
+
+@pytest.fixture
+def unets(weights: Path) -> dict[int, ResidualUNet]:
+    """``unet``, ``unet_x3`` and ``unet_x4`` in the folder of weights, tiny; the nets by scale."""
+    nets = {}
+    for scale, name in {2: "unet", 3: "unet_x3", 4: "unet_x4"}.items():
+        torch.manual_seed(scale)
+        nets[scale] = ResidualUNet(scale=scale, widths=[6, 5], blocks=[1, 1]).eval().requires_grad_(False)
+        for parameter in nets[scale].parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+        path = weights / f"{name}.safetensors"
+        Weights(path, nets[scale].state_dict(), {**UNET_CONFIG, "scale": scale}).save(path)
+    return nets
 
 
 @pytest.fixture

@@ -100,7 +100,9 @@ def test_a_crop_is_named_and_pictures_are_compared_as_they_are_measured(folder: 
         with Image.open(path) as picture:
             picture.crop((0, 0, 20, 20)).save(path)
     assert recognised(Benchmark.find(folder, scale=2), known) == "Four, complete, the crop for x2"
-    assert recognised(Benchmark.find(folder, scale=3), known) == "Four, complete, the crop for x2, cut to multiples of 3"
+    assert (
+        recognised(Benchmark.find(folder, scale=3), known) == "Four, complete, the crop for x2, cut to multiples of 3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,9 @@ def test_an_evaluation_says_it_and_keeps_it(
     results = evaluate(f"data_dir={folder}", f"known_sets=[{tmp_path}]")
     assert results["data"]["recognised"] == {"anything": "Four, complete, cut to multiples of 2"}
     assert evaluate(f"data_dir={folder}")["data"]["recognised"] == {"anything": UNKNOWN}
-    assert re.search(r"^test set +anything: Four, complete, cut to multiples of 2$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(
+        r"^test set +anything: Four, complete, cut to multiples of 2$", capsys.readouterr().out, re.MULTILINE
+    )
     with pytest.raises(SystemExit):
         evaluate(f"data_dir={folder}", "known_sets=none.csv")
     assert "error: known_sets=none.csv is no csv file and no folder of them" in capsys.readouterr().err

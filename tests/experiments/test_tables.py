@@ -49,6 +49,9 @@ def test_a_matrix_has_columns_side_by_side_and_a_dash_where_nothing_was_measured
         "| vdsr | **37.53 ± 0.20** | **0.9587** | **33.07 ± 0.10** | **0.9128** |\n"
         "| unet, wide | 36.20 ± 0.03 | 0.9512 | - | - |"
     )
+    assert matrix(results, "net", across="set", values="ssim_y", net=("bicubic", "vdsr")) == (
+        "| net | Set5 | Set14 |\n|---|---:|---:|\n| bicubic | 0.9299 | 0.8687 |\n| vdsr | **0.9587** | **0.9128** |"
+    )
     assert matrix(results, "set", across="net", values="ssim_y", first="SSIM").splitlines()[0] == (
         "| SSIM | bicubic | vdsr | unet, wide |"
     )

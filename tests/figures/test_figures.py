@@ -30,9 +30,11 @@ from zoomsr.figures import (
     dots,
     epochs,
     matrix,
+    published,
     spectrum,
     tradeoff,
 )
+from zoomsr.figures.style import BLUE
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -209,6 +211,21 @@ def test_labels_of_a_crowd_cover_no_marker() -> None:
     for marker in ax.collections:
         x, y = ax.transData.transform(marker.get_offsets()[0])
         assert not any(box.contains(x, y) for box in labels)
+
+
+def test_our_nets_stand_out_among_published_ones_and_each_training_set_has_a_marker() -> None:
+    figure = FIGURES["published nets"]()
+    (ax,) = figure.axes
+    ours = [marks for marks in ax.collections if to_hex(marks.get_facecolor()[0]) == BLUE]
+    assert [marks.get_offsets()[0].tolist() for marks in ours] == [[98, 33.2]]
+    assert len(ax.collections) == 6
+    assert ours[0].get_sizes()[0] > max(marks.get_sizes()[0] for marks in ax.collections if marks is not ours[0])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["240 free photographs", "91", "291", "DIV2K"]
+    assert [text.get_text() for text in drawn_texts(figure) if text.get_weight() == "bold"] == ["unet"]
+    assert (ax.get_xscale(), ax.get_ylabel()) == ("log", "PSNR on Y, Set14, x2 (dB)")
+    with pytest.raises(ValueError, match="at least one net"):
+        published({}, of="Set14, x2")
 
 
 def test_a_latency_of_nothing_is_refused() -> None:

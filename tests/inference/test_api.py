@@ -44,9 +44,7 @@ def test_an_array_keeps_its_type_and_channels(shape: tuple[int, ...], dtype: typ
 def test_a_tensor_gives_what_resize_gives() -> None:
     batch = torch.rand(2, 3, 9, 11)
     assert torch.allclose(upscale(batch, "bicubic"), resize(batch, (18, 22)), atol=1e-6)
-    assert torch.allclose(
-        upscale(batch[0], "bicubic", scale=4), resize(resize(batch[0], (18, 22)), (36, 44)), atol=1e-6
-    )
+    assert torch.allclose(upscale(batch[0], "bicubic", scale=4), resize(batch[0], (36, 44)), atol=1e-6)
     assert upscale((batch * 255).to(torch.uint8), "bicubic").dtype == torch.uint8
 
 

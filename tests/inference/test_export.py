@@ -184,6 +184,7 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     [
         (["model=vdsr", "data.root=/photos", "hydra.run.dir=/a", "ckpt=/a/last.ckpt"], "model=vdsr data.root=FOLDER"),
         (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
+        (["scale=3", "ckpt=unet", "ckpt_mode=weights"], "scale=3 ckpt=unet ckpt_mode=weights"),
     ],
 )
 def test_a_card_says_the_command_without_the_paths_of_one_machine(overrides: list[str], said: str) -> None:

@@ -183,9 +183,10 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 
 
 def test_the_tile_suits_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, side in ((None, 512), (10**11, 512), (6 * 10**8, 256), (10**6, 64)):
+    for free, side, at_16 in ((None, 512, 512), (10**11, 512, 512), (6 * 10**8, 256, 128), (10**6, 64, 64)):
         monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
         assert Upscaler.open("bicubic").tile == side, free
+        assert Upscaler.open("bicubic", 16).tile == at_16, free  # 9216 bytes for each pixel
     assert Upscaler.open("bicubic", tile=33).tile == 33
 
 
@@ -195,7 +196,8 @@ def test_the_tile_is_larger_where_the_halo_is_and_memory_allows_it(monkeypatch: 
         *((121, 2 * 10**9, 256), (1142, None, 1024), (1142, 7 * 10**9, 64)),
     ):
         monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
-        assert upscaler.tile_for(halo, CPU) == side, (halo, free)
+        assert upscaler.tile_for(halo, CPU, scale=2) == side, (halo, free)
+        assert upscaler.tile_for(halo, CPU, scale=4) == side, (halo, free)  # the layers take more than the output
 
 
 def test_free_memory_is_less_than_the_machines() -> None:

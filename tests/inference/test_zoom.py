@@ -35,9 +35,9 @@ def _pixels(path: Path) -> np.ndarray:
     return Photograph.read(path).interleaved
 
 
-def _bicubic(pixels: np.ndarray) -> np.ndarray:
+def _bicubic(pixels: np.ndarray, scale: int = 2) -> np.ndarray:
     floats = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-    larger = resize(floats, (2 * pixels.shape[0], 2 * pixels.shape[1])).clamp(0, 1) * 255 + 0.5
+    larger = resize(floats, (scale * pixels.shape[0], scale * pixels.shape[1])).clamp(0, 1) * 255 + 0.5
     return np.asarray(larger.floor().to(torch.uint8).permute(1, 2, 0))
 
 
@@ -48,7 +48,7 @@ def test_a_photograph_becomes_twice_as_large_beside_itself(zoom: Zoom, photo: Pa
 
 def test_an_area_of_it_four_times(zoom: Zoom, photo: Path, tmp_path: Path) -> None:
     zoom(photo, "-m", "bicubic", "--box", "10,5,16,8", "--scale", "4", "-o", "area.png")
-    assert np.array_equal(_pixels(tmp_path / "area.png"), _bicubic(_bicubic(photograph(40, 60)[5:13, 10:26])))
+    assert np.array_equal(_pixels(tmp_path / "area.png"), _bicubic(photograph(40, 60)[5:13, 10:26], 4))
 
 
 def test_a_trained_net_by_name_and_by_file(zoom: Zoom, photo: Path, weights: Path, tmp_path: Path) -> None:
@@ -174,7 +174,8 @@ def test_mistakes_are_one_line_and_leave_no_file(zoom: Zoom, photo: Path, tmp_pa
         (photo, "-m", "bicubic", "--box", "50,0,20,10"): "photo.png: box 50,0,20,10 is not inside the picture",
         (photo, "-m", "bicubic", "--box", "0,0,0,10"): "photo.png: box 0,0,0,10 is empty",
         (photo, "-m", "bicubic", "--box", "1,2,3"): "--box 1,2,3 is not X,Y,W,H",
-        (photo, "-m", "bicubic", "--scale", "3"): "bicubic enlarges by 2, and so by 2, 4, ..., not by 3",
+        (photo, "-m", "srcnn", "--scale", "3"): "srcnn enlarges by 2, and so by 2, 4, ..., not by 3",
+        (photo, "-m", "bicubic", "--scale", "0"): "bicubic enlarges by 2, and so by 2, 4, ..., not by 0",
         (photo, "-m", "srcn"): "no net is called srcn; the nearest: srcnn",
         (photo, "-m", "unet"): "there are no weights of unet (there are: bicubic, srcnn): python",
         (photo, "-m", "bicubic", "-m", "srcnn"): "--model bicubic --model srcnn: several nets go with --compare",

@@ -37,6 +37,7 @@ def test_all_nets_are_found() -> None:
         "Bicubic",
         "IRCNN",
         "IRCNNDenoiser",
+        "LargeKernelUNet",
         "ResidualUNet",
         "SRCNN",
         "UNet",

@@ -14,6 +14,7 @@ from zoomsr.imaging.pixels import luma
 from zoomsr.imaging.resize import resize
 from zoomsr.models import scale_of
 from zoomsr.models.complexity import costs_of
+from zoomsr.models.large_kernel_unet import LargeKernelBlock, LargeKernelUNet
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -167,7 +168,7 @@ def test_srcnn_starts_as_bicubic(channels: int) -> None:
     torch.testing.assert_close(SRCNN(channels=channels)(lr), resize(lr, (18, 18)), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("net", [UNet, ResidualUNet])
+@pytest.mark.parametrize("net", [UNet, ResidualUNet, LargeKernelUNet])
 def test_unet_starts_near_bicubic(net: type[nn.Module]) -> None:
     lr = torch.rand(1, 3, 32, 32)
     assert (net()(lr) - resize(lr, (64, 64))).abs().max() < 0.1
@@ -181,6 +182,25 @@ def test_the_unet_of_the_box_has_four_steps_down_at_a_sixth_of_vdsrs_cost() -> N
         for name, one in (("unet", ResidualUNet()), ("vdsr", VDSR(channels=1)))
     }
     assert costs["unet"].macs * 6 < costs["vdsr"].macs
+
+
+def test_the_large_kernel_costs_no_more_than_the_residual_blocks_in_its_place() -> None:
+    widths, blocks = (48, 64, 96, 128, 128), (3, 1, 1, 1, 1)
+    net = build("unet_large_kernel", f"model.widths={list(widths)}", f"model.blocks={list(blocks)}")
+    kernels = [p.shape for p in net.encoder[0][-1].parameters() if p.ndim == 4 and p.shape[-1] > 3]
+    assert kernels == [(16, 16, 13, 13)]
+    cpu = torch.device("cpu")
+    assert costs_of(net, scale=2, device=cpu, repeats=1).macs < costs_of(ResidualUNet(), scale=2, device=cpu).macs
+
+
+def test_the_block_of_the_large_kernel_starts_as_the_identity_and_sees_as_far_as_it_says() -> None:
+    block, features = LargeKernelBlock(20), torch.rand(1, 20, 33, 33)
+    assert torch.equal(block(features), features)
+    changed = features.clone()
+    changed[..., 16, 16] += 1
+    nn.init.normal_(block.refine.weight)
+    rows = (block(changed) - block(features)).abs().sum((0, 1, 3)).nonzero().flatten()
+    assert (int(rows[0]), int(rows[-1])) == (16 - block.halo, 16 + block.halo)
 
 
 def test_a_residual_unet_has_blocks_for_every_width() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from _support.results import evaluation, finished, gained, keep_pictures, run
 from matplotlib.text import Text
 
 from zoomsr.figures import Figure
-from zoomsr.report.captions import about_tests, headline, notes
+from zoomsr.report.captions import about_set, about_tests, headline, notes
 from zoomsr.report.charts import Drawing
 from zoomsr.report.columns import p_text
 from zoomsr.report.entries import read_entries
@@ -83,6 +84,15 @@ def test_markdown_sets_the_best_in_bold(tables: list[Leaderboard], tmp_path: Pat
     assert "| 1,000 | 2.0 | 12.5 | 3.5 | 2 | 1.5 |" in unet
     assert "bootstrap (BCa, 9999 resamples)" in lines[-1]
     assert "Of 6 images p cannot be below 0.031" in lines[-1]
+
+
+def test_a_caption_says_which_published_set_was_measured(tmp_path: Path) -> None:
+    place = evaluation(tmp_path / "e", {"unet": gained(1)})
+    data = json.loads((place / "metrics.json").read_text())
+    data["data"]["recognised"] = {"Set5": "Set5: 3 of 5 pictures"}
+    (place / "metrics.json").write_text(json.dumps(data))
+    table, _ = leaderboards(groups_of(read_entries([place])))
+    assert about_set(table).endswith(" Recognised by its pixels: Set5: 3 of 5 pictures.")
 
 
 def test_names_cannot_break_a_table(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ import pytest
 import torch
 from _support.tiny import photograph
 from PIL import Image
+from torch import nn
 from typer.testing import CliRunner
 
-import zoomsr.pretrained.weights
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.resize import downscale
+from zoomsr.imaging.resize import Upscale, downscale
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.srcnn import SRCNN
@@ -26,19 +27,7 @@ from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.results import View, data_address, numbers, side_by_side, under_slider
-from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
-
-
-@pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One net, ``srcnn``, in the package's folder of weights."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    path = folder / "srcnn.safetensors"
-    config = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
-    Weights(path, SRCNN(widths=[6, 5]).state_dict(), config).save(path)
-    monkeypatch.setattr(zoomsr.pretrained.weights, "WEIGHTS_DIR", folder)
-    return path
+from zoomsr.webapp.steps import SCALES, Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
 
 
 def _saved(path: Path, height: int, width: int) -> Path:
@@ -124,52 +113,88 @@ def test_a_photograph_that_is_gone(tmp_path: Path) -> None:
 
 def test_bicubic_is_always_on_offer_and_first(weights: Path, tmp_path: Path) -> None:
     assert Nets([], device="cpu").names == ["bicubic", "srcnn"]
-    file = weights.rename(tmp_path / "mine.safetensors")
+    file = (weights / "srcnn.safetensors").rename(tmp_path / "mine.safetensors")
     nets = Nets([str(file)], device="cpu")
     assert nets.names == ["bicubic", "mine"]
-    assert nets.open("mine") is nets.open("mine")
+    assert nets.open("mine", 2) is nets.open("mine", 2)
     with pytest.raises(ValueError, match="no net is called vdsr; there are: bicubic, mine"):
-        nets.open("vdsr")
+        nets.open("vdsr", 2)
 
 
 def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> None:
     copies = [tmp_path / run / "best.safetensors" for run in ("one", "two")]
     for copy in copies:
         copy.parent.mkdir()
-        copy.write_bytes(weights.read_bytes())
+        copy.write_bytes((weights / "srcnn.safetensors").read_bytes())
     nets = Nets([str(copy) for copy in copies], device="cpu")
     assert nets.names == ["bicubic", "srcnn", *map(str, copies)]
     assert nets.chosen == ["bicubic", *map(str, copies)]  # other pretrained nets than the U-Net have to be asked for
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_each_pretrained_net_is_listed_once_and_run_at_the_scale(unets: Mapping[int, nn.Module], scale: int) -> None:
+    nets = Nets([], device="cpu")
+    assert nets.names == ["bicubic", "srcnn", "unet"]
+    assert nets.chosen == ["bicubic", "unet"]
+    area = photograph(20, 30)
+    found = upscaled(Photograph(area), nets.open("unet", scale), scale)
+    lr = torch.from_numpy(area).permute(2, 0, 1)[None] / 255
+    expected = unets[scale](lr.contiguous(memory_format=torch.channels_last))[0].clamp(0, 1) * 255
+    assert (found.name, found.photograph.size) == ("unet", (20 * scale, 30 * scale))
+    assert np.abs(found.photograph.pixels - expected.permute(1, 2, 0).numpy()).max() < 0.51
+    bicubic = upscaled(Photograph(area), nets.open("bicubic", scale), scale).photograph.pixels
+    assert np.abs(bicubic - Upscale(scale)(lr)[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255).max() < 0.51
+    assert page_steps.nearest(Photograph(area), scale).size == (20 * scale, 30 * scale)
+
+
+def test_a_net_is_offered_at_the_scales_that_it_reaches(
+    unets: Mapping[int, nn.Module], weights: Path, tmp_path: Path
+) -> None:
+    three = (weights / "unet_x3.safetensors").rename(tmp_path / "three.safetensors")
+    nets = Nets([str(three)], device="cpu")
+    assert nets.open("three", 3).net.scale == 3
+    assert nets.open("srcnn", 4).passes(4) == 2
+    for name, scale, own in (("three", 4, 3), ("srcnn", 3, 2), ("unet", 3, 2)):  # unet_x3 was moved away
+        with pytest.raises(ValueError, match=f"{name} enlarges by {own}, and so by {own}, .*, not by {scale}"):
+            nets.open(name, scale)
+    five = tmp_path / "five.safetensors"
+    config = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 5, "widths": [6, 5]}
+    Weights(five, SRCNN(scale=5, widths=[6, 5]).state_dict(), config).save(five)
+    with pytest.raises(ValueError, match="five enlarges by 5, and the page by 2, 3, 4"):
+        Nets([str(five)], device="cpu")
+
+
 def test_every_net_enlarges_the_area(weights: Path) -> None:
     nets = Nets([], device="cpu")
     area = Photograph(photograph(20, 30))
-    results = [upscaled(area, nets.open(name)) for name in nets.names]
+    results = [upscaled(area, nets.open(name, 2), 2) for name in nets.names]
     assert [one.name for one in results] == ["bicubic", "srcnn"]
     assert all(one.photograph.size == (40, 60) and one.seconds > 0 for one in results)
     assert results[0].params == 0
     assert results[1].params == sum(parameter.numel() for parameter in SRCNN(widths=[6, 5]).parameters())
 
 
-@pytest.mark.parametrize("box", [CropBox(0, 0, 32, 32), CropBox(20, 10, 32, 32), CropBox(32, 24, 32, 32)])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("corner", [(0, 0), (24, 12), (28, 20)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_lr_of_an_area_is_the_area_of_lr(box: CropBox, channels: int) -> None:
+def test_lr_of_an_area_is_the_area_of_lr(corner: tuple[int, int], scale: int, channels: int) -> None:
     pixels = photograph(57, 65)[..., :channels]
-    lr, hr = page_steps.with_ground_truth(Photograph(pixels), box)
-    whole = downscale(torch.from_numpy(pixels[:56, :64].transpose(2, 0, 1).copy()), 2).permute(1, 2, 0).numpy()
-    left, top = box.left // 2, box.top // 2
-    assert np.array_equal(lr.pixels, whole[top : top + 16, left : left + 16])
-    assert np.array_equal(hr.pixels, pixels[box.top : box.top + 32, box.left : box.left + 32])
+    box = CropBox(*(value - value % scale for value in corner), 36, 36)
+    lr, hr = page_steps.with_ground_truth(Photograph(pixels), box, scale)
+    even = pixels[: 57 - 57 % scale, : 65 - 65 % scale].transpose(2, 0, 1).copy()
+    whole = downscale(torch.from_numpy(even), scale).permute(1, 2, 0).numpy()
+    left, top, side = box.left // scale, box.top // scale, 36 // scale
+    assert np.array_equal(lr.pixels, whole[top : top + side, left : left + side])
+    assert np.array_equal(hr.pixels, pixels[box.top : box.top + 36, box.left : box.left + 36])
 
 
 def test_the_score_is_that_of_protocol_modern() -> None:
     sr, hr = photograph(40, 40), photograph(40, 40, seed=1)
     planes = [torch.from_numpy(one.transpose(2, 0, 1).copy()) / 255 for one in (sr, hr)]
     values = measure(*planes, protocol=MODERN, border=2)
-    assert page_steps.score(Photograph(sr), Photograph(hr)) == Score(float(values[2]), float(values[4]))
+    assert page_steps.score(Photograph(sr), Photograph(hr), 2) == Score(float(values[2]), float(values[4]))
     deep = Photograph(sr.astype(np.uint16) * 257)
-    assert page_steps.score(deep, Photograph(hr)) == page_steps.score(Photograph(sr), Photograph(hr))
+    assert page_steps.score(deep, Photograph(hr), 2) == page_steps.score(Photograph(sr), Photograph(hr), 2)
 
 
 def test_the_error_map_is_black_without_error_and_brightest_above_its_range() -> None:
@@ -187,7 +212,7 @@ def test_names_cannot_write_html() -> None:
     area = Photograph(photograph(4, 4))
     evil = View("<script>x</script>", data_address(area.picture()), 4, 4, "<b>")
     result = Upscaled("<i>", area, 0.1, 0)
-    for text in (under_slider(evil, evil), side_by_side([evil]), numbers([result], [])):
+    for text in (under_slider(evil, evil), side_by_side([evil]), numbers([result], [], 2)):
         assert not {"<script>", "<i>", "<b></"} & set(text.split("&"))
         assert "<script" not in text
         assert "<i>" not in text
@@ -195,10 +220,10 @@ def test_names_cannot_write_html() -> None:
 
 def test_numbers_have_their_protocol() -> None:
     result = Upscaled("unet", Photograph(photograph(4, 4)), 0.126, 1_234_567)
-    text = numbers([result], [Score(31.416, 0.93757)])
-    for cell in ("unet", "0.13", "1,234,567", "31.42", "0.9376", "Protocol modern"):
+    text = numbers([result], [Score(31.416, 0.93757)], 3)
+    for cell in ("unet", "0.13", "1,234,567", "31.42", "0.9376", "Protocol modern", "3 pixels shaved"):
         assert cell in text
-    assert "dB" not in numbers([result], [])
+    assert "dB" not in numbers([result], [], 2)
 
 
 def test_left_overs_of_a_killed_server_are_removed_and_those_of_a_living_one_stay(

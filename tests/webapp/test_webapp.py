@@ -89,7 +89,7 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     assert download.value.suggested_filename == "mine-coffee-x2.png"
     (example,) = (photo.path for photo in sample().val if photo.name == "coffee")
     area = Photograph.read(example).cropped(CropBox(left, top, 256, 256))
-    expected = page_steps.upscaled(area, Nets([str(page_weights)], device="cpu").open("mine"))
+    expected = page_steps.upscaled(area, Nets([str(page_weights)], device="cpu").open("mine", 2), 2)
     got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
     assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
 
@@ -159,11 +159,11 @@ def test_against_the_truth(page: Any, page_weights: Path, tmp_path: Path) -> Non
     expect(page.get_by_label("number input for top")).to_have_value("88")  # the lowest for 512 of 601, on the grid
     left, top = _corner(page)
     _enlarge(page)
-    lr, hr = page_steps.with_ground_truth(Photograph.read(path), CropBox(left, top, 512, 512))
+    lr, hr = page_steps.with_ground_truth(Photograph.read(path), CropBox(left, top, 512, 512), 2)
     nets = Nets([str(page_weights)], device="cpu")
     rows = page.locator(".numbers tbody tr")
     for row, name in zip(rows.all(), nets.chosen, strict=True):
-        score = page_steps.score(page_steps.upscaled(lr, nets.open(name)).photograph, hr)
+        score = page_steps.score(page_steps.upscaled(lr, nets.open(name, 2), 2).photograph, hr, 2)
         cells = row.locator("td").all_inner_texts()
         assert float(cells[2]) == pytest.approx(score.psnr_y, abs=0.011)
         assert float(cells[3]) == pytest.approx(score.ssim_y, abs=0.00011)

@@ -21,7 +21,7 @@ from zoomsr.imaging.pixels import crop_to_multiple
 from zoomsr.runs.files import write_text
 
 SHIPPED = Path(__file__).parent / "known_sets"
-"""Set5, Set14, B100 and Urban100, as Huang et al. (CVPR 2015, github.com/jbhuang0604/SelfExSR) crop them for a scale."""
+"""Set5, Set14, B100 and Urban100 as Huang et al. (CVPR 2015, github.com/jbhuang0604/SelfExSR) crop them for a scale."""
 
 UNKNOWN = "not a known test set"
 _MAX_NAMED = 3
@@ -98,13 +98,15 @@ def write_list(folder: Path, out: Path) -> None:
 def recognised(benchmark: Benchmark, known: Sequence[KnownSet]) -> str:
     """Which published set a folder holds, by its pixels alone: ``Set14, complete, the SelfExSR crop for x2``.
 
-    Pictures are compared as they are measured, cut to multiples of the scale, and as they are stored. Published LR files
-    are compared with our bicubic, which is MATLAB's.
+    Pictures are compared as they are measured, cut to multiples of the scale, and as they are stored. LR files are
+    compared with our bicubic, which is MATLAB's.
 
     Raises:
         ValueError: a damaged file.
     """
-    measured, stored, inexact = {}, {}, 0
+    measured: dict[str, str] = {}
+    stored: dict[str, str] = {}
+    inexact = 0
     for path, lr in benchmark.files:
         pixels, grey = files.read(path), files.is_grey(path)
         stored[path.stem] = pixel_digest(pixels, grey=grey)

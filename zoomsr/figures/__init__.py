@@ -9,8 +9,8 @@ from zoomsr.figures.architecture import architecture, stages
 from zoomsr.figures.charts import dots, matrix, spectrum
 from zoomsr.figures.comparison import best_worst, comparison, epochs
 from zoomsr.figures.curves import curves
-from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, FloatImage, History, Panel, Stage
-from zoomsr.figures.tradeoff import tradeoff
+from zoomsr.figures.data import ERROR_RANGE, Cost, Enlargement, FloatImage, History, Panel, PublishedNet, Stage
+from zoomsr.figures.tradeoff import published, tradeoff
 
 __all__ = [
     "ERROR_RANGE",
@@ -20,6 +20,7 @@ __all__ = [
     "FloatImage",
     "History",
     "Panel",
+    "PublishedNet",
     "Stage",
     "architecture",
     "best_worst",
@@ -28,6 +29,7 @@ __all__ = [
     "dots",
     "epochs",
     "matrix",
+    "published",
     "spectrum",
     "stages",
     "tradeoff",

@@ -97,6 +97,23 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class PublishedNet:
+    """A net beside published ones.
+
+    Attributes:
+        psnr_y: in dB.
+        gmacs: G multiply-adds for an output of 1280x720.
+        trained_on: the photographs, in words.
+        ours: whether it is one of this project's.
+    """
+
+    psnr_y: float
+    gmacs: float
+    trained_on: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of a net and the shape of its output.
 

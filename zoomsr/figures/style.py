@@ -16,10 +16,11 @@ from matplotlib.textpath import TextPath
 INK = "#1a1a1a"
 GREY = "#6e6e6e"
 FAINT = "#e3e3e3"
+PALE = "#c9c9c9"
 BLUE, ORANGE, SKY, VERMILLION = "#0072b2", "#e69f00", "#56b4e9", "#d55e00"
 # Okabe & Ito 2008, without black (for text) and yellow (too faint on white).
 _COLOURS = (BLUE, VERMILLION, "#009e73", "#cc79a7", ORANGE, SKY)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 TEXT = 8.0
 """Points. Labels, titles and legends."""
@@ -42,7 +43,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     """A look for each label, in order; bicubic, the baseline, is grey."""
     nets = [label for label in labels if label != "bicubic"]
     chosen = {
-        label: Look(_COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)])
+        label: Look(_COLOURS[number % len(_COLOURS)], MARKERS[number % len(MARKERS)])
         for number, label in enumerate(nets)
     }
     return {**chosen, "bicubic": Look(GREY, "*")}

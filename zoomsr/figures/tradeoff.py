@@ -1,24 +1,19 @@
-"""Quality against time: which nets are worth their cost."""
+"""Quality against cost: which nets are worth their time, and where ours stand among published ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise, product
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 
-import matplotlib.patheffects as effects
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-from matplotlib.transforms import Bbox
 
-from zoomsr.figures.data import Cost
-from zoomsr.figures.style import GREY, INK, TEXT, chart, looks, plainly
-
-_DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1), (1, 1), (-1, -1))
-_DISTANCES = (1, 8, 16, 26, 38, 52, 68, 86, 110, 140)  # points
+from zoomsr.figures.data import Cost, PublishedNet
+from zoomsr.figures.labels import PointLabel, draw_labels
+from zoomsr.figures.style import BLUE, GREY, INK, MARKERS, PALE, TEXT, chart, looks, plainly
 
 
 def tradeoff(nets: Mapping[str, Cost]) -> Figure:
@@ -48,7 +43,48 @@ def tradeoff(nets: Mapping[str, Cost]) -> Figure:
     size = Line2D([], [], marker="o", color=GREY, linestyle="", label="area: with the square root of the parameters")
     legend = figure.legend(handles=[stairs, size], loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     plainly(legend.get_texts())
-    _draw_labels(figure, ax, nets)
+    labels = [
+        PointLabel(f"{label}\n{_params(cost.params)}", (cost.latency_ms, cost.psnr_y), radii[label])
+        for label, cost in nets.items()
+    ]
+    draw_labels(figure, ax, labels)
+    return figure
+
+
+def published(nets: Mapping[str, PublishedNet], *, of: str) -> Figure:
+    """PSNR on Y against multiply-adds: ours in colour among the published ones, a marker for each training set.
+
+    Args:
+        nets: by name.
+        of: the test set and the scale.
+
+    Raises:
+        ValueError: no nets.
+    """
+    if not nets:
+        raise ValueError("a chart of published nets needs at least one net")
+    figure, ax = chart(7.4, 4.8, x="G multiply-adds for an output of 1280x720", y=f"PSNR on Y, {of} (dB)")
+    _set_log_axis(ax, [net.gmacs for net in nets.values()])
+    ax.margins(x=0.1, y=0.12)
+    first = sorted(nets.items(), key=lambda item: not item[1].ours)
+    marks = dict(zip(dict.fromkeys(net.trained_on for _, net in first), cycle(MARKERS), strict=False))
+    colours = {net.trained_on: BLUE if net.ours else PALE for _, net in first}
+    for _, net in reversed(first):
+        area = 110 if net.ours else 42
+        points = ax.scatter([net.gmacs], [net.psnr_y], s=area, marker=marks[net.trained_on], zorder=3)
+        points.set(color=BLUE if net.ours else PALE, edgecolor=INK, linewidth=0.7)
+    handles = [
+        Line2D([], [], marker=marker, linestyle="", color=colours[label], markeredgecolor=INK, label=label)
+        for label, marker in marks.items()
+    ]
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=TEXT, frameon=False)
+    legend.set_title("trained on")
+    plainly([*legend.get_texts(), legend.get_title()])
+    legend.get_title().set_fontsize(TEXT)
+    labels = [
+        PointLabel(label, (net.gmacs, net.psnr_y), 6.0 if net.ours else 3.8, bold=net.ours) for label, net in first
+    ]
+    draw_labels(figure, ax, labels)
     return figure
 
 
@@ -76,63 +112,6 @@ def _radii(nets: Mapping[str, Cost]) -> dict[str, float]:
     """In points. The area follows the square root of the parameters, because nets differ a thousandfold."""
     largest = max(1, *(cost.params for cost in nets.values()))
     return {label: math.sqrt(25 + 255 * math.sqrt(cost.params / largest)) / 2 for label, cost in nets.items()}
-
-
-def _draw_labels(figure: Figure, ax: Axes, nets: Mapping[str, Cost]) -> None:
-    """Name and parameters beside each marker, with a line to it where the place is not near."""
-    figure.draw_without_rendering()  # settles where everything is
-    figure.set_layout_engine("none")
-    point = figure.dpi / 72  # boxes are in points
-    frame = Bbox(ax.get_window_extent().get_points() / point)
-    radii, lines = _radii(nets), list(_segments(ax, point))
-    points = [ax.transData.transform((cost.latency_ms, cost.psnr_y)) / point for cost in nets.values()]
-    markers = [Bbox([xy, xy]).padded(radii[label] + 1) for label, xy in zip(nets, points, strict=True)]
-    taken = [*markers]
-    for (label, cost), marker in zip(nets.items(), markers, strict=True):
-        at, radius = (cost.latency_ms, cost.psnr_y), marker.width / 2
-        note = ax.annotate(f"{label}\n{_params(cost.params)}", at, (0, 0), textcoords="offset points", fontsize=TEXT)
-        note.set(color=INK, ha="center", va="center", parse_math=False)
-        note.set_path_effects([effects.withStroke(linewidth=2, foreground="white")])
-        extent = note.get_window_extent()
-        size = extent.width / point + 3, extent.height / point + 2
-        offset = _free(marker, size, frame=frame, taken=taken, lines=lines)
-        note.set_position(offset)
-        taken.append(_box(marker, offset, size))
-        if abs(offset[0]) > radius + size[0] / 2 + 6 or abs(offset[1]) > radius + size[1] / 2 + 6:
-            line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "shrinkA": size[1] / 2, "shrinkB": radius}
-            ax.annotate("", at, offset, textcoords="offset points", arrowprops=line, zorder=2)
-
-
-def _free(
-    marker: Bbox, size: tuple[float, float], *, frame: Bbox, taken: Sequence[Bbox], lines: Sequence[Bbox]
-) -> tuple[float, float]:
-    """The offset of the nearest box of a size that is inside the frame and covers nothing.
-
-    Where there is none, of the nearest that covers lines only; where there is none of these, of the one above.
-    """
-    radius, (width, height) = marker.width / 2, size
-    for obstacles in ([*taken, *lines], taken):
-        for distance, (right, up) in product(_DISTANCES, _DIRECTIONS):
-            offset = right * (radius + distance + width / 2), up * (radius + distance + height / 2)
-            box = _box(marker, offset, size)
-            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
-            if inside and not box.count_overlaps(obstacles):
-                return offset
-    return 0, radius + height / 2
-
-
-def _box(marker: Bbox, offset: tuple[float, float], size: tuple[float, float]) -> Bbox:
-    x, y = (marker.x0 + marker.x1) / 2 + offset[0], (marker.y0 + marker.y1) / 2 + offset[1]
-    return Bbox.from_bounds(x - size[0] / 2, y - size[1] / 2, *size)
-
-
-def _segments(ax: Axes, point: float) -> Iterator[Bbox]:
-    """What the stairs of the front cover, in points."""
-    for line in ax.lines:
-        corners = line.get_transform().transform(np.asarray(line.get_path().vertices)) / point
-        for (x0, y0), (x1, y1) in pairwise(corners):  # across, then up
-            yield Bbox([[x0 - 1, y0 - 1], [x1 + 1, y0 + 1]])
-            yield Bbox([[x1 - 1, y0 - 1], [x1 + 1, y1 + 1]])
 
 
 def _params(count: int) -> str:

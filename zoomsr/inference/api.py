@@ -59,10 +59,9 @@ def upscale(
     Args:
         image: a PIL image of any mode; an array (H, W) or (H, W, C) of uint8, uint16, or float on [0, 1], of which C 2
             and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
-        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a run or a file of weights; of a
-            pretrained net the one of the scale is used where there is one: ``unet`` at 3 is ``unet_x3``.
+        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a run or a file of weights.
         box: left, top, width, height of the crop, in whole pixels.
-        scale: 2, 3 or 4; a power of a net's own is reached in several passes. None: the net's own.
+        scale: ``unet`` at 3 is ``unet_x3``; a power of a net's own takes several passes. None: the net's own.
         device: ``auto``, ``cpu``, ``cuda``.
         engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, once it pays.
 

@@ -27,7 +27,8 @@ from zoomsr.runs.layout import run_of
 _MIN_TILE = 64
 _TILE_PER_HALO = 6  # with less the halo is most of the work: 2.25 times the tile for a U-Net of 121 with 512
 _BYTES_PER_PIXEL = 3000  # of a tile with its halo: VDSR in float32 takes most, the U-Net in bfloat16 900
-_MAX_BICUBIC = 16  # scale: an lr pixel of a tile takes 9 kB then
+_BYTES_PER_OUTPUT_PIXEL = 36  # RGB in float32, three times: more than the layers' where the scale is large
+_MAX_BICUBIC = 16
 
 PRECISIONS = ("auto", "32", "bf16")
 
@@ -102,7 +103,7 @@ class Upscaler:
             device=where,
             halo=halo,
             bfloat16=precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where)),
-            tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where),
+            tile=tile or tile_for(cast(Net, net).halo if halo is None else halo, where, scale=cast(Net, net).scale),
             card=card,
             engine=runner,
         )
@@ -173,13 +174,14 @@ def _name(path: Path | None) -> str:
     return path.stem if run is None else run.name
 
 
-def tile_for(halo: int, device: torch.device) -> int:
+def tile_for(halo: int, device: torch.device, *, scale: int) -> int:
     """The side of a tile in lr pixels that suits a net and a device.
 
     ``TILE``; more for a net with a large halo, which is run again at every cut; less where that would take more than
     half of the free memory.
     """
     free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
-    while free is not None and side > _MIN_TILE and _BYTES_PER_PIXEL * (side + 2 * halo) ** 2 > free / 2:
+    needed = max(_BYTES_PER_PIXEL, _BYTES_PER_OUTPUT_PIXEL * scale**2)
+    while free is not None and side > _MIN_TILE and needed * (side + 2 * halo) ** 2 > free / 2:
         side = TILE if side > TILE else side // 2
     return side

@@ -58,18 +58,30 @@ class ResidualUNet(nn.Module):
         self.scale = scale
         self.channels = channels
         self.multiple_of = 2 ** (len(widths) - 1)
-        # The receptive radius in lr pixels: a block reaches 2 pixels of its level, which is 2**level; steps down and up
-        # reach at most to the end of the lowest level's pixel, multiple_of across; head and tail reach one each.
-        *passed_twice, lowest = (2 * n << level for level, n in enumerate(blocks))
-        self.halo = 2 * sum(passed_twice) + lowest + (self.multiple_of - 1) + 2
         self.head = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(_level(width, n) for width, n in zip(widths, blocks, strict=True))
+        self.encoder = nn.ModuleList(
+            self._encoder_level(level, width, n) for level, (width, n) in enumerate(zip(widths, blocks, strict=True))
+        )
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
-        self.decoder = nn.ModuleList(_level(width, n) for width, n in zip(widths[:-1], blocks[:-1], strict=True))
+        self.decoder = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(width) for _ in range(n)))
+            for width, n in zip(widths[:-1], blocks[:-1], strict=True)
+        )
         self.tail = nn.Conv2d(widths[0], channels * scale**2, 3, padding=1)
         nn.init.normal_(self.tail.weight, std=1e-3)  # near bicubic; with zeros it stays there for hundreds of steps
         self.upscale = Upscale(scale)
+        # The receptive radius in lr pixels: a block reaches halo pixels of its level, which are 2**level across; steps
+        # down and up reach at most to the end of the lowest level's pixel, multiple_of across; head and tail reach one.
+        self.halo = self.multiple_of - 1 + 2
+        for path in (self.encoder, self.decoder):
+            for level, blocks_of_level in enumerate(path):
+                for block in blocks_of_level.children():
+                    self.halo += int(block.halo) << level  # type: ignore[arg-type]  # typed as Tensor | Module
+
+    def _encoder_level(self, level: int, width: int, n: int) -> nn.Sequential:
+        """The ``n`` blocks of a level on the way down: a subclass puts others in."""
+        return nn.Sequential(*(ResidualBlock(width) for _ in range(n)))
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W), any H and W; (N, 1, H, W) is Y where ``channels`` is 1."""
@@ -109,6 +121,9 @@ class ResidualUNet(nn.Module):
 class ResidualBlock(nn.Module):
     """Features plus the output of two 3x3 convolutions, which is zero at the start."""
 
+    halo = 2
+    """Receptive radius in pixels of its level."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
@@ -122,7 +137,3 @@ class ResidualBlock(nn.Module):
         """(N, width, H, W) to the same."""
         changed: Tensor = self.second(self.first(features).relu())
         return features + changed
-
-
-def _level(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))

@@ -22,6 +22,7 @@ from zoomsr.metrics.protocol import MODERN, MetricProtocol
 from zoomsr.metrics.quality import METRICS, ImageScore, mean_score, measure, scoring_device
 from zoomsr.models import scale_of
 from zoomsr.models.bicubic import Bicubic
+from zoomsr.training.targets import Target, ground_truth
 
 Split = Literal["train", "val", "test"]
 
@@ -43,6 +44,7 @@ class ZoomModule(LightningModule):
         protocol: how train (on its patches), val and test are measured.
         max_steps: optimizer steps after which the training is stopped; None where the last epoch ends it.
         clock: the share of the training's time that is used, on [0, 1]; None for a schedule that follows the steps.
+        target: the pair that a step learns from; metrics always compare with hr.
         train_metrics_batches: how many batches of an epoch, at most about, are measured for the training metrics,
             because SSIM costs as much as a small net's step.
 
@@ -61,6 +63,7 @@ class ZoomModule(LightningModule):
         protocol: MetricProtocol = MODERN,
         max_steps: int | None = None,
         clock: Callable[[], float] | None = None,
+        target: Target = ground_truth,
         train_metrics_batches: int = 32,
     ) -> None:
         super().__init__()
@@ -76,6 +79,7 @@ class ZoomModule(LightningModule):
         self._schedule = schedule
         self._max_steps = math.inf if max_steps is None else max_steps
         self._clock = clock
+        self._target = target
         self._total_steps = 0
         self._train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
@@ -100,8 +104,9 @@ class ZoomModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        sr = self(batch["lr"])
-        loss: Tensor = self.loss(sr, batch["hr"])
+        lr, hr = self._target(batch, self.progress())
+        sr = self(lr)
+        loss: Tensor = self.loss(sr, hr)
         self._losses.append(loss.detach())
         if batch_idx % max(1, self._epoch_batches(batch_idx) // self._train_metrics_batches) == 0:
             rows = measure(sr.detach(), batch["hr"], protocol=self.protocol, border=scale_of(self.net))

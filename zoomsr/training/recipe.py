@@ -42,6 +42,7 @@ from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
 from zoomsr.training.summary import log_hyperparameters, say_result, say_start
+from zoomsr.training.targets import ground_truth
 from zoomsr.training.warm_start import warm_start
 
 
@@ -97,6 +98,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         net.compile(
             dynamic=False, mode=compile_mode(config.compile, accumulated=config.trainer.accumulate_grad_batches)
         )
+    target = config.get("target")  # not in the settings of older versions
     module = ZoomModule(
         net,
         loss=instantiate(config.loss),
@@ -104,6 +106,7 @@ def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule
         schedule=instantiate(config.scheduler),
         max_steps=_max_steps(config),
         clock=None if budget is None else lambda: budget.share,
+        target=ground_truth if target is None else instantiate(target),
     )
     hyper_parameters = {"model": plain(config.model), "loss": plain(config.loss), "seed": config.seed}
     module.save_hyperparameters(hyper_parameters, logger=False)

@@ -1,0 +1,135 @@
+"""The pretrained nets beside published ones: which rows are kept, what is refused, what the table holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _support.results import scores
+
+from experiments.pretrained import collect
+from experiments.pretrained.collect import PretrainedNet
+from zoomsr.pretrained.card import Card
+
+ARTICLES = [
+    {"net": net, "scale": scale, "set5": psnr, "set14": "30", "b100": "29", "urban100": "", "gmacs": gmacs}
+    | {"trained_on": "291", "params": "9", "protocol": "classic", "article": "A et al."}
+    for net, scale, psnr, gmacs in [
+        ("VDSR", "2", "37.53", "613"),
+        ("IDN", "2", "37.83", "127"),
+        ("IDN", "3", "34.11", "56"),
+    ]
+]
+
+
+def _net(name: str, scale: int, sha: str, *, data: dict[str, Any] | None = None) -> PretrainedNet:
+    data = data or {"name": "train291", "n_train": 275}
+    known = {"net": {}, "channels": 3, "degradation": "", "protocols": {}, "sets": {}, "halo": 1, "bfloat16": True}
+    card = Card(scale=scale, sha256=sha * 64, data=data, params=7, licence="", command="", versions={}, **known)
+    return PretrainedNet(Path(f"{name}.safetensors"), card)
+
+
+NETS = {net.key: net for net in (_net("unet", 2, "a"), _net("unet_x3", 3, "b"), _net("srcnn", 2, "c"))}
+
+
+def _run(scale: int, label: str, sha: str, verdict: str = "Set5, complete") -> dict[str, Any]:
+    by_protocol = {"modern": scores({"x": 34.0}), "classic": scores({"x": 33.5})}
+    nets = {"bicubic": {"weights": None}, label: {"weights": {"sha256": sha * 64}}}
+    sets = {"Set5": {"bicubic": by_protocol, label: by_protocol}}
+    return {"scale": scale, "nets": nets, "sets": sets, "data": {"recognised": {"Set5": verdict}}}
+
+
+def _row(net: str, scale: str, sha: str, name: str = "Set5", protocol: str = "modern", **more: str) -> dict[str, str]:
+    key = {"scale": scale, "set": name, "protocol": protocol, "net": net, "weights": sha * 12}
+    return {**key, "psnr_y": "37", "ssim_y": "1", "psnr_rgb": "1", "mae": "0", "params": "", "gmacs": "", **more}
+
+
+def test_the_rows_of_an_evaluation_carry_scale_and_weights() -> None:
+    found = list(collect.rows(_run(3, "unet_x3", "b"), NETS))
+    keys = [("3", "Set5", protocol, net) for net in ("bicubic", "unet") for protocol in ("modern", "classic")]
+    assert [collect.row_key(row) for row in found] == keys
+    assert [row["weights"] for row in found] == ["", "", "b" * 12, "b" * 12]
+    assert [row["psnr_y"] for row in found] == [34.0, 33.5, 34.0, 33.5]
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (_run(3, "unet_x3", "a"), "the run at x3 has measured other weights than the pretrained unet_x3"),
+        (_run(2, "unet_x3", "b"), "the run at x2 has measured other weights than the pretrained unet_x3"),
+        (_run(2, "unet", "a", "Set5: 3 of 5 pictures"), "the run at x2 has measured Set5: Set5: 3 of 5 pictures"),
+        (_run(2, "unet", "a", "Set14, complete"), "the run at x2 has measured Set5: Set14, complete; wanted are Set5"),
+    ],
+)
+def test_other_weights_and_other_pictures_are_refused(run: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(collect.rows(run, NETS))
+
+
+def test_rows_of_weights_that_have_not_changed_are_kept() -> None:
+    old = [_row("bicubic", "4", ""), _row("unet", "2", "a"), _row("srcnn", "2", "d"), _row("ircnn", "2", "e")]
+    old.append(_row("unet", "3", "a"))
+    assert [key[::3] for key in collect.kept(old, NETS)] == [("4", "bicubic"), ("2", "unet")]
+
+
+def test_a_net_that_was_not_measured_again_is_named_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    nets = {key: NETS[key] for key in (("2", "unet"), ("3", "unet"))}
+    whole = [_row("unet", "2", "a", name) for name in ("Set5", "Set14", "B100")]
+    some = [_row("unet", "3", "b", name) for name in ("Set5", "Set14")]
+    collect.require_whole([*whole, *some], nets)
+    command = "python -m zoomsr.evaluate data_dir=[{}] scale=3 ckpt=[unet_x3]"
+    assert capsys.readouterr().out.split() == ["missing", *command.format("B100").split()]
+    with pytest.raises(ValueError, match="unet_x3 has not been measured since its weights changed: ") as error:
+        collect.require_whole(whole, nets)
+    assert str(error.value).endswith(command.format("Set5,Set14,B100"))
+
+
+def test_costs_are_those_of_before_where_the_net_has_as_many_parameters() -> None:
+    old = [
+        _row("unet", "2", "z", params="7", gmacs="98", latency_ms="47", machine="m"),
+        _row("unet", "2", "z", params="8"),
+    ]
+    results: list[Any] = [_row("unet", "2", "a"), _row("bicubic", "2", "")]
+    collect.add_costs(results, {("2", "unet"): NETS["2", "unet"]}, old)
+    assert [(row["params"], row["gmacs"], row.get("latency_ms")) for row in results] == [
+        ("7", "98", "47"),
+        ("", "", None),
+    ]
+
+
+def test_an_articles_value_stands_beside_the_same_net_scale_and_set_under_classic() -> None:
+    wanted = [
+        _row("vdsr", "2", "", protocol="classic"),
+        _row("vdsr", "2", "", protocol="modern"),
+        _row("vdsr", "3", "", protocol="classic"),
+        _row("vdsr", "2", "", "B100", "classic"),
+    ]
+    assert [collect.article(row, ARTICLES) for row in wanted] == ["37.53", None, None, "29"]
+
+
+def test_the_unet_stands_among_published_nets_of_similar_cost() -> None:
+    results = [
+        _row(net, "2", "", name, protocol, gmacs="98" if net == "unet" else "", psnr_y=psnr)
+        for net, psnr in (("bicubic", "33"), ("unet", "38"))
+        for name in ("Set5", "B100")
+        for protocol in ("modern", "classic")
+    ]
+    found = list(collect.beside(results, ARTICLES, NETS))
+    shown = [(row["scale"], row["net"], row["protocol"], row.get("set5"), row.get("b100")) for row in found]
+    assert shown == [
+        ("x2", "bicubic", "modern", "33", "33"),
+        ("x2", "unet", "classic", "38", "38"),
+        ("x2", "unet", "modern", "38", "38"),
+        ("x2", "IDN", "classic", "37.83", "29"),
+        ("x3", "IDN", "classic", "34.11", "29"),  # no U-Net is measured at x3, VDSR costs more than five times as much
+    ]
+    assert [row["trained_on"] for row in found] == [None, "275 of the 291", "275 of the 291", "291", "291"]
+
+
+def test_photographs_whose_licences_allow_everything_are_called_free() -> None:
+    photographs = [{"file": "free/a.webp", "split": "train"}, {"file": "research/b.webp", "split": "val"}]
+    data = {"name": "photos", "n_train": 240, "photographs": photographs}
+    assert _net("unet", 2, "a", data=data).trained_on() == "240 free photographs"
+    photographs[1]["split"] = "train"
+    assert _net("unet", 2, "a", data=data).trained_on() == "240 photographs"

@@ -1,0 +1,128 @@
+"""A training that starts from trained weights, of its own scale or another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from _support.zooming import UNET_CONFIG
+from omegaconf import OmegaConf
+from torch import nn
+
+from zoomsr.models.residual_unet import ResidualUNet
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.run import Run
+from zoomsr.training.recipe import _starting_point
+from zoomsr.training.warm_start import warm_start
+
+TAIL = {"tail.weight", "tail.bias"}
+UNET = ["model=unet", "model.widths=[6,5]", "model.blocks=[1,1]"]
+
+
+def _config(**changed: Any) -> dict[str, Any]:
+    return {**UNET_CONFIG, "scale": 3, **changed}
+
+
+def _weights(path: Path, **changed: Any) -> Weights:
+    """Of a U-Net with random weights, written and read."""
+    config = _config(**changed)
+    net = ResidualUNet(**{key: value for key, value in config.items() if key != "_target_"})
+    for parameter in net.parameters():
+        nn.init.normal_(parameter)
+    Weights(path, net.state_dict(), config).save(path)
+    return Weights.read(path)
+
+
+def test_what_fits_is_loaded_and_the_rest_is_listed(tmp_path: Path) -> None:
+    weights = _weights(tmp_path / "two.safetensors", scale=2)
+    net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert warm_start(net, weights, _config()) == "tail.weight, tail.bias start anew: x3 instead of x2"
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name] if name.startswith("tail") else weights.tensors[name]), name
+
+
+def test_of_the_same_scale_all_of_it_is_loaded(tmp_path: Path) -> None:
+    weights = _weights(tmp_path / "three.safetensors")
+    net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
+    assert warm_start(net, weights, _config()) is None
+    assert all(torch.equal(value, weights.tensors[name]) for name, value in net.state_dict().items())
+    # Without a description it cannot be of another scale on purpose.
+    other = Weights(weights.path, _weights(tmp_path / "two.safetensors", scale=2).tensors, None)
+    with pytest.raises(ValueError, match="which does not fit the"):
+        warm_start(net, other, _config())
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ({"widths": [8, 5]}, r"holds ResidualUNet\(.*\), and widths=\[6, 5\] was asked for"),
+        ({"scale": 2, "widths": [8, 5]}, r"holds ResidualUNet\(.*scale=2.*\), and widths=\[6, 5\] was asked for"),
+        ({"scale": 2, "blocks": [2, 1]}, r"and blocks=\[1, 1\] was asked for"),
+        ({"scale": 2, "channels": 1}, "and channels=3 was asked for"),
+    ],
+)
+def test_any_other_difference_is_refused(tmp_path: Path, held: dict[str, Any], words: str) -> None:
+    net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(ValueError, match=words):
+        warm_start(net, _weights(tmp_path / "net.safetensors", **held), _config())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_net_of_which_less_than_half_fits_is_refused(tmp_path: Path) -> None:
+    small = {"widths": [4, 4], "blocks": [0, 0]}
+    net = ResidualUNet(scale=3, widths=[4, 4], blocks=[0, 0])  # 248 of 1247 parameters are not the tail's
+    with pytest.raises(ValueError, match=r"net\.safetensors holds .*, of which 20% fit scale=3: less than half"):
+        warm_start(net, _weights(tmp_path / "net.safetensors", scale=2, **small), _config(**small))
+
+
+def _start(ckpt: str, mode: str = "weights") -> ResidualUNet:
+    """The net of a training at scale 3 before its first step."""
+    net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
+    config = OmegaConf.create({"ckpt": ckpt, "ckpt_mode": mode, "run_dir": "run", "model": _config()})
+    assert _starting_point(config, SimpleNamespace(net=net)) is None  # type: ignore[arg-type]
+    return net
+
+
+def test_a_pretrained_name_is_the_net_of_the_training_s_scale_where_there_is_one(
+    unets: Mapping[int, nn.Module], weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("unet", "unet_x3"):
+        assert _start(name).state_dict().keys() == _equal(_start(name), unets[3])
+    assert "start anew" not in capsys.readouterr().out
+    assert _equal(_start(str(weights / "unet.safetensors")), unets[2]) == set(unets[2].state_dict()) - TAIL
+    (weights / "unet_x3.safetensors").unlink()
+    capsys.readouterr()
+    assert _equal(_start("unet"), unets[2]) == set(unets[2].state_dict()) - TAIL
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith("unet.safetensors: tail.weight, tail.bias start anew: x3 instead of x2")
+    with pytest.raises(ValueError, match="ckpt=unet is a pretrained net and no checkpoint of a run: add ckpt_mode=w"):
+        _start("unet", "resume")
+
+
+def _equal(net: nn.Module, other: nn.Module) -> set[str]:
+    """Names of the tensors that are the same in both."""
+    own = net.state_dict()
+    return {name for name, value in other.state_dict().items() if torch.equal(own[name], value)}
+
+
+@pytest.mark.slow
+def test_a_run_of_three_times_learns_and_resumes_at_its_own_scale_alone(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("scale=3", "data.patch=36", "data.patches_per_image=16", "trainer.max_epochs=4", net=UNET)
+    rows = run.epochs
+    assert rows[-1]["val/psnr_y"] > rows[0]["val/psnr_y"]
+    assert run.results is not None
+    assert run.results["net"]["config"]["scale"] == 3
+    with pytest.raises(SystemExit):
+        train("scale=2", f"ckpt={run.path}/checkpoints/best.ckpt", net=UNET)
+    assert "and scale=2 was asked for" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train("scale=3", "data.patch=32", net=UNET)
+    assert "error: data.patch 32 must be a multiple of the scale 3: data.patch=30" in capsys.readouterr().err
