@@ -34,7 +34,11 @@ def zoom(
     box: Annotated[str | None, typer.Option(help="X,Y,W,H: a crop, in pixels of the upright picture")] = None,
     model: ModelOption = None,
     out: OutOption = None,
-    scale: Annotated[int | None, typer.Option(help="2, 3 or 4; 8: the x2 net runs three times")] = None,
+    scale: Annotated[float | None, typer.Option(help="of each side: 2, 1.5, 6; the net's own if not given")] = None,
+    width: Annotated[int | None, typer.Option(help="in pixels; with --height: at most")] = None,
+    height: Annotated[int | None, typer.Option(help="in pixels; with --width: at most")] = None,
+    megapixels: Annotated[float | None, typer.Option(help="width times height, in millions")] = None,
+    paper: Annotated[str | None, typer.Option("--print", help="40x30cm@300: fits a sheet, at dots per inch")] = None,
     compare: CompareOption = False,
     truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the PSNR")] = None,
     self_ensemble: SelfEnsembleOption = False,
@@ -45,22 +49,28 @@ def zoom(
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
     quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="do only what is missing")] = False,
 ) -> None:
     """Upscale photographs, or a crop of one, by a trained net.
 
     Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, by the output's suffix.
+    The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
     """
     with one_line_errors():
         give_back_early()
         from zoomsr.inference.batch import Options, parse_box, run  # heavy
+        from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import Upscaler
 
         if truth is not None and not compare:
             raise ValueError("--truth goes with --compare")
+        if skip_existing and (overwrite or compare):
+            raise ValueError(f"--skip-existing does not go with {'--overwrite' if overwrite else '--compare'}")
         open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
         open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble)
         crop = None if box is None else parse_box(box)
-        options = Options(model or ["unet"], open_net, crop, scale, out, quality, overwrite)
+        size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
+        options = Options(model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing)
         if compare:
             from zoomsr.inference.side_by_side import draw
 

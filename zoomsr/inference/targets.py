@@ -16,10 +16,11 @@ from zoomsr.cli.console import say
 from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import pictures_below
+from zoomsr.inference.sizes import ENDING
 
 INPUT_SUFFIXES = SUFFIXES | {".gif"}
 
-_RESULT = re.compile(r"(.+)-(?:x\d+|compared)\.png", re.IGNORECASE | re.DOTALL)
+_RESULT = re.compile(rf"(.+)(?:{ENDING}|-compared)\.png", re.IGNORECASE | re.DOTALL)
 
 
 class Task(NamedTuple):
@@ -38,7 +39,7 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]
     Args:
         patterns: files, folders, or patterns.
         out: a file for one photograph, a folder for more; None for beside the photograph, or beside the folder.
-        ending: of a file's stem: ``-x2``.
+        ending: of a file's stem: ``-x2``, see ``OutputSize``.
 
     Raises:
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
