@@ -47,30 +47,31 @@ def zoom(
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
-    quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
+    kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif or tiff, of many")] = None,
+    quality: Annotated[int, typer.Option(help="of JPEG, WebP and AVIF", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="do only what is missing")] = False,
 ) -> None:
     """Upscale photographs, or a crop of one, by a trained net.
 
-    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, by the output's suffix.
+    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF and TIFF, by --format or
+    the output's suffix.
     The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
     """
     with one_line_errors():
         give_back_early()
-        from zoomsr.inference.batch import Options, parse_box, run  # heavy
+        from zoomsr.inference.batch import Options, parse_box, parse_format, run  # heavy
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import Upscaler
 
         if truth is not None and not compare:
             raise ValueError("--truth goes with --compare")
-        if skip_existing and (overwrite or compare):
-            raise ValueError(f"--skip-existing does not go with {'--overwrite' if overwrite else '--compare'}")
         open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
         open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble)
         crop = None if box is None else parse_box(box)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
-        options = Options(model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing)
+        suffix = None if kind is None else parse_format(kind)
+        options = Options(model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing, suffix)
         if compare:
             from zoomsr.inference.side_by_side import draw
 

@@ -52,9 +52,10 @@ def test_one_photograph_that_is_there_is_skipped_too(zoom: Zoom, trip: Path, tmp
 
 
 def test_what_contradicts_skipping_is_refused(zoom: Zoom, trip: Path) -> None:
-    for other in ("--overwrite", "--compare"):
-        said = zoom("trip/a.png", "-m", "bicubic", "--skip-existing", other, code=1)
-        assert f"error: --skip-existing does not go with {other}" in said
+    skipping = ("trip/a.png", "-m", "bicubic", "--skip-existing")
+    contradiction = "error: --skip-existing and --overwrite contradict each other: give one of them"
+    assert contradiction in zoom(*skipping, "--overwrite", code=1)
+    assert "error: --skip-existing does not go with --compare" in zoom(*skipping, "--compare", code=1)
 
 
 def test_the_exit_code_counts_the_failures(zoom: Zoom, trip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.disk import about_bytes, require_room
 from zoomsr.inference.route import OpenNet, Route
@@ -30,7 +31,11 @@ MAX_EXIT_CODE = 100
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net for a scale as they say."""
+    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net for a scale as they say.
+
+    Raises:
+        ValueError: existing files are to be both skipped and replaced.
+    """
 
     models: Sequence[str]
     open: Callable[[str, int | None], Upscaler]
@@ -40,6 +45,11 @@ class Options:
     quality: int
     overwrite: bool
     skip_existing: bool = False
+    suffix: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.skip_existing and self.overwrite:
+            raise ValueError("--skip-existing and --overwrite contradict each other: give one of them")
 
     def require_free(self, target: Path) -> None:
         """Raise ValueError where the target exists and must not be replaced."""
@@ -58,6 +68,17 @@ def parse_box(text: str) -> CropBox:
     except ValueError:
         raise ValueError(f"--box {text} is not X,Y,W,H, four whole numbers of pixels") from None
     return CropBox(left, top, width, height)
+
+
+def parse_format(text: str) -> str:
+    """``jpg`` to ``.jpg``.
+
+    Raises:
+        ValueError: a format that cannot be written.
+    """
+    if (suffix := f".{text.lower().removeprefix('.')}") not in OUTPUT_SUFFIXES:
+        raise ValueError(f"--format {text} is none of {', '.join(one[1:] for one in OUTPUT_SUFFIXES)}")
+    return suffix
 
 
 class _Forecast(NamedTuple):
@@ -101,7 +122,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
     size = options.size
     upscaler = open_net(None if size is None else size.net_scale)  # an error, before any photograph is read
     ending = f"-x{upscaler.net.scale}" if size is None else size.ending
-    tasks = plan(patterns, options.out, ending=ending)
+    tasks = plan(patterns, options.out, ending=ending, suffix=options.suffix)
     waiting = [task for task in tasks if not (options.skip_existing and task.target.exists())]
     outcome = _Outcome(total=len(tasks), skipped=len(tasks) - len(waiting))
     forecasts = [_forecast(task, open_net, options) for task in waiting]

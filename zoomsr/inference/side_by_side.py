@@ -30,8 +30,10 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
         ValueError: more than one photograph, a net that does not reach the scale, a ground truth of another size, a
             file that is there already.
     """
+    if options.skip_existing:
+        raise ValueError("--skip-existing does not go with --compare")
     scale = _whole(options.size)
-    tasks = plan(patterns, options.out, ending="-compared")
+    tasks = plan(patterns, options.out, ending="-compared", suffix=options.suffix)
     if len(tasks) > 1:
         raise ValueError(f"--compare takes one photograph, not {len(tasks)}")
     ((source, target),) = tasks
