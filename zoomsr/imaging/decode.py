@@ -174,7 +174,7 @@ def _by_pillow(path: Path, refusal: Exception) -> Any:
     try:
         picture = open_picture(path)
     except ValueError:
-        if "known format" in str(refusal):
+        if "known format" in str(refusal) or "is not used" in str(refusal):
             raise
         raise refusal from None
     with picture:
