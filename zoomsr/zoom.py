@@ -26,6 +26,9 @@ CompareOption = Annotated[
 SelfEnsembleOption = Annotated[
     bool, typer.Option("--self-ensemble", help="mean over eight flips and rotations: better, in 8 times the time")
 ]
+InspectOption = Annotated[
+    bool, typer.Option("--inspect", help="say what is in each photograph and what will be done; nothing is written")
+]
 
 
 @app.command()
@@ -45,6 +48,8 @@ def zoom(
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
     quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    inspect: InspectOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --inspect: as JSON")] = False,
 ) -> None:
     """Upscale photographs, or a crop of one, by a trained net.
 
@@ -57,11 +62,17 @@ def zoom(
 
         if truth is not None and not compare:
             raise ValueError("--truth goes with --compare")
+        if as_json and not inspect:
+            raise ValueError("--json goes with --inspect")
         open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
         open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble)
         crop = None if box is None else parse_box(box)
         options = Options(model or ["unet"], open_net, crop, scale, out, quality, overwrite)
-        if compare:
+        if inspect:
+            from zoomsr.inference.inspection import inspect as inspect_all
+
+            inspect_all(files, options, as_json=as_json)
+        elif compare:
             from zoomsr.inference.side_by_side import draw
 
             draw(files, options, ground_truth=truth)

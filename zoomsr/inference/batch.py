@@ -77,7 +77,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
             except Exception as error:  # decoders and encoders raise errors of any type
                 if os.environ.get(DEBUG_VARIABLE) == "1":
                     traceback.print_exception(error)
-                failures.append(_line(error, task))
+                failures.append(error_line(error, task))
     if len(tasks) > 1:
         say({"done": f"{len(tasks) - len(failures)} of {len(tasks)} photographs"})
     for line in failures:
@@ -86,7 +86,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
         sys.exit(1)
 
 
-def _line(error: Exception, task: Task) -> str:
+def error_line(error: Exception, task: Task) -> str:
     """An error in one line that names the photograph."""
     text = str(error) or type(error).__name__
     if not isinstance(error, (ValueError, OSError)):
