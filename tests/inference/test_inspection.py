@@ -57,7 +57,7 @@ def test_what_is_in_each_photograph(zoom: Zoom) -> None:
 def test_what_will_be_done_and_what_it_costs(zoom: Zoom, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     forecast = _found(zoom, "trip/c.tif", "--scale", "3", "-o", "large/")["c.tif"]["forecast"]
-    assert (forecast["net"], forecast["scale"], forecast["target"]) == ("bicubic", 3, "large/c-x3.png")
+    assert (forecast["net"], forecast["factor"], forecast["target"]) == ("bicubic", 3, "large/c-x3.png")
     assert (forecast["width"], forecast["height"]) == (384, 384)
     assert forecast["memory_bytes"] == 2 * 128 * 128 * 10 + 3000 * 128 * 128
     assert 0 < forecast["seconds"] < 60

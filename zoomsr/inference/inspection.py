@@ -9,7 +9,8 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ from zoomsr.imaging.real_resolution import enlarged_by
 from zoomsr.imaging.sampling import luma_samples
 from zoomsr.inference.batch import Options, error_line
 from zoomsr.inference.out_of_core import read_region
+from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.targets import Task, plan
 from zoomsr.inference.tiling import Region
-from zoomsr.inference.upscaler import Upscaler, layer_bytes
+from zoomsr.inference.upscaler import layer_bytes
 from zoomsr.runs.files import short
 
 _TRIAL = 128  # side of the crop that is enlarged to measure time and size
@@ -67,7 +69,7 @@ class Forecast:
 
     Attributes:
         net: its name.
-        scale: by which it enlarges.
+        factor: of each side.
         target: the file.
         width: of the result in pixels.
         height: the same.
@@ -77,7 +79,7 @@ class Forecast:
     """
 
     net: str
-    scale: int
+    factor: float
     target: str
     width: int
     height: int
@@ -130,12 +132,13 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
     found: list[Inspection] = []
     failures: list[str] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # notes
-        upscaler = options.open(options.models[0], options.scale)
-        factor = upscaler.net.scale ** upscaler.passes(options.scale)
+        open_net, size = cache(partial(options.open, options.models[0])), options.size
+        upscaler = open_net(None if size is None else size.net_scale)
         upscaler.upscale(Photograph.with_pixels(np.zeros((_TRIAL, _TRIAL, 3), np.uint8)))  # the first run is slow
-        for task in plan(patterns, options.out, ending=f"-x{factor}"):
+        ending = f"-x{upscaler.net.scale}" if size is None else size.ending
+        for task in plan(patterns, options.out, ending=ending, suffix=options.suffix):
             try:
-                found.append(_inspected(task, upscaler, options))
+                found.append(_inspected(task, open_net, options))
             except Exception as error:  # decoders raise errors of any type
                 failures.append(error_line(error, task))
     if as_json:
@@ -148,7 +151,7 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
         sys.exit(1)
 
 
-def _inspected(task: Task, upscaler: Upscaler, options: Options) -> Inspection:
+def _inspected(task: Task, open_net: OpenNet, options: Options) -> Inspection:
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS:
         photograph = read_region(task.source, _middle(height, width))
@@ -168,7 +171,7 @@ def _inspected(task: Task, upscaler: Upscaler, options: Options) -> Inspection:
         trace=None if header.format in ("JPEG", "MPO") else jpeg_trace(samples),
         noise=None if math.isnan(noise) else round(noise, 2),
         soft=None if math.isnan(soft) else soft,
-        forecast=_forecast(task, photograph, (height, width), upscaler, options),
+        forecast=_forecast(task, photograph, (height, width), open_net, options),
         notes=photograph.notes,
     )
 
@@ -180,47 +183,50 @@ def _middle(height: int, width: int) -> CropBox:
 
 
 def _forecast(
-    task: Task, photograph: Photograph, size: tuple[int, int], upscaler: Upscaler, options: Options
+    task: Task, photograph: Photograph, size: tuple[int, int], open_net: OpenNet, options: Options
 ) -> Forecast:
     """Of a photograph of ``size`` = (height, width), by enlarging the middle of its pixels."""
     if options.box is not None:
         options.box.require_inside(*size)
         size = options.box.height, options.box.width
-    crop = photograph.cropped(photograph.middle(_TRIAL))
+    route, crop = Route.to(options.size, size, open_net), photograph.cropped(photograph.middle(_TRIAL))
+    rows, columns = (
+        max(1, side * after // before) for side, after, before in zip(crop.size, route.size, size, strict=True)
+    )
+    trial = replace(route, source=crop.size, size=(rows, columns))
     start = time.perf_counter()
-    larger = upscaler.upscale(crop, scale=options.scale)
+    larger = trial.follow(crop, lambda pixels: None)
     seconds = time.perf_counter() - start
     encoded = io.BytesIO()
     encoder(task.target, larger.interleaved, larger, quality=options.quality).save(encoded)
-    scale = larger.size[0] // crop.size[0]
-    area, pixels = size[0] * size[1], crop.size[0] * crop.size[1]
-    runs = _runs(upscaler, size, scale)
-    n_bytes = crop.interleaved.nbytes // pixels * area * (1 + scale**2)
+    runs = _runs(route)
+    held = size[0] * size[1] * (1 + route.scale**2) + (0 if trial.is_one_pass else route.size[0] * route.size[1])
+    layers = 0 if route.upscaler is None else layer_bytes(max(runs), scale=route.upscaler.net.scale)
     return Forecast(
-        net=upscaler.name,
-        scale=scale,
+        net=route.name,
+        factor=round(max(route.size[0] / size[0], route.size[1] / size[1]), 3),
         target=short(task.target),
-        width=size[1] * scale,
-        height=size[0] * scale,
-        seconds=seconds * sum(runs) / sum(_runs(upscaler, crop.size, scale)),
-        memory_bytes=n_bytes + layer_bytes(max(runs), scale=upscaler.net.scale),
-        disk_bytes=len(encoded.getbuffer()) * area // pixels,
+        width=route.size[1],
+        height=route.size[0],
+        seconds=seconds * sum(runs) / sum(_runs(trial)),
+        memory_bytes=crop.interleaved.nbytes // (crop.size[0] * crop.size[1]) * held + layers,
+        disk_bytes=len(encoded.getbuffer()) * route.size[0] * route.size[1] // (rows * columns),
     )
 
 
-def _runs(upscaler: Upscaler, size: tuple[int, int], scale: int) -> list[int]:
-    """Pixels with their halo of each run of the net, over all tiles and passes."""
-    runs, grid = [], upscaler.net.multiple_of
-    tile, margin = (
-        -(-length // grid) * grid
-        for length in (upscaler.tile, upscaler.halo if upscaler.halo is not None else upscaler.net.halo)
-    )
-    height, width = size
-    while height < size[0] * scale:
-        for region in Region(0, 0, height, width).cut(tile=tile, margin=margin, grid=grid):
+def _runs(route: Route) -> list[int]:
+    """Pixels with their halo of each run of the net, over all tiles and passes; without a net, all at once."""
+    height, width = route.source
+    if route.upscaler is None:
+        return [height * width]
+    net, runs = route.upscaler.net, []
+    halo = net.halo if route.upscaler.halo is None else route.upscaler.halo
+    tile, margin = (-(-length // net.multiple_of) * net.multiple_of for length in (route.upscaler.tile, halo))
+    while height < route.source[0] * route.scale:
+        for region in Region(0, 0, height, width).cut(tile=tile, margin=margin, grid=net.multiple_of):
             outer = region.grown(margin, height, width)
             runs.append((outer.bottom - outer.top) * (outer.right - outer.left))
-        height, width = height * upscaler.net.scale, width * upscaler.net.scale
+        height, width = height * net.scale, width * net.scale
     return runs
 
 
@@ -267,7 +273,7 @@ def _jpeg_line(one: Inspection) -> str:
 def _forecast_lines(forecast: Forecast) -> list[str]:
     return [
         f"{forecast.target}",
-        f"{forecast.width}x{forecast.height} by {forecast.net}, x{forecast.scale}",
+        f"{forecast.width}x{forecast.height} by {forecast.net}, x{forecast.factor:g}",
         f"{forecast.seconds:.1f} s, {decimal(forecast.memory_bytes)} of memory, {decimal(forecast.disk_bytes)} on disk",
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -135,6 +136,18 @@ class Upscaler:
         if scale is not None and own**count != scale:
             raise ValueError(f"{self.name} enlarges by {own}, and so by {own}, {own**2}, ..., not by {scale}")
         return count
+
+    def power_above(self, factor: Fraction) -> int:
+        """The smallest power of the net's own scale that is at least ``factor``, which is above 1.
+
+        Raises:
+            ValueError: more than eight passes would be needed.
+        """
+        own = self.net.scale
+        powers = [own**n for n in range(1, 9) if own**n >= factor]
+        if not powers:
+            raise ValueError(f"{self.name} enlarges by {own**8} at most, not by {float(factor):g}")
+        return powers[0]
 
     def into(self, source: TileSource, out: TileSink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
         """Upscale from any source into any sink, see ``upscale_tiled``. Of 2 or 4 channels alpha is last."""
