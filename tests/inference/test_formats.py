@@ -98,8 +98,8 @@ def test_a_turned_avif_is_upright_and_a_grey_profile_is_no_profile_of_colours(tm
 def test_of_several_pictures_the_one_that_is_taken_is_named(zoom: Zoom, tmp_path: Path) -> None:
     one, other = (Image.fromarray(photograph(8, 9, seed=seed)) for seed in (0, 1))
     one.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other])
-    one.save(tmp_path / "a.tif", save_all=True, append_images=[other, other])
-    one.save(tmp_path / "plain.jpg")
+    other.copy().save(tmp_path / "a.tif", save_all=True, append_images=[other.copy(), other.copy()])
+    other.copy().save(tmp_path / "plain.jpg")
     said = zoom("a.jpg", "a.tif", "plain.jpg", "-m", "bicubic", "-o", "out")
     assert "a.jpg: picture 1 of 2; the others, as a gain map or a second view, are left out" in said
     assert "a.tif: frame 1 of 3" in said
