@@ -57,6 +57,7 @@ def zoom(
     quality: Annotated[int, typer.Option(help="of JPEG, WebP and AVIF", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="do only what is missing")] = False,
+    pre_shrink: Annotated[str, typer.Option(help="shrink by so much first; auto: as far as it loses nothing")] = "1",
     inspect: InspectOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --inspect: as JSON")] = False,
 ) -> None:
@@ -69,6 +70,7 @@ def zoom(
     with one_line_errors():
         give_back_early()
         from zoomsr.inference.batch import Options, parse_box, parse_format  # heavy
+        from zoomsr.inference.pre_shrink import PreShrink
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import Upscaler
 
@@ -77,7 +79,10 @@ def zoom(
         crop = None if box is None else parse_box(box)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         suffix = None if kind is None else parse_format(kind)
-        options = Options(model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing, suffix)
+        shrink = PreShrink.parse(pre_shrink)
+        options = Options(
+            model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink
+        )
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
 
 
@@ -91,6 +96,8 @@ def _dispatch(
         raise ValueError("--json goes with --inspect")
     if inspect and compare:
         raise ValueError("--inspect and --compare: give one of them")
+    if options.pre_shrink.factor != 1 and compare:
+        raise ValueError("--pre-shrink does not go with --compare")
     if inspect:
         from zoomsr.inference.inspection import inspect as print_inspection
 

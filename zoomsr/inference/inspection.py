@@ -186,7 +186,10 @@ def _forecast(
     task: Task, photograph: Photograph, size: tuple[int, int], open_net: OpenNet, options: Options
 ) -> Forecast:
     """Of a photograph of ``size`` = (height, width), by enlarging the middle of its pixels."""
-    if options.box is not None:
+    if photograph.size == size:  # all of it, and not the middle of a huge one
+        photograph = options.pre_shrink.of(photograph if options.box is None else photograph.cropped(options.box))
+        size = photograph.size
+    elif options.box is not None:
         options.box.require_inside(*size)
         size = options.box.height, options.box.width
     route, crop = Route.to(options.size, size, open_net), photograph.cropped(photograph.middle(_TRIAL))
