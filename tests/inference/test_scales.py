@@ -72,7 +72,7 @@ def test_a_larger_scale_is_a_power_of_the_named_net(zoom: Zoom, photo: Path, une
     assert np.array_equal(_read(tmp_path / "photo-x8.png"), _by(unets[2], _by(unets[2], _by(unets[2], crop))))
     assert "unet_x3 photo-x9.png 108x90" in zoom(photo, "-m", "unet_x3", "--scale", "9", *box)
     assert np.array_equal(_read(tmp_path / "photo-x9.png"), _by(unets[3], _by(unets[3], crop)))
-    assert "error: photo.png: unet enlarges by 256 at most, not by 257" in zoom(photo, "--scale", "257", code=1)
+    assert "photo.png: unet enlarges by 256 at most, not by 257" in zoom(photo, "--scale", "257", code=1)
 
 
 @pytest.mark.parametrize("scale", [3, 4])

@@ -21,7 +21,7 @@ from zoomsr.inference.sizes import ENDING
 INPUT_SUFFIXES = SUFFIXES | {".gif", ".avif"}
 
 _SUFFIX = "|".join(suffix[1:] for suffix in OUTPUT_SUFFIXES)
-_RESULT = re.compile(rf"(.+)(?:{ENDING}|-compared)\.(?:{_SUFFIX})", re.IGNORECASE | re.DOTALL)
+_RESULT = re.compile(rf"(.+?)(?:{ENDING}|-compared)\.(?:{_SUFFIX})", re.IGNORECASE | re.DOTALL)
 
 
 class Task(NamedTuple):
