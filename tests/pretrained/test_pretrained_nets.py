@@ -21,8 +21,16 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, pretrained_nets, weights_file
 
-GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "vdsr": 1.7}
+GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "unet_x3": 1.5, "unet_x4": 1.2, "vdsr": 1.7}
 """dB over bicubic on the astronaut's face, which no net has seen: less than each reaches."""
+
+SCALES = {"unet_x3": 3, "unet_x4": 4}
+
+EXPERIMENTS = {"unet": "unet_photos", "unet_x3": "unet_photos", "unet_x4": "unet_photos"}
+"""Other than NAME_291."""
+
+FREE = ("CC0", "CC BY", "Unsplash", "Pexels", "LGPL")
+"""How the licences begin of the photographs on which the U-Nets are trained."""
 
 SLOW = {"ircnn": pytest.mark.slow, "vdsr": pytest.mark.slow}
 """Twice over every picture; the first with 30 passes of a denoiser."""
@@ -30,7 +38,7 @@ SLOW = {"ircnn": pytest.mark.slow, "vdsr": pytest.mark.slow}
 
 def test_the_nets_of_the_study_are_in_the_box() -> None:
     assert pretrained_nets() == sorted(GAINS)
-    assert sum(path.stat().st_size for path in WEIGHTS_DIR.iterdir()) < 16e6
+    assert sum(path.stat().st_size for path in WEIGHTS_DIR.iterdir()) < 24e6
 
 
 @pytest.mark.parametrize("name", GAINS)
@@ -40,13 +48,29 @@ def test_each_has_a_card_that_says_where_it_comes_from(name: str) -> None:
     card = Card.beside(path)  # compares the check sum too
     assert card is not None
     weights = Weights.read(path)
-    assert (card.net, card.scale, card.licence) == (weights.own_config(), 2, "MIT")
-    assert (card.data["name"], card.data["n_val"]) == ("train291", 15)
-    assert f"experiment={name}_291" in card.command.split()
+    assert (card.net, card.scale, card.licence) == (weights.own_config(), SCALES.get(name, 2), "MIT")
+    experiment = EXPERIMENTS.get(name, f"{name}_291")
+    data = ("photos", 20) if experiment == "unet_photos" else ("train291", 15)
+    assert (card.data["name"], card.data["n_val"]) == data
+    assert f"experiment={experiment}" in card.command.split()
     assert not any("/" in word for word in card.command.split()), "a path of one machine"
     assert {one.dtype for one in weights.tensors.values()} == {getattr(torch, card.stored)}
     assert card.params == sum(one.numel() for one in weights.build().parameters())
     assert {"Set5", "Set14"} <= set(card.sets)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_u_nets_name_every_photograph_with_its_source_and_a_free_licence(name: str) -> None:
+    path = weights_file(name)
+    assert path is not None
+    card = Card.beside(path)
+    assert card is not None
+    photographs = card.data["photographs"]
+    assert len(photographs) == card.data["n_train"] + card.data["n_val"] == 260
+    assert sum(card.data["licences"].values()) == 260
+    for one in photographs:
+        assert one["source"]
+        assert one["licence"].startswith(FREE)
 
 
 @pytest.mark.parametrize("name", GAINS)
@@ -54,20 +78,22 @@ def test_the_recipe_makes_the_net_in_the_box(name: str) -> None:
     path = weights_file(name)
     assert path is not None
     bank = ["model=ircnn", "model.n_denoisers=12", "model.last_noise=0.5"]  # its recipe makes the denoisers
-    recipe = bank if name == "ircnn" else [f"experiment={name}_291"]
+    own = [f"experiment={EXPERIMENTS.get(name, f'{name}_291')}", f"scale={SCALES.get(name, 2)}"]
+    recipe = bank if name == "ircnn" else own
     assert Weights.read(path).own_config() == plain(composed(*recipe).model)
 
 
 @pytest.mark.parametrize(("name", "gain"), GAINS.items())
 def test_each_is_better_than_bicubic_on_a_photograph_that_it_has_not_seen(name: str, gain: float) -> None:
-    hr = next(photo for photo in sample().val if photo.name == "astronaut").read()[:, 20:180, 150:310]
-    lr = to_float(BicubicDown(2).down(hr))[None]
+    scale = SCALES.get(name, 2)
+    hr = next(photo for photo in sample().val if photo.name == "astronaut").read()[:, 20:188, 150:318]
+    lr = to_float(BicubicDown(scale).down(hr))[None]
     path = weights_file(name)
     assert path is not None
     with torch.inference_mode():
         own, bicubic = (
-            float(measure(net(lr)[0], to_float(hr), protocol=MODERN, border=2)[2])
-            for net in (Weights.read(path).build(), Bicubic(2))
+            float(measure(net(lr)[0], to_float(hr), protocol=MODERN, border=scale)[2])
+            for net in (Weights.read(path).build(), Bicubic(scale))
         )
     assert own > bicubic + gain
 
@@ -83,8 +109,8 @@ def test_each_reaches_the_numbers_of_its_card(name: str) -> None:
     assert card is not None
     scores = evaluate(
         {name: Weights.read(path).build()},
-        Benchmark.find(Path(os.environ["ZOOMSR_BENCHMARKS"]) / "Set5", scale=2),
-        degradation=BicubicDown(2),
+        Benchmark.find(Path(os.environ["ZOOMSR_BENCHMARKS"]) / "Set5", scale=card.scale),
+        degradation=BicubicDown(card.scale),
         device=torch.device("cpu"),
         advance=lambda: None,
     )

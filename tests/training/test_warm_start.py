@@ -14,10 +14,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from zoomsr.models.residual_unet import ResidualUNet
-from zoomsr.pretrained.weights import Weights
+from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.run import Run
+from zoomsr.training.callbacks.results import TRAINED_ON, Results
 from zoomsr.training.recipe import _starting_point
-from zoomsr.training.warm_start import warm_start
+from zoomsr.training.warm_start import trained_on, warm_start
 
 TAIL = {"tail.weight", "tail.bias"}
 UNET = ["model=unet", "model.widths=[6,5]", "model.blocks=[1,1]"]
@@ -85,7 +86,7 @@ def _start(ckpt: str, mode: str = "weights") -> ResidualUNet:
     """The net of a training at scale 3 before its first step."""
     net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
     config = OmegaConf.create({"ckpt": ckpt, "ckpt_mode": mode, "run_dir": "run", "model": _config()})
-    assert _starting_point(config, SimpleNamespace(net=net)) is None  # type: ignore[arg-type]
+    assert _starting_point(config, SimpleNamespace(net=net)).resume is None  # type: ignore[arg-type]
     return net
 
 
@@ -109,6 +110,31 @@ def _equal(net: nn.Module, other: nn.Module) -> set[str]:
     """Names of the tensors that are the same in both."""
     own = net.state_dict()
     return {name for name, value in other.state_dict().items() if torch.equal(own[name], value)}
+
+
+def test_a_run_says_what_its_first_weights_had_been_trained_on(train: Callable[..., Run], tmp_path: Path) -> None:
+    small = ("data.patches_per_image=2", "data.patch=36")
+    first = train(*small, "trainer.max_epochs=1", net=UNET)
+    started = [*small, "scale=3", f"ckpt={first.path}", "ckpt_mode=weights", f"hydra.run.dir={tmp_path / 'run1'}"]
+    second = train(*started, "trainer.max_epochs=1", net=UNET)
+    assert first.results is not None
+    assert second.results is not None
+    data = first.results["data"]
+    seen = [f"{data['n_train']} of {data['name']}"]
+    assert "started_from" not in data
+    assert second.results["data"]["started_from"] == seen
+    last = Weights.read(second.path / "checkpoints" / "last.ckpt")
+    assert trained_on(last) == seen * 2
+    results = Results(tmp_path, net_name="unet", net_config={}, settings_hash="")
+    results.on_load_checkpoint(SimpleNamespace(training=True), None, open_plain(last.path))  # type: ignore[arg-type]
+    saved: dict[str, Any] = {}
+    source = SimpleNamespace(n_train=data["n_train"], name=data["name"])
+    results.on_save_checkpoint(SimpleNamespace(datamodule=SimpleNamespace(source=source)), None, saved)  # type: ignore[arg-type]
+    assert saved[TRAINED_ON] == seen * 2
+
+
+def test_weights_that_do_not_say_what_they_were_trained_on_are_unknown(tmp_path: Path) -> None:
+    assert trained_on(_weights(tmp_path / "net.safetensors")) == ["unknown (net.safetensors)"]
 
 
 @pytest.mark.slow

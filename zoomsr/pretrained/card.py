@@ -21,7 +21,8 @@ class Card:
         scale: enlargement factor.
         channels: 3 for RGB, 1 for luma.
         params: number of parameters.
-        data: what it was trained on: name, hash, n_train, n_val; of a set with a manifest also ``licences``, the number
+        data: what it was trained on: name, hash, n_train, n_val; ``started_from``, the photographs of trainings that
+            made its first weights, where these were not random; of a set with a manifest also ``licences``, the number
             of photographs under each, and ``photographs``, the file, source, licence and split (train or val) of each.
         degradation: what made its lr.
         protocols: of the scores.

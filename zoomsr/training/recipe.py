@@ -43,7 +43,7 @@ from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
 from zoomsr.training.summary import log_hyperparameters, say_result, say_start
 from zoomsr.training.targets import ground_truth
-from zoomsr.training.warm_start import warm_start
+from zoomsr.training.warm_start import Start, trained_on, warm_start
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -65,20 +65,21 @@ def train(settings: Mapping[str, Any]) -> None:
     start = _starting_point(config, module)
     accelerator = _checked_accelerator(config, module)
     device = training_device(accelerator)
-    precision = choose_precision(str(config.trainer.precision), device=device, start=start)
+    precision = choose_precision(str(config.trainer.precision), device=device, start=start.resume)
     config.trainer.precision = precision.name  # ranks must agree on it too
     results = Results(
         Path(config.run_dir),
         net_name=config.choices.model,
         net_config=plain(config.model),
         settings_hash=settings_hash(plain(config)),
+        started_from=start.trained_on,
     )
     trainer = _trainer(config, results, budget, accelerator=accelerator)
     if trainer.is_global_zero:
-        say_start(config, data=data, module=module, trainer=trainer, start=start, reason=precision.reason)
+        say_start(config, data=data, module=module, trainer=trainer, start=start.resume, reason=precision.reason)
     with _one_line_causes(config, trainer):
         if any(parameter.requires_grad for parameter in module.net.parameters()):
-            _fit(trainer, module, data, start=start)
+            _fit(trainer, module, data, start=start.resume)
         if best := trainer.checkpoint_callback.best_model_path:  # type: ignore[union-attr]  # _trainer has checked it
             # Not by test(ckpt_path=), with which EMA's callback would load the weights that are not averaged.
             module.load_state_dict(open_plain(Path(best))["state_dict"])
@@ -141,7 +142,7 @@ def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomMo
         raise ValueError(f"model={config.choices.model} {scales}: {advice}")
 
 
-def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
+def _starting_point(config: DictConfig, module: ZoomModule) -> Start:
     """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused.
 
     A bare name of a pretrained net is that net, of the training's scale where there is one.
@@ -149,7 +150,7 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
     if config.ckpt_mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
-        return None
+        return Start()
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
     if config.ckpt in pretrained_nets():
@@ -159,15 +160,15 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> str | None:
             )
         path = weights_file(config.ckpt, scale_of(module.net))
     if path is None:
-        return None  # the first start of a job that would resume: of a sweep, or on a cluster
+        return Start()  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
     if config.ckpt_mode == "resume":
         weights.require(plain(config.model))
-        return str(path)
+        return Start(resume=str(path))
     anew = warm_start(module.net, weights, plain(config.model))
     if anew is not None and is_first_rank():
         say({"weights": f"{short(path)}: {anew}"})
-    return None
+    return Start(trained_on=trained_on(weights))
 
 
 def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:

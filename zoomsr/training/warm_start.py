@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import nn
 
-from zoomsr.pretrained.weights import Weights
+from zoomsr.pretrained.weights import Weights, open_plain
+from zoomsr.training.callbacks.results import TRAINED_ON
 
 _NAMED = 4  # tensors in a line
+
+
+class Start(NamedTuple):
+    """Where a training starts: ``resume`` is a checkpoint, ``trained_on`` what its first weights have seen before."""
+
+    resume: str | None = None
+    trained_on: Sequence[str] = ()
+
+
+def trained_on(weights: Weights) -> list[str]:
+    """The photographs of every training that made the weights, the first one first: ``275 of train291``."""
+    if weights.card is not None and "name" in weights.card.data:
+        data = weights.card.data
+        return [*data.get("started_from", ()), f"{data['n_train']} of {data['name']}"]
+    if weights.path.suffix == ".ckpt" and (known := open_plain(weights.path).get(TRAINED_ON)):
+        return list(known)
+    return [f"unknown ({weights.path.name})"]
 
 
 def warm_start(net: nn.Module, weights: Weights, wanted: Mapping[str, Any]) -> str | None:

@@ -24,6 +24,9 @@ from zoomsr.training.module import ZoomModule, ends_epoch
 
 _SECONDS = "zoomsr_seconds"
 
+TRAINED_ON = "zoomsr_trained_on"
+"""In a checkpoint: the photographs of every training that made its weights, the first one first."""
+
 
 class Results(Callback):
     """Writes ``metrics.csv`` after every epoch and validation, and ``metrics.json`` after the test.
@@ -35,10 +38,20 @@ class Results(Callback):
         net_name: the net's row in tables.
         net_config: how the net was made; kept as data, never read.
         settings_hash: of all settings, which every rank must share.
+        started_from: photographs that the weights at the start have been trained on: ``275 of train291``.
     """
 
-    def __init__(self, run_dir: Path, *, net_name: str, net_config: dict[str, Any], settings_hash: str) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        net_name: str,
+        net_config: dict[str, Any],
+        settings_hash: str,
+        started_from: Sequence[str] = (),
+    ) -> None:
         self._run_dir = run_dir
+        self._started_from = list(started_from)
         self._settings_hash = settings_hash
         self._ranks: list[str] = []
         self._net_name = net_name
@@ -108,13 +121,16 @@ class Results(Callback):
             write_json(self._run_dir / METRICS_JSON, self._summary(trainer, pl_module))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save the training time so far, to which a resumed run adds."""
+        """Save the training time so far, to which a resumed run adds, and what the weights have seen."""
         checkpoint[_SECONDS] = self._seconds + time.perf_counter() - self._row_start
+        source = trainer.datamodule.source  # type: ignore[attr-defined]  # Lightning sets it at run time
+        checkpoint[TRAINED_ON] = [*self._started_from, f"{source.n_train} of {source.name}"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore it; not before the test, which loads the best epoch's checkpoint."""
+        """Restore them; not before the test, which loads the best epoch's checkpoint."""
         if trainer.training:
             self._seconds = float(checkpoint.get(_SECONDS, 0))
+            self._started_from = checkpoint.get(TRAINED_ON, [""])[:-1]
 
     def _summary(self, trainer: Trainer, module: ZoomModule) -> dict[str, Any]:
         data: PairsDataModule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it at run time
@@ -134,6 +150,7 @@ class Results(Callback):
                 "hash": data.digest,
                 "n_train": data.source.n_train,
                 "n_val": len(data.names),
+                **({"started_from": self._started_from} if self._started_from else {}),
                 **_attributed(data.source.attributions),
             },
             "net": {
