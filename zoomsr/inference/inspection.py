@@ -243,7 +243,7 @@ def _table(found: Sequence[Inspection]) -> Table:
 
 
 def _picture_lines(one: Inspection) -> list[str]:
-    kind = one.header.format or Path(one.file).suffix[1:]
+    kind = one.header.format or Path(one.file).suffix[1:].upper()
     return [one.file, f"{one.width}x{one.height}, {one.bits} bit {one.channels}", f"{kind}, {_profile(one)}"]
 
 
