@@ -19,6 +19,7 @@ from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.disk import about_bytes, require_room
+from zoomsr.inference.pre_shrink import PreShrink
 from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import Task, plan
@@ -46,6 +47,7 @@ class Options:
     overwrite: bool
     skip_existing: bool = False
     suffix: str | None = None
+    pre_shrink: PreShrink = field(default_factory=PreShrink)
 
     def __post_init__(self) -> None:
         if self.skip_existing and self.overwrite:
@@ -153,7 +155,7 @@ def _attempt(task: Task, open_net: OpenNet, options: Options, progress: PixelPro
     except Exception as error:  # decoders and encoders raise errors of any type
         if os.environ.get(DEBUG_VARIABLE) == "1":
             traceback.print_exception(error)
-        outcome.failures.append(_line(error, task))
+        outcome.failures.append(error_line(error, task))
 
 
 def _forecast(task: Task, open_net: OpenNet, options: Options) -> _Forecast:
@@ -169,7 +171,7 @@ def _forecast(task: Task, open_net: OpenNet, options: Options) -> _Forecast:
     return _Forecast(route.computed, about_bytes(task.target, pixels) + raw)
 
 
-def _line(error: Exception, task: Task) -> str:
+def error_line(error: Exception, task: Task) -> str:
     """An error in one line that names the photograph."""
     text = str(error) or type(error).__name__
     if not isinstance(error, (ValueError, OSError)):
@@ -184,13 +186,15 @@ def _upscale(task: Task, open_net: OpenNet, options: Options, advance: Callable[
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import upscale_file
 
+        if options.pre_shrink.factor != 1:
+            raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --pre-shrink goes with --box")
         route = Route.to(options.size, (height, width), open_net)
         if route.upscaler is None or not route.is_one_pass:
             large, wanted = f"{task.source} has more than {MAX_PIXELS:,} pixels", f"{route.size[1]}x{route.size[0]}"
             raise ValueError(f"{large}: {wanted}, which is not one pass of {route.name}, goes with --box")
         height, width, notes = upscale_file(task.source, task.target, route.upscaler, advance=advance)
     else:
-        photograph = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
+        photograph = options.pre_shrink.of(_read(task.source, options.box, is_huge=height * width > MAX_PIXELS))
         notes, (height, width) = photograph.notes, photograph.size
         route = Route.to(options.size, photograph.size, open_net)
         # Under one name, so that the smaller one is freed before the larger one is written.

@@ -187,6 +187,11 @@ def _name(path: Path | None) -> str:
     return path.stem if run is None else run.name
 
 
+def layer_bytes(pixels: int, *, scale: int) -> int:
+    """Upper bound of the memory in which a net of the package runs that many lr pixels at once."""
+    return pixels * max(_BYTES_PER_PIXEL, _BYTES_PER_OUTPUT_PIXEL * scale**2)
+
+
 def tile_for(halo: int, device: torch.device, *, scale: int) -> int:
     """The side of a tile in lr pixels that suits a net and a device.
 
@@ -194,7 +199,6 @@ def tile_for(halo: int, device: torch.device, *, scale: int) -> int:
     half of the free memory.
     """
     free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
-    needed = max(_BYTES_PER_PIXEL, _BYTES_PER_OUTPUT_PIXEL * scale**2)
-    while free is not None and side > _MIN_TILE and needed * (side + 2 * halo) ** 2 > free / 2:
+    while free is not None and side > _MIN_TILE and layer_bytes((side + 2 * halo) ** 2, scale=scale) > free / 2:
         side = TILE if side > TILE else side // 2
     return side
