@@ -51,7 +51,7 @@ def _floats(plane: PixelArray) -> Tensor:
 def _resized(plane: Tensor, size: tuple[int, int]) -> Tensor:
     """``resize`` strip by strip, which takes a third of its memory; in its order of directions."""
     for dim in sorted((0, 1), key=lambda dim: size[dim] / plane.shape[dim]):
-        parts = plane.split(_STRIP, dim=1 - dim)
+        parts = torch.split(plane, _STRIP, dim=1 - dim)
         sizes = [(size[0], part.shape[1]) if dim == 0 else (part.shape[0], size[1]) for part in parts]
         plane = torch.cat([resize(part, to) for part, to in zip(parts, sizes, strict=True)], dim=1 - dim)
     return plane

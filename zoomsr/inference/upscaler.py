@@ -143,8 +143,8 @@ class Upscaler:
         Raises:
             ValueError: more than eight passes would be needed.
         """
-        own = self.net.scale
-        powers = [own**n for n in range(1, 9) if own**n >= factor]
+        own: int = self.net.scale
+        powers: list[int] = [own**n for n in range(1, 9) if own**n >= factor]
         if not powers:
             raise ValueError(f"{self.name} enlarges by {own**8} at most, not by {float(factor):g}")
         return powers[0]
