@@ -94,9 +94,8 @@ class Trial:
         if self.is_sweep:
             begun = (self.folder / MULTIRUN).is_file()
             return [f"sweep_resume={place}"] if begun else [*self.overrides, f"hydra.sweep.dir={place}"]
-        # One that starts from another's weights would start from its own.
-        again = "overwrite=true" if "ckpt_mode=weights" in self.overrides else "ckpt=last"
-        return [*self.overrides, f"hydra.run.dir={place}", *([again] if Job(self.folder).exists else [])]
+        begun = Job(self.folder).exists
+        return [*self.overrides, f"hydra.run.dir={place}", *(["ckpt=last"] if begun else [])]
 
 
 @dataclass(frozen=True)

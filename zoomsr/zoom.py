@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
+
+if TYPE_CHECKING:
+    from zoomsr.inference.batch import Options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -26,6 +29,9 @@ CompareOption = Annotated[
 SelfEnsembleOption = Annotated[
     bool, typer.Option("--self-ensemble", help="mean over eight flips and rotations: better, in 8 times the time")
 ]
+InspectOption = Annotated[
+    bool, typer.Option("--inspect", help="say what is in each photograph and what will be done; nothing is written")
+]
 
 
 @app.command()
@@ -34,7 +40,11 @@ def zoom(
     box: Annotated[str | None, typer.Option(help="X,Y,W,H: a crop, in pixels of the upright picture")] = None,
     model: ModelOption = None,
     out: OutOption = None,
-    scale: Annotated[int | None, typer.Option(help="2, 3 or 4; 8: the x2 net runs three times")] = None,
+    scale: Annotated[float | None, typer.Option(help="of each side: 2, 1.5, 6; the net's own if not given")] = None,
+    width: Annotated[int | None, typer.Option(help="in pixels; with --height: at most")] = None,
+    height: Annotated[int | None, typer.Option(help="in pixels; with --width: at most")] = None,
+    megapixels: Annotated[float | None, typer.Option(help="width times height, in millions")] = None,
+    paper: Annotated[str | None, typer.Option("--print", help="40x30cm@300: fits a sheet, at dots per inch")] = None,
     compare: CompareOption = False,
     truth: Annotated[Path | None, typer.Option(help="with --compare: the same at full size, for the PSNR")] = None,
     self_ensemble: SelfEnsembleOption = False,
@@ -44,34 +54,69 @@ def zoom(
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     back_projection: Annotated[int, typer.Option(help="steps to what shrinks to the input; 0 for none", min=0)] = 2,
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
-    quality: Annotated[int, typer.Option(help="of JPEG and WebP", min=1, max=100)] = 95,
-    certify: Annotated[bool, typer.Option("--certify", help="NAME-x2.json beside it: its error, shrunk again")] = False,
-    map_file: Annotated[Path | None, typer.Option("--map", help="a PNG of where detail was added")] = None,
+    kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif or tiff, of many")] = None,
+    quality: Annotated[int, typer.Option(help="of JPEG, WebP and AVIF", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="do only what is missing")] = False,
+    pre_shrink: Annotated[str, typer.Option(help="shrink by so much first; auto: as far as it loses nothing")] = "1",
+    certificate: Annotated[bool, typer.Option("--certify", help="NAME-x2.json: its error, shrunk again")] = False,
+    map_file: Annotated[Path | None, typer.Option("--map", help="a PNG of where detail was added")] = None,
+    inspect: InspectOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --inspect: as JSON")] = False,
 ) -> None:
     """Upscale photographs, or a crop of one, by a trained net.
 
-    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP and TIFF, by the output's suffix.
+    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF and TIFF, by --format or
+    the output's suffix.
+    The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
     """
     with one_line_errors():
         give_back_early()
-        from zoomsr.inference.batch import Options, parse_box, run  # heavy
+        from zoomsr.inference.batch import Options, parse_box, parse_format  # heavy
+        from zoomsr.inference.pre_shrink import PreShrink
+        from zoomsr.inference.proof import Proof
+        from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import Upscaler
 
-        if truth is not None and not compare:
-            raise ValueError("--truth goes with --compare")
-        if compare and (certify or map_file is not None):
-            raise ValueError("--certify and --map go with an enlargement, not with --compare")
         open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
         open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble, back_projection=back_projection)
         crop = None if box is None else parse_box(box)
-        options = Options(model or ["unet"], open_net, crop, scale, out, quality, overwrite, certify, map_file)
-        if compare:
-            from zoomsr.inference.side_by_side import draw
+        size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
+        suffix = None if kind is None else parse_format(kind)
+        shrink = PreShrink.parse(pre_shrink)
+        proof = Proof(certificate, map_file)
+        options = Options(
+            model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof
+        )
+        _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
 
-            draw(files, options, ground_truth=truth)
-        else:
-            run(files, options)
+
+def _dispatch(
+    files: list[str], options: Options, *, inspect: bool, as_json: bool, compare: bool, truth: Path | None
+) -> None:
+    """Raises ValueError where two of them do not go together."""
+    if truth is not None and not compare:
+        raise ValueError("--truth goes with --compare")
+    if as_json and not inspect:
+        raise ValueError("--json goes with --inspect")
+    if (inspect or compare) and (options.proof.certificate or options.proof.map is not None):
+        raise ValueError("--certify and --map go with an enlargement, not with --compare or --inspect")
+    if inspect and compare:
+        raise ValueError("--inspect and --compare: give one of them")
+    if options.pre_shrink.factor != 1 and compare:
+        raise ValueError("--pre-shrink does not go with --compare")
+    if inspect:
+        from zoomsr.inference.inspection import inspect as print_inspection
+
+        print_inspection(files, options, as_json=as_json)
+    elif compare:
+        from zoomsr.inference.side_by_side import draw
+
+        draw(files, options, ground_truth=truth)
+    else:
+        from zoomsr.inference.batch import run
+
+        run(files, options)
 
 
 if __name__ == "__main__":

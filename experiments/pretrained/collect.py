@@ -71,12 +71,16 @@ class PretrainedNet:
         return Weights.read(self.file).build().eval()
 
     def trained_on(self) -> str:
-        """``275 of the 291``, ``240 free photographs``."""
+        """``275 of the 291``, ``240 free photographs``, with what the weights at its start had seen before."""
+        data = self.card.data
         names = {"train291": "of the 291", "photos": "photographs"}
-        name = names.get(self.card.data["name"], f"of {self.card.data['name']}")
-        trained = [one for one in self.card.data.get("photographs", []) if one["split"] == "train"]
+        name = names.get(data["name"], f"of {data['name']}")
+        trained = [one for one in data.get("photographs", []) if one["split"] == "train"]
         free = "free " if trained and all(one["file"].startswith("free/") for one in trained) else ""
-        return f"{self.card.data['n_train']} {free}{name}"
+        own = f"of {data['name']}"
+        before = dict.fromkeys(one for one in data.get("started_from", []) if not one.endswith(own))
+        after = f", after {', '.join(before)}".replace("of train291", "of the 291") if before else ""
+        return f"{data['n_train']} {free}{name}{after}"
 
 
 def main(

@@ -46,7 +46,7 @@ def measured(run: Run) -> dict[str, Value]:
         "date": date.today().isoformat(),
         "photographs": run.results["data"]["n_train"],
         "val_psnr_y": own["psnr_y"],
-        "seconds": run.results["seconds"],
+        "minutes": round(run.results["seconds"] / 60, 1),
         "processor": machine(),
         "recipe": Origin.of_run(run).command.removeprefix("python -m zoomsr.train "),
     }

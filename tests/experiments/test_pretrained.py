@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _support.results import scores
 
-from experiments.pretrained import collect
+from experiments import tables
+from experiments.pretrained import collect, rounds
 from experiments.pretrained.collect import PretrainedNet
 from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.weights import WEIGHTS_DIR
+from zoomsr.runs.run import Run
 
 ARTICLES = [
     {"net": net, "scale": scale, "set5": psnr, "set14": "30", "b100": "29", "urban100": "", "gmacs": gmacs}
@@ -131,5 +135,27 @@ def test_photographs_whose_licences_allow_everything_are_called_free() -> None:
     photographs = [{"file": "free/a.webp", "split": "train"}, {"file": "research/b.webp", "split": "val"}]
     data = {"name": "photos", "n_train": 240, "photographs": photographs}
     assert _net("unet", 2, "a", data=data).trained_on() == "240 free photographs"
+    seen = {**data, "started_from": ["275 of train291", "240 of photos"]}
+    assert _net("unet", 2, "a", data=seen).trained_on() == "240 free photographs, after 275 of the 291"
     photographs[1]["split"] = "train"
     assert _net("unet", 2, "a", data=data).trained_on() == "240 photographs"
+
+
+def test_the_round_that_is_shipped_is_the_one_on_the_card() -> None:
+    shipped = {row["net"]: row for row in tables.rows(rounds.ROUNDS) if row["shipped"]}
+    assert {"unet", "unet_x3", "unet_x4"} == shipped.keys()
+    for net, row in shipped.items():
+        card = Card.beside(WEIGHTS_DIR / f"{net}.safetensors")
+        assert card is not None
+        assert card.command == f"python -m zoomsr.train {row['recipe']}"
+        own = card.sets["photos held-out"]["unet"]["modern"]["psnr_y"]
+        assert own == pytest.approx(float(row["val_psnr_y"]), abs=1e-3)
+
+
+def test_a_round_is_what_its_run_says(train: Callable[..., Run]) -> None:
+    run = train("data.patches_per_image=2", "trainer.max_epochs=1")
+    found = rounds.measured(run)
+    assert run.results is not None
+    assert found["photographs"] == run.results["data"]["n_train"]
+    assert found["val_psnr_y"] == list(run.means().values())[-1]["psnr_y"]
+    assert "trainer.max_epochs=1" in str(found["recipe"]).split()

@@ -15,7 +15,6 @@ from experiments.collecting import epochs
 from experiments.study import collect, degradation_named, draw, groups_of, hardest, tables_of
 from experiments.trials import EXPERIMENTS, STUDIES, Study, Trial
 from zoomsr.evaluation.benchmarks import Benchmark
-from zoomsr.runs.layout import SETTINGS
 from zoomsr.runs.run import Run
 
 FOLDER = ["data=folder", "data.root=photos"]
@@ -52,17 +51,6 @@ def test_steps_of_training_recipe_are_those_that_take_the_measured_time() -> Non
         if text.startswith("+trainer.max_steps=")
     }
     assert steps == measured
-
-
-@pytest.mark.parametrize(("mode", "again"), [("resume", "ckpt=last"), ("weights", "overwrite=true")])
-def test_a_trial_that_starts_from_another_is_not_resumed_from_its_own_weights(
-    tmp_path: Path, mode: str, again: str
-) -> None:
-    trial = Trial("tiny", 1, ("model=unet", f"ckpt_mode={mode}"), tmp_path / "tiny")
-    assert [text.partition("=")[0] for text in trial._arguments()] == ["model", "ckpt_mode", "hydra.run.dir"]
-    trial.folder.mkdir()
-    (trial.folder / SETTINGS).touch()
-    assert trial._arguments()[-1] == again
 
 
 def test_a_study_that_does_not_exist_is_refused() -> None:

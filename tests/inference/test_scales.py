@@ -74,8 +74,7 @@ def test_a_larger_scale_is_a_power_of_the_named_net(zoom: Zoom, photo: Path, une
     assert np.array_equal(_read(tmp_path / "photo-x8.png"), _by(unets[2], _by(unets[2], _by(unets[2], crop))))
     assert "unet_x3 photo-x9.png 108x90" in zoom(photo, "-m", "unet_x3", "--scale", "9", *box)
     assert np.array_equal(_read(tmp_path / "photo-x9.png"), _by(unets[3], _by(unets[3], crop)))
-    assert "error: unet enlarges by 2, and so by 2, 4, ..., not by 6" in zoom(photo, "--scale", "6", code=1)
-    assert "error: srcnn enlarges by 2, " in zoom(photo, "-m", "srcnn", "--scale", "3", code=1)
+    assert "photo.png: unet enlarges by 256 at most, not by 257" in zoom(photo, "--scale", "257", code=1)
 
 
 @pytest.mark.parametrize("scale", [3, 4])
@@ -130,7 +129,9 @@ def test_a_picture_in_parts_as_in_one_piece(
     assert _difference(_read(tmp_path / "parts.tif"), _by(unets[scale], PIXELS)) <= 1
     assert np.array_equal(_read(tmp_path / "bicubic.tif"), _by(Upscale(scale), PIXELS))
     refused = zoom("a.tif", "--scale", "8", "-o", "b.tif", code=1)
-    assert "a.tif has more than 1,000 pixels: --scale 8, 3 passes of unet, goes with --box" in refused
+    assert "a.tif has more than 1,000 pixels: 368x280, which is not one pass of unet, goes with --box" in refused
+    refused = zoom("a.tif", "--scale", "1.5", "-o", "b.tif", code=1)
+    assert "a.tif has more than 1,000 pixels: 69x53, which is not one pass of unet, goes with --box" in refused
     assert not (tmp_path / "b.tif").exists()
 
 
@@ -184,7 +185,9 @@ def test_compared_at_the_largest_scale_of_the_nets_and_never_at_one_that_a_net_l
     for arguments, words in {
         ("--scale", "3", "-m", "unet", "-m", "srcnn"): "srcnn enlarges by 2, and so by 2, 4, ..., not by 3",
         ("--scale", "3", "-m", "unet", "-m", "unet_x3"): "two nets are called the same: bicubic, unet_x3, unet_x3",
-        ("--scale", "0"): "bicubic enlarges by 2, and so by 2, 4, ..., not by 0",
+        ("--scale", "0"): "--scale 0 is no size: give a number above 0",
+        ("--scale", "2.5"): "--compare takes a whole --scale of at least 2, and no other size",
+        ("--width", "300"): "--compare takes a whole --scale of at least 2, and no other size",
     }.items():
         assert f"error: {words}" in zoom(photo, *crop, *arguments, "-o", "x.png", code=1)
     assert len(drawn) == 1

@@ -79,12 +79,13 @@ def test_a_photograph_is_never_replaced_by_its_result(trip: Path) -> None:
 
 
 def test_a_second_run_leaves_its_results_out(trip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    originals = ["trip/a.jpg", "trip/a.png", "trip/b.jpg", "trip/walk-x2.png"]
+    originals = ["trip/a.jpg", "trip/a.png", "trip/b-90x80.png", "trip/b.jpg", "trip/walk-x2.png"]
     _made(*originals)
     for out in ("trip", "trip/large"):
         first = _targets("trip", out=out)
         assert list(first) == originals
         _made(*first.values(), *_targets("trip", out=out, ending="-x4").values(), "trip/b-compared.png")
+        _made(*(f"trip/b{ending}.png" for ending in ("-x1.5", "-90w", "-9w-8h", "-8h", "-2.5mp", "-4x3cm-300dpi")))
         capsys.readouterr()
         assert _targets("trip", out=out) == first
         assert "results of earlier runs are left out, the first trip/" in " ".join(capsys.readouterr().out.split())

@@ -120,7 +120,8 @@ def progress_bar() -> Progress:
 
 def pixel_bar() -> Progress:
     """A bar that counts output pixels."""
-    return _bar(TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"))
+    # A long period: between the pixels of two pictures lie the seconds in which one is encoded.
+    return _bar(TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"), period_s=600.0)
 
 
 def download_bar() -> Progress:
@@ -128,10 +129,11 @@ def download_bar() -> Progress:
     return _bar(DownloadColumn(), TransferSpeedColumn())
 
 
-def _bar(*counts: ProgressColumn) -> Progress:
-    """With the time left; it disappears at the end, and a log file has none."""
+def _bar(*counts: ProgressColumn, period_s: float = 30.0) -> Progress:
+    """With the time left by the speed of the last ``period_s``; it disappears at the end, and a log file has none."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
-    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+    quiet = not CONSOLE.is_terminal
+    return Progress(*columns, console=CONSOLE, transient=True, disable=quiet, speed_estimate_period=period_s)
 
 
 def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, bool]]]) -> Table:

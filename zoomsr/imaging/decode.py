@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def describe(found: Any, path: Path) -> Description:
     frames = _field(found, "n-pages", int.from_bytes(chunks.get(b"acTL", b"")[:4], "big"))
     if frames > 1:
         notes.append(f"frame 1 of {frames}")
+    elif _format_of(found) == "JPEG" and (pictures := _pictures_of(path)) > 1:
+        notes.append(f"picture 1 of {pictures}; the others, as a gain map or a second view, are left out")
     profile, colours = _field(found, "icc-profile-data", None), colours_of(found, path)
     if colours == 4:
         notes.append("CMYK became RGB")
@@ -171,7 +174,7 @@ def _by_pillow(path: Path, refusal: Exception) -> Any:
     try:
         picture = open_picture(path)
     except ValueError:
-        if "known format" in str(refusal):
+        if "known format" in str(refusal) or "is not used" in str(refusal):
             raise
         raise refusal from None
     with picture:
@@ -180,5 +183,17 @@ def _by_pillow(path: Path, refusal: Exception) -> Any:
             raise refusal
         require_decodable(picture.width, picture.height, path)
         found = as_vips(array_in(picture, path))
-        found.set_type(libvips().GValue.gint_type, "orientation", metadata.orientation_in(metadata.exif_of(picture)))
+        types = libvips().GValue
+        found.set_type(types.gint_type, "orientation", metadata.orientation_in(metadata.exif_of(picture)))
+        found.set_type(types.gint_type, "n-pages", metadata.pictures_in(picture))
+        for field, name in {"icc-profile-data": "icc_profile", "exif-data": "exif"}.items():
+            if picture.info.get(name):
+                found.set_type(types.blob_type, field, picture.info[name])
         return found
+
+
+def _pictures_of(path: Path) -> int:
+    """In a JPEG; 1 where Pillow cannot read it."""
+    with contextlib.suppress(ValueError), open_picture(path) as picture:
+        return metadata.pictures_in(picture)
+    return 1

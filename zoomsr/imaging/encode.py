@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from PIL import Image
+from PIL import Image, features
 
 from zoomsr.imaging.libvips import as_vips
 from zoomsr.imaging.metadata import Description
@@ -15,9 +15,10 @@ from zoomsr.imaging.pixels import PixelArray, to_8bit
 from zoomsr.imaging.png import write_png
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
 
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff")
 
-_JPEG_SIDE, _WEBP_SIDE = 65_500, 16_383
+_JPEG_SIDE = 65_500
+_MAX_SIDES = {".webp": 16_383, ".avif": 32_768}  # libavif reads no larger ones unless it is told to
 _JPEG_EXIF = 65_533  # bytes of a segment
 
 
@@ -33,16 +34,17 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
 
     Args:
         path: its name decides the format.
-        pixels: (H, W, C) uint8 or uint16; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA). JPEG and WebP get 8 bit.
+        pixels: (H, W, C) uint8 or uint16; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA). JPEG, WebP and AVIF
+            get 8 bit.
         description: what to write beside them.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
 
     Raises:
-        ValueError: an unknown suffix, or a format that cannot hold such a picture.
+        ValueError: an unknown suffix, one that the installed Pillow does not write, or a format that cannot hold such a
+            picture.
     """
     kind = path.suffix.lower()
-    if kind not in OUTPUT_SUFFIXES:
-        raise ValueError(f"{path} has no suffix that can be written: {' '.join(OUTPUT_SUFFIXES)}")
+    require_writable(path)
     if kind == ".png":
         return Encoder(lambda file: write_png(file, pixels, description), ())
     lost = chunks_lost(description, kind)
@@ -51,20 +53,32 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
         lost += [NO_EXIF] if description.exif is not None and is_big(image) else []
         return Encoder(lambda file: write_tiff(file, image, description), tuple(lost))
     height, width, channels = pixels.shape
-    if kind != ".webp" and channels in (2, 4):
+    if kind not in _MAX_SIDES and channels in (2, 4):
         raise ValueError(f"{path}: JPEG has no transparency; -o {path.with_suffix('.png').name} keeps it")
-    most = _WEBP_SIDE if kind == ".webp" else _JPEG_SIDE
+    most = _MAX_SIDES.get(kind, _JPEG_SIDE)
     if max(height, width) > most:
         raise ValueError(f"{path}: {width}x{height} is more than the {most} pixels of a side that {kind[1:]} can hold")
     options: dict[str, Any] = {"icc_profile": description.icc, "dpi": description.dpi, "exif": description.exif}
-    if kind == ".webp":
-        options |= {"format": "WEBP"}
-        lost += ["webp has no place for the resolution"] if description.dpi else []
+    if kind in _MAX_SIDES:
+        options |= {"format": kind[1:].upper()} | ({"subsampling": "4:4:4"} if kind == ".avif" else {})
+        lost += [f"{kind[1:]} has no place for the resolution"] if description.dpi else []
+        if kind == ".avif" and channels < 3 and options.pop("icc_profile") is not None:  # Pillow writes RGB
+            lost.append("avif has no place for the profile of a grey picture")
     else:
         options |= {"format": "JPEG", "subsampling": 0}
         if len(description.exif or b"") > _JPEG_EXIF:
             lost.append(f"{kind[1:]} has no place for {len(options.pop('exif')):,} bytes of EXIF")
     return Encoder(lambda file: _save_by_pillow(file, pixels, options | {"quality": quality}), tuple(lost))
+
+
+def require_writable(path: Path) -> None:
+    """Raise ValueError where no file with the path's suffix can be written here."""
+    if (kind := path.suffix.lower()) not in OUTPUT_SUFFIXES:
+        raise ValueError(f"{path} has no suffix that can be written: {' '.join(OUTPUT_SUFFIXES)}")
+    if kind == ".avif" and not features.check("avif"):
+        raise ValueError(
+            f"{path}: the Pillow that is installed knows no AVIF: pip install -U pillow, or another format"
+        )
 
 
 def chunks_lost(description: Description, suffix: str) -> list[str]:

@@ -29,6 +29,7 @@ COLOUR_CHUNKS = (b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _WARNINGS = threading.RLock()  # warning filters are global to the process
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNK_BYTES = 2**24
+_MP_COUNT = 0xB001  # tag of the Multi-Picture Format
 _MAX_DPI = 65535  # what JPEG can hold; the largest scanners have a tenth
 METERS_PER_INCH = 0.0254
 
@@ -150,6 +151,16 @@ def _writable(entries: dict[int, Any]) -> dict[int, Any]:
     trial.update(entries)
     trial.tobytes()
     return entries
+
+
+def pictures_in(picture: Image.Image) -> int:
+    """How many pictures an opened file holds: frames, pages, or those of a JPEG's Multi-Picture Format (CIPA DC-007).
+
+    Pillow itself does not count those of a JPEG with a gain map.
+    """
+    index = exif_in(picture.info["mp"]) if "mp" in picture.info else None
+    count = getattr(picture, "n_frames", 1) if index is None else index.get(_MP_COUNT, 1)
+    return count if isinstance(count, int) else 1
 
 
 def valid_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:

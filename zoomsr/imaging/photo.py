@@ -15,6 +15,7 @@ from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, kept_in, orientation_in, profile_fits, upright, valid_dpi
 from zoomsr.imaging.pillow import array_of
 from zoomsr.imaging.pixels import PixelArray, to_8bit
+from zoomsr.imaging.resample import resized
 from zoomsr.runs.files import atomic_write
 
 
@@ -111,12 +112,19 @@ class Photograph(Description):
         alpha = None if self.alpha is None else self.alpha[box.slices]
         return replace(self, pixels=self.pixels[box.slices], alpha=alpha)
 
+    def resized(self, size: tuple[int, int]) -> Photograph:
+        """In another (height, width), by bicubic as in ``zoomsr.imaging.resample``, with the same metadata."""
+        if size == self.size:
+            return self
+        pixels, alpha = resized(self.pixels, self.alpha, size)
+        return replace(self, pixels=pixels, alpha=alpha)
+
     def write(self, path: Path, *, quality: int = 95, overwrite: bool = False) -> tuple[str, ...]:
         """Write the file atomically; the format follows the suffix.
 
         Args:
-            path: PNG, JPEG, WebP or TIFF.
-            quality: of JPEG and WebP, 1 to 100.
+            path: PNG, JPEG, WebP, AVIF or TIFF.
+            quality: of JPEG, WebP and AVIF, 1 to 100.
             overwrite: replace an existing file.
 
         Returns:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from zoomsr.imaging.libvips import reading
 from zoomsr.imaging.metadata import quiet
@@ -42,6 +42,10 @@ def open_picture(path: Path) -> Image.Image:
             with quiet():
                 return Image.open(path)
         except UnidentifiedImageError as error:
+            if path.suffix.lower() == ".avif" and not features.check("avif"):
+                raise ValueError(
+                    f"{path}: the Pillow that is installed knows no AVIF: pip install -U pillow"
+                ) from error
             raise ValueError(f"{path} is not an image that can be read") from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit

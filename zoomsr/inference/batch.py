@@ -6,38 +6,59 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
-from zoomsr.cli.console import pixel_bar, printable, say
+from zoomsr.cli.console import say
 from zoomsr.cli.errors import DEBUG_VARIABLE
+from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.inference.certificate import MAP_RANGE, certificate_of, certify, require_readable, write_map
+from zoomsr.inference.disk import about_bytes, require_room
+from zoomsr.inference.pre_shrink import PreShrink
+from zoomsr.inference.proof import Proof
+from zoomsr.inference.route import OpenNet, Route
+from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import Task, plan
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
 
+MAX_EXIT_CODE = 100
+"""Of a batch in which so many photographs or more fail; shells use the codes from 126 on for other ends."""
+
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net for a scale as they say."""
+    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net for a scale as they say.
+
+    Raises:
+        ValueError: existing files are to be both skipped and replaced.
+    """
 
     models: Sequence[str]
     open: Callable[[str, int | None], Upscaler]
     box: CropBox | None
-    scale: int | None
+    size: OutputSize | None
     out: str | None
     quality: int
     overwrite: bool
-    certify: bool = False
-    map: Path | None = None
+    skip_existing: bool = False
+    suffix: str | None = None
+    pre_shrink: PreShrink = field(default_factory=PreShrink)
+    proof: Proof = field(default_factory=Proof)
+
+    def __post_init__(self) -> None:
+        if self.skip_existing and self.overwrite:
+            raise ValueError("--skip-existing and --overwrite contradict each other: give one of them")
 
     def require_free(self, target: Path) -> None:
         """Raise ValueError where the target exists and must not be replaced."""
         if target.exists() and not self.overwrite:
-            raise ValueError(f"{target} is there already: --overwrite replaces it")
+            raise ValueError(f"{target} is there already: --overwrite replaces it, --skip-existing leaves it")
 
 
 def parse_box(text: str) -> CropBox:
@@ -53,44 +74,107 @@ def parse_box(text: str) -> CropBox:
     return CropBox(left, top, width, height)
 
 
-def run(patterns: Sequence[str], options: Options) -> None:
-    """Upscale all of them. A photograph that fails is one line and exit code 1; the others are done.
+def parse_format(text: str) -> str:
+    """``jpg`` to ``.jpg``.
 
     Raises:
-        ValueError: no such file, several nets, or two results that would be one file; nothing is done then.
+        ValueError: a format that cannot be written.
+    """
+    if (suffix := f".{text.lower().removeprefix('.')}") not in OUTPUT_SUFFIXES:
+        raise ValueError(f"--format {text} is none of {', '.join(one[1:] for one in OUTPUT_SUFFIXES)}")
+    return suffix
+
+
+class _Forecast(NamedTuple):
+    """What a photograph will cost: pixels that the net computes in all passes, and about the bytes of the result."""
+
+    pixels: int
+    n_bytes: int
+
+
+@dataclass
+class _Outcome:
+    """How a batch went."""
+
+    total: int
+    skipped: int
+    done: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """``5 of 40 photographs, 33 skipped, 1 failed, 1 not finished``."""
+        rest = {"skipped": self.skipped, "failed": len(self.failures)}
+        rest["not finished"] = self.total - self.done - sum(rest.values())
+        parts = (f"{count:,} {name}" for name, count in rest.items() if count)
+        return ", ".join([f"{self.done:,} of {self.total:,} photographs", *parts])
+
+
+def run(patterns: Sequence[str], options: Options) -> None:
+    """Upscale all of them. A photograph that fails is one line, and the others are done.
+
+    The exit code is the number of failures, ``MAX_EXIT_CODE`` at most; after Ctrl-C it is 130.
+
+    Raises:
+        ValueError: no such file, several nets, two results that would be one file, or a disk that is too small; nothing
+            is done then.
+        KeyboardInterrupt: passed on, when the summary has been printed.
     """
     if len(options.models) > 1:
         raise ValueError(f"--model {' --model '.join(options.models)}: several nets go with --compare")
-    upscaler = options.open(options.models[0], options.scale)
-    factor = upscaler.net.scale ** upscaler.passes(options.scale)
-    tasks = plan(patterns, options.out, ending=f"-x{factor}")
-    _require_one_map(options, tasks)
-    failures: list[str] = []
-    with pixel_bar() as progress:
-        bar = progress.add_task("", total=0)
+    open_net = cache(partial(options.open, options.models[0]))
+    size = options.size
+    upscaler = open_net(None if size is None else size.net_scale)  # an error, before any photograph is read
+    ending = f"-x{upscaler.net.scale}" if size is None else size.ending
+    tasks = plan(patterns, options.out, ending=ending, suffix=options.suffix)
+    options.proof.require_one_map(tasks, overwrite=options.overwrite)
+    waiting = [task for task in tasks if not (options.skip_existing and task.target.exists())]
+    outcome = _Outcome(total=len(tasks), skipped=len(tasks) - len(waiting))
+    forecasts = [_forecast(task, open_net, options) for task in waiting]
+    results = [(task.target, forecast.n_bytes) for task, forecast in zip(waiting, forecasts, strict=True)]
+    require_room(results, is_told=len(waiting) > 1)
+    try:
+        with pixel_progress(sum(forecast.pixels for forecast in forecasts)) as progress:
+            end = 0
+            for number, (task, forecast) in enumerate(zip(waiting, forecasts, strict=True), start=1):
+                count = f"{number} of {len(waiting)}  " if len(waiting) > 1 else ""
+                progress.describe(f"{count}{task.source.name}")
+                end += forecast.pixels
+                _attempt(task, open_net, options, progress, outcome)
+                progress.reach(end)
+    finally:
+        if len(tasks) > 1 or outcome.skipped:
+            say({"done": outcome.summary})
+        for line in outcome.failures:
+            print(f"error: {line}", file=sys.stderr)
+    if outcome.failures:
+        sys.exit(min(len(outcome.failures), MAX_EXIT_CODE))
 
-        def begin(pixels: int) -> Callable[[int], None]:
-            progress.update(bar, total=(progress.tasks[0].total or 0) + pixels)
-            return lambda done: progress.advance(bar, done)
 
-        for number, task in enumerate(tasks, start=1):
-            label = printable(task.source.name)
-            progress.update(bar, description=label if len(tasks) == 1 else f"{number} of {len(tasks)}  {label}")
-            try:
-                _upscale(task, upscaler, options, begin)
-            except Exception as error:  # decoders and encoders raise errors of any type
-                if os.environ.get(DEBUG_VARIABLE) == "1":
-                    traceback.print_exception(error)
-                failures.append(_line(error, task))
-    if len(tasks) > 1:
-        say({"done": f"{len(tasks) - len(failures)} of {len(tasks)} photographs"})
-    for line in failures:
-        print(f"error: {line}", file=sys.stderr)
-    if failures:
-        sys.exit(1)
+def _attempt(task: Task, open_net: OpenNet, options: Options, progress: PixelProgress, outcome: _Outcome) -> None:
+    try:
+        _upscale(task, open_net, options, progress.advance)
+        outcome.done += 1
+    except Exception as error:  # decoders and encoders raise errors of any type
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            traceback.print_exception(error)
+        outcome.failures.append(error_line(error, task))
 
 
-def _line(error: Exception, task: Task) -> str:
+def _forecast(task: Task, open_net: OpenNet, options: Options) -> _Forecast:
+    """From the header of the file; nothing of one that cannot be read or must not be replaced, which fails later."""
+    try:
+        options.require_free(task.target)
+        height, width = files.size(task.source) if options.box is None else (options.box.height, options.box.width)
+        route = Route.to(options.size, (height, width), open_net)
+    except Exception:  # as above
+        return _Forecast(0, 0)
+    pixels = route.size[0] * route.size[1]
+    raw = 3 * pixels if height * width > MAX_PIXELS and options.box is None else 0  # see upscale_file
+    return _Forecast(route.computed, about_bytes(task.target, pixels) + raw)
+
+
+def error_line(error: Exception, task: Task) -> str:
     """An error in one line that names the photograph."""
     text = str(error) or type(error).__name__
     if not isinstance(error, (ValueError, OSError)):
@@ -99,60 +183,39 @@ def _line(error: Exception, task: Task) -> str:
     return " ".join((text if is_named else f"{task.source}: {text}").split())
 
 
-def _upscale(task: Task, upscaler: Upscaler, options: Options, begin: Callable[[int], Callable[[int], None]]) -> None:
+def _upscale(task: Task, open_net: OpenNet, options: Options, advance: Callable[[int], None]) -> None:
     options.require_free(task.target)
     height, width = files.size(task.source)
-    factor = upscaler.net.scale ** upscaler.passes(options.scale)
-    if options.certify:
-        options.require_free(certificate_of(task.target))
-    if options.certify or options.map is not None:
-        crop = CropBox(0, 0, width, height) if options.box is None else options.box
-        require_readable((crop.height, crop.width), factor, task.target)
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import upscale_file
 
-        if (n_passes := upscaler.passes(options.scale)) > 1:
-            size = f"{task.source} has more than {MAX_PIXELS:,} pixels"
-            raise ValueError(f"{size}: --scale {options.scale}, {n_passes} passes of {upscaler.name}, goes with --box")
-        advance = begin(height * width * upscaler.net.scale**2)
-        height, width, notes = upscale_file(task.source, task.target, upscaler, advance=advance)
+        if options.pre_shrink.factor != 1:
+            raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --pre-shrink goes with --box")
+        route = Route.to(options.size, (height, width), open_net)
+        if route.upscaler is None or not route.is_one_pass:
+            large, wanted = f"{task.source} has more than {MAX_PIXELS:,} pixels", f"{route.size[1]}x{route.size[0]}"
+            raise ValueError(f"{large}: {wanted}, which is not one pass of {route.name}, goes with --box")
+        options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
+        height, width, notes = upscale_file(task.source, task.target, route.upscaler, advance=advance)
     else:
-        photograph = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
+        photograph = options.pre_shrink.of(_read(task.source, options.box, is_huge=height * width > MAX_PIXELS))
         notes, (height, width) = photograph.notes, photograph.size
-        passes = range(1, upscaler.passes(options.scale) + 1)
-        advance = begin(sum(height * width * upscaler.net.scale ** (2 * number) for number in passes))
+        route = Route.to(options.size, photograph.size, open_net)
+        options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
-        photograph = upscaler.upscale(photograph, scale=options.scale, advance=advance)
+        photograph = route.follow(photograph, advance)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         notes += photograph.write(task.target, quality=options.quality, overwrite=options.overwrite)
+        if photograph.size[0] < height or photograph.size[1] < width:
+            notes += (f"{width}x{height} is more than was asked for: shrunk by bicubic, without a net",)
         height, width = photograph.size
     for note in notes:
         say({"note": f"{task.source}: {note}"})
-    say({upscaler.name: f"{short(task.target)}  {width}x{height}"})
-    for line in () if upscaler.engine is None else upscaler.engine.said():
+    say({route.name: f"{short(task.target)}  {width}x{height}"})
+    engine = None if route.upscaler is None else route.upscaler.engine
+    for line in () if engine is None else engine.said():
         say({"engine": line})
-    if options.certify:
-        box, scale, quality = options.box, options.scale, options.quality
-        largest, mean = certify(task.source, task.target, upscaler, box=box, scale=scale, quality=quality)
-        error = f"shrunk again it differs by at most {largest:.2f} grey levels, {mean:.3f} on average"
-        say({"certificate": f"{short(certificate_of(task.target))}  {error}"})
-    if options.map is not None:
-        written = task.source, task.target, options.map
-        write_map(*written, box=options.box, factor=factor, overwrite=options.overwrite)
-        say({"map": f"{short(options.map)}  black to white: 0 to {MAP_RANGE:.0f} grey levels of detail over bicubic"})
-
-
-def _require_one_map(options: Options, tasks: Sequence[Task]) -> None:
-    """Raise ValueError where ``--map`` names no file for one photograph's map."""
-    if options.map is None:
-        return
-    if options.map.suffix.lower() != ".png":
-        raise ValueError(f"--map {options.map} is no PNG: give FILE.png")
-    if len(tasks) > 1:
-        raise ValueError(f"--map {options.map} is one file, for {len(tasks)} photographs: give one photograph")
-    if options.map.resolve() in {path.resolve() for path in tasks[0]}:
-        raise ValueError(f"--map {options.map} is the photograph itself or its enlargement: give another name")
-    options.require_free(options.map)
+    options.proof.write(task, route, box=options.box, quality=options.quality, overwrite=options.overwrite)
 
 
 def _read(source: Path, box: CropBox | None, *, is_huge: bool) -> Photograph:

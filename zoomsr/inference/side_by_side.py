@@ -13,6 +13,7 @@ from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, shave, white_of
 from zoomsr.inference.batch import Options
+from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import plan
 from zoomsr.metrics.quality import psnr
 from zoomsr.runs.files import atomic_write, short
@@ -29,7 +30,10 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
         ValueError: more than one photograph, a net that does not reach the scale, a ground truth of another size, a
             file that is there already.
     """
-    tasks = plan(patterns, options.out, ending="-compared")
+    if options.skip_existing:
+        raise ValueError("--skip-existing does not go with --compare")
+    scale = _whole(options.size)
+    tasks = plan(patterns, options.out, ending="-compared", suffix=options.suffix)
     if len(tasks) > 1:
         raise ValueError(f"--compare takes one photograph, not {len(tasks)}")
     ((source, target),) = tasks
@@ -37,8 +41,8 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     photograph = Photograph.read(source)
     box = options.box or photograph.middle(_SIDE)
     crop = photograph.cropped(box)
-    nets = [options.open(model, options.scale) for model in dict.fromkeys(options.models) if model != "bicubic"]
-    scale = max([net.net.scale for net in nets], default=2) if options.scale is None else options.scale
+    nets = [options.open(model, scale) for model in dict.fromkeys(options.models) if model != "bicubic"]
+    scale = max([net.net.scale for net in nets], default=2) if scale is None else scale
     upscalers = [options.open("bicubic", scale), *nets]
     if len({upscaler.name for upscaler in upscalers}) < len(upscalers):
         raise ValueError(f"two nets are called the same: {', '.join(upscaler.name for upscaler in upscalers)}")
@@ -60,6 +64,13 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     with atomic_write(target) as file:
         comparison([row]).savefig(file, dpi=220, format=target.suffix[1:])
     say({"compared": short(target)})
+
+
+def _whole(size: OutputSize | None) -> int | None:
+    """A whole scale; None for the nets' own."""
+    if size is not None and size.ending != f"-x{size.net_scale}":
+        raise ValueError("--compare takes a whole --scale of at least 2, and no other size")
+    return None if size is None else size.net_scale
 
 
 def _ground_truth(path: Path, photograph: Photograph, box: CropBox, scale: int) -> PixelArray:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoomsr.cli.console import say
-from zoomsr.imaging.encode import OUTPUT_SUFFIXES
+from zoomsr.imaging.encode import OUTPUT_SUFFIXES, require_writable
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import pictures_below
+from zoomsr.inference.sizes import ENDING
 
-INPUT_SUFFIXES = SUFFIXES | {".gif"}
+INPUT_SUFFIXES = SUFFIXES | {".gif", ".avif"}
 
-_RESULT = re.compile(r"(.+)-(?:x\d+|compared)\.png", re.IGNORECASE | re.DOTALL)
+_SUFFIX = "|".join(suffix[1:] for suffix in OUTPUT_SUFFIXES)
+_RESULT = re.compile(rf"(.+?)(?:{ENDING}|-compared)\.(?:{_SUFFIX})", re.IGNORECASE | re.DOTALL)
 
 
 class Task(NamedTuple):
@@ -29,7 +31,7 @@ class Task(NamedTuple):
     target: Path
 
 
-def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]:
+def plan(patterns: Sequence[str], out: str | None, *, ending: str, suffix: str | None = None) -> list[Task]:
     """Which photographs, and the output file of each; no two have one file, and none is another photograph's.
 
     A folder's go into a folder of the same shape. Where two names would be equal they get their suffixes, and then
@@ -38,7 +40,8 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]
     Args:
         patterns: files, folders, or patterns.
         out: a file for one photograph, a folder for more; None for beside the photograph, or beside the folder.
-        ending: of a file's stem: ``-x2``.
+        ending: of a file's stem: ``-x2``, see ``OutputSize``.
+        suffix: of files whose names ``out`` does not say; None for ``.png``.
 
     Raises:
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
@@ -51,12 +54,15 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str) -> list[Task]
     if out is not None and not _is_folder(out):
         if len(found) > 1:
             raise ValueError(f"-o {out} is one file, for {len(found)} photographs: give a folder")
+        if suffix not in (None, Path(out).suffix.lower()):
+            raise ValueError(f"-o {out} and --format {suffix[1:]} contradict each other: give one of them")
         tasks = [Task(task.source, Path(out)) for task in found.values()]
     else:
         tasks = [Task(source, Path(out or "") / name) for source, name in found.values()]
-        tasks = _distinct(_without_results(tasks), ending)
+        tasks = _distinct(_without_results(tasks), f"{ending}{suffix or '.png'}")
     sources = {_key(path) for task in tasks for path in (task.source, Path(os.path.realpath(task.source)))}
     for task in tasks:
+        require_writable(task.target)
         if _key(task.target) in sources:
             raise ValueError(f"{task.target} is a photograph that is to be enlarged: give another name with -o")
     return tasks
@@ -112,11 +118,14 @@ def _without_results(tasks: Sequence[Task]) -> list[Task]:
 
 
 def _distinct(tasks: Sequence[Task], ending: str) -> list[Task]:
-    """A different file for each, with no more of the photograph's path in its name than that needs."""
+    """A different file for each, with no more of the photograph's path in its name than that needs.
+
+    An ending has the suffix: ``-x2.png``.
+    """
     stems = [_stems(task.source) for task in tasks]
     detail = [0] * len(tasks)
     while True:
-        names = [_fitting(stem[n], f"{ending}.png") for stem, n in zip(stems, detail, strict=True)]
+        names = [_fitting(stem[n], ending) for stem, n in zip(stems, detail, strict=True)]
         named = [Task(source, target.with_name(name)) for (source, target), name in zip(tasks, names, strict=True)]
         keys = [_key(task.target) for task in named]
         count = Counter(keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -137,6 +138,18 @@ class Upscaler:
             raise ValueError(f"{self.name} enlarges by {own}, and so by {own}, {own**2}, ..., not by {scale}")
         return count
 
+    def power_above(self, factor: Fraction) -> int:
+        """The smallest power of the net's own scale that is at least ``factor``, which is above 1.
+
+        Raises:
+            ValueError: more than eight passes would be needed.
+        """
+        own: int = self.net.scale
+        powers: list[int] = [own**n for n in range(1, 9) if own**n >= factor]
+        if not powers:
+            raise ValueError(f"{self.name} enlarges by {own**8} at most, not by {float(factor):g}")
+        return powers[0]
+
     def into(self, source: TileSource, out: TileSink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
         """Upscale from any source into any sink, see ``upscale_tiled``. Of 2 or 4 channels alpha is last."""
         net, halo = self.net, self.halo
@@ -175,6 +188,11 @@ def _name(path: Path | None) -> str:
     return path.stem if run is None else run.name
 
 
+def layer_bytes(pixels: int, *, scale: int) -> int:
+    """Upper bound of the memory in which a net of the package runs that many lr pixels at once."""
+    return pixels * max(_BYTES_PER_PIXEL, _BYTES_PER_OUTPUT_PIXEL * scale**2)
+
+
 def tile_for(halo: int, device: torch.device, *, scale: int) -> int:
     """The side of a tile in lr pixels that suits a net and a device.
 
@@ -182,7 +200,6 @@ def tile_for(halo: int, device: torch.device, *, scale: int) -> int:
     half of the free memory.
     """
     free, side = free_memory(device), min(max(TILE, _TILE_PER_HALO * halo), 2 * TILE)
-    needed = max(_BYTES_PER_PIXEL, _BYTES_PER_OUTPUT_PIXEL * scale**2)
-    while free is not None and side > _MIN_TILE and needed * (side + 2 * halo) ** 2 > free / 2:
+    while free is not None and side > _MIN_TILE and layer_bytes((side + 2 * halo) ** 2, scale=scale) > free / 2:
         side = TILE if side > TILE else side // 2
     return side

@@ -1,0 +1,120 @@
+"""Formats by name, for folders; JPEG by any of its suffixes; AVIF; files with several pictures."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _support.tiny import photograph
+from _support.zooming import Zoom
+from PIL import Image, ImageCms, features
+
+from zoomsr.imaging.photo import Photograph
+
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="the installed Pillow knows no AVIF")
+
+
+def _gradient(height: int, width: int) -> np.ndarray:
+    """Smooth colours, which lossy formats keep."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows * 255 // height, columns * 255 // width, rows + columns], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("jpg", "JPEG"), ("JPEG", "JPEG"), ("jfif", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("tiff", "TIFF")),
+        pytest.param("avif", "AVIF", marks=needs_avif),
+    ],
+)
+def test_a_folder_in_one_format(zoom: Zoom, tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / "trip").mkdir()
+    pixels = _gradient(30, 40)
+    for file in ("a.jfif", "b.png"):
+        Image.fromarray(pixels).save(tmp_path / "trip" / file)
+    zoom("trip", "-m", "bicubic", "--format", name)
+    assert sorted(path.name for path in (tmp_path / "trip-x2").iterdir()) == [
+        f"{stem}-x2.{name.lower()}" for stem in "ab"
+    ]
+    zoom("trip/b.png", "-m", "bicubic", "-o", "exact.png")
+    exact = Photograph.read(tmp_path / "exact.png").pixels.astype(int)
+    with Image.open(tmp_path / "trip-x2" / f"b-x2.{name.lower()}") as picture:
+        assert picture.format == kind
+        assert np.abs(np.asarray(picture) - exact).mean() < 2
+    assert zoom("trip", "-m", "bicubic", "--format", name, "--skip-existing").endswith("0 of 2 photographs, 2 skipped")
+
+
+def test_results_in_any_format_are_left_out_of_a_second_run(zoom: Zoom, tmp_path: Path) -> None:
+    Image.fromarray(_gradient(8, 9)).save(tmp_path / "a.png")
+    zoom(".", "-m", "bicubic", "-o", ".", "--format", "jpg")
+    said = zoom(".", "-m", "bicubic", "-o", ".", "--format", "jpg", "--skip-existing")
+    assert "1 results of earlier runs are left out, the first a-x2.jpg" in said
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a-x2.jpg", "a.png"]
+
+
+def test_a_format_that_cannot_be_is_one_line(zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(_gradient(8, 9)).save(tmp_path / "a.png")
+    said = zoom("a.png", "-m", "bicubic", "--format", "heic", code=1)
+    assert "error: --format heic is none of png, jpg, jpeg, jpe, jfif, webp, avif, tif, tiff" in said
+    said = zoom("a.png", "-m", "bicubic", "--format", "jpg", "-o", "b.png", code=1)
+    assert "error: -o b.png and --format jpg contradict each other: give one of them" in said
+    zoom("a.png", "-m", "bicubic", "--format", "jpg", "-o", "b.jpg")
+    (tmp_path / "c.avif").write_bytes(b"not decoded")
+    monkeypatch.setattr(features, "check", lambda name: False)
+    lacking = "the Pillow that is installed knows no AVIF: pip install -U pillow"
+    assert f"a-x2.avif: {lacking}" in zoom("a.png", "-m", "bicubic", "--format", "avif", code=1)
+    assert f"c.avif: {lacking}" in zoom("c.avif", "-m", "bicubic", code=1)
+
+
+@needs_avif
+def test_avif_keeps_transparency_profile_and_exif(tmp_path: Path) -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    pixels, alpha = _gradient(30, 40), _gradient(30, 40)[..., :1]
+    before = Photograph(pixels, alpha, icc=icc, exif=exif.tobytes(), dpi=(300.0, 300.0))
+    assert before.write(tmp_path / "a.avif", quality=100) == ("avif has no place for the resolution",)
+    after = Photograph.read(tmp_path / "a.avif")
+    assert (after.icc, after.exif, after.notes) == (icc, before.exif, ())
+    assert after.alpha is not None
+    for one, other in ((after.pixels, pixels), (after.alpha, alpha)):
+        assert one.shape == other.shape
+        assert np.abs(one.astype(int) - other).max() <= 3
+
+
+@needs_avif
+def test_a_turned_avif_is_upright_and_a_grey_profile_is_no_profile_of_colours(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(_gradient(30, 40)).save(tmp_path / "a.avif", exif=exif, quality=100)
+    assert Photograph.read(tmp_path / "a.avif").size == (40, 30)
+    grey = Photograph(_gradient(8, 9)[..., :1], icc=b"\0" * 16 + b"GRAY" + b"\0" * 108)
+    assert grey.write(tmp_path / "g.avif") == ("avif has no place for the profile of a grey picture",)
+    assert Photograph.read(tmp_path / "g.avif").icc is None
+
+
+def test_of_several_pictures_the_one_that_is_taken_is_named(zoom: Zoom, tmp_path: Path) -> None:
+    one, other = (Image.fromarray(photograph(8, 9, seed=seed)) for seed in (0, 1))
+    one.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other])
+    other.copy().save(tmp_path / "a.tif", save_all=True, append_images=[other.copy(), other.copy()])
+    other.copy().save(tmp_path / "plain.jpg")
+    said = zoom("a.jpg", "a.tif", "plain.jpg", "-m", "bicubic", "-o", "out")
+    assert "a.jpg: picture 1 of 2; the others, as a gain map or a second view, are left out" in said
+    assert "a.tif: frame 1 of 3" in said
+    assert "plain.jpg:" not in said
+
+
+def test_the_pictures_of_a_jpeg_with_a_gain_map_are_counted(tmp_path: Path) -> None:
+    """By its index alone: ``MPF`` with the number of images, as Ultra HDR photographs have it."""
+    Image.fromarray(photograph(8, 9)).save(tmp_path / "a.jpg")
+    index = b"MPF\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0xB001, 4, 1, 3, 0)
+    gain_map = b'http://ns.adobe.com/xap/1.0/\0<x hdrgm:Version="1.0"/>'
+    jpeg, parts = (tmp_path / "a.jpg").read_bytes(), b""
+    for marker, content in ((b"\xff\xe1", gain_map), (b"\xff\xe2", index)):
+        parts += marker + struct.pack(">H", len(content) + 2) + content
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + parts + jpeg[2:])
+    assert Photograph.read(tmp_path / "a.jpg").notes == (
+        "picture 1 of 3; the others, as a gain map or a second view, are left out",
+    )
