@@ -13,6 +13,7 @@ from zoomsr.cli.malloc import give_back_early
 
 if TYPE_CHECKING:
     from zoomsr.inference.batch import Options
+    from zoomsr.inference.proof import Proof
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,17 +65,11 @@ def zoom(
     inspect: InspectOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --inspect: as JSON")] = False,
 ) -> None:
-    """Upscale photographs, or a crop of one, by a trained net.
-
-    Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF and TIFF, by --format or
-    the output's suffix.
-    The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
-    """
+    """Upscale photographs, or a crop of one, by a trained net; transparency, 16 bit, profile and EXIF stay."""
     with one_line_errors():
         give_back_early()
         from zoomsr.inference.batch import Options, parse_box, parse_format  # heavy
         from zoomsr.inference.pre_shrink import PreShrink
-        from zoomsr.inference.proof import Proof
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import Upscaler
 
@@ -84,11 +79,17 @@ def zoom(
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         suffix = None if kind is None else parse_format(kind)
         shrink = PreShrink.parse(pre_shrink)
-        proof = Proof(certificate, map_file)
+        proof = _proof(certificate, map_file)
         options = Options(
             model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof
         )
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
+
+
+def _proof(certificate: bool, map_file: Path | None) -> Proof:
+    from zoomsr.inference.proof import Proof  # heavy
+
+    return Proof(certificate, map_file)
 
 
 def _dispatch(
