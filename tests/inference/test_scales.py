@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ def photo(tmp_path: Path) -> Path:
 @torch.no_grad()
 def _by(net: nn.Module, pixels: np.ndarray) -> np.ndarray:
     """The net called directly, back-projected: (H, W, C) uint8 to the same, without the command."""
-    net = net if isinstance(net, Upscale) else BackProjection(net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not isinstance(net, Upscale):
+        net = BackProjection(deepcopy(net)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     sr = net(lr.contiguous(memory_format=torch.channels_last))[0]
     return (sr.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).numpy()

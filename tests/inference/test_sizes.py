@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from zoomsr.imaging.resize import resize
 from zoomsr.inference.sizes import OutputSize, parse_size
 
 PIXELS = photograph(35, 46)
+
+from zoomsr.models.back_projection import BackProjection
 
 Nets = Mapping[int, nn.Module]
 
@@ -46,6 +49,7 @@ def _size(
 @torch.no_grad()
 def _by(net: nn.Module, pixels: np.ndarray) -> np.ndarray:
     """The net called directly: (H, W, C) uint8 to the same."""
+    net = BackProjection(deepcopy(net)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     sr = net(lr.contiguous(memory_format=torch.channels_last))[0]
     return (sr.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).numpy()
