@@ -18,10 +18,9 @@ from zoomsr.imaging import resample
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.resize import resize
 from zoomsr.inference.sizes import OutputSize, parse_size
+from zoomsr.models.back_projection import BackProjection
 
 PIXELS = photograph(35, 46)
-
-from zoomsr.models.back_projection import BackProjection
 
 Nets = Mapping[int, nn.Module]
 
