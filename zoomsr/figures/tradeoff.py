@@ -77,7 +77,7 @@ def published(nets: Mapping[str, PublishedNet], *, of: str) -> Figure:
         Line2D([], [], marker=marker, linestyle="", color=colours[label], markeredgecolor=INK, label=label)
         for label, marker in marks.items()
     ]
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=TEXT, frameon=False)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
     legend.set_title("trained on")
     plainly([*legend.get_texts(), legend.get_title()])
     legend.get_title().set_fontsize(TEXT)
