@@ -21,6 +21,7 @@ from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.resize import Upscale, downscale
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
+from zoomsr.models.back_projection import STEPS, BackProjection
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.directories import lock, locks_end
@@ -139,7 +140,8 @@ def test_each_pretrained_net_is_listed_once_and_run_at_the_scale(unets: Mapping[
     area = photograph(20, 30)
     found = upscaled(Photograph(area), nets.open("unet", scale), scale)
     lr = torch.from_numpy(area).permute(2, 0, 1)[None] / 255
-    expected = unets[scale](lr.contiguous(memory_format=torch.channels_last))[0].clamp(0, 1) * 255
+    net = BackProjection(unets[scale], steps=STEPS)
+    expected = net(lr.contiguous(memory_format=torch.channels_last))[0].clamp(0, 1) * 255
     assert (found.name, found.photograph.size) == ("unet", (20 * scale, 30 * scale))
     assert np.abs(found.photograph.pixels - expected.permute(1, 2, 0).numpy()).max() < 0.51
     bicubic = upscaled(Photograph(area), nets.open("bicubic", scale), scale).photograph.pixels
