@@ -57,16 +57,17 @@ def example(channels: int = 3) -> Tensor:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporter's warnings about torch's own parts and a missing torchvision."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the exporter's warnings about torch's own parts and a missing torchvision, and its notes on each node."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("torch.onnx", "onnxscript", "onnx_ir"))}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 class GraphFile:
