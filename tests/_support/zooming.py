@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import zoomsr.cli.console
 import zoomsr.pretrained.weights
 from _support.commands import said_by
+from _support.tiny import photograph
+from zoomsr.imaging.resize import Upscale
+from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 
 Zoom = Callable[..., str]
+Nets = Mapping[int, nn.Module]
+
+PIXELS = photograph(35, 46)
 
 
 SRCNN_CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "widths": [6, 5]}
@@ -64,3 +73,13 @@ def zoom(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys:
         return text
 
     return run
+
+
+@torch.no_grad()
+def by_net(net: nn.Module, pixels: np.ndarray) -> np.ndarray:
+    """The net called directly, back-projected: (H, W, C) uint8 to the same, without the command."""
+    if not isinstance(net, Upscale):
+        net = BackProjection(deepcopy(net)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    sr = net(lr.contiguous(memory_format=torch.channels_last))[0]
+    return (sr.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).numpy()

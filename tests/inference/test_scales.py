@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from _support.tiny import photograph
-from _support.zooming import Zoom
+from _support.zooming import PIXELS, Nets, Zoom, by_net
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import nn
 
 from zoomsr import load_model, upscale
 from zoomsr.figures import Enlargement
@@ -26,9 +23,6 @@ from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.self_ensemble import SelfEnsemble
 
 NAMES = {2: "unet", 3: "unet_x3", 4: "unet_x4"}
-PIXELS = photograph(35, 46)
-
-Nets = Mapping[int, nn.Module]
 
 
 @pytest.fixture
@@ -36,16 +30,6 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(PIXELS).save(path)
     return path
-
-
-@torch.no_grad()
-def _by(net: nn.Module, pixels: np.ndarray) -> np.ndarray:
-    """The net called directly, back-projected: (H, W, C) uint8 to the same, without the command."""
-    if not isinstance(net, Upscale):
-        net = BackProjection(deepcopy(net)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-    sr = net(lr.contiguous(memory_format=torch.channels_last))[0]
-    return (sr.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def _read(path: Path) -> np.ndarray:
@@ -62,8 +46,8 @@ def _difference(one: np.ndarray, other: np.ndarray) -> int:
 def test_a_pretrained_net_is_the_one_of_the_scale(
     zoom: Zoom, photo: Path, unets: Nets, tmp_path: Path, scale: int
 ) -> None:
-    expected = _by(unets[scale], PIXELS)
-    assert _difference(expected, _by(Upscale(scale), PIXELS)) > 10
+    expected = by_net(unets[scale], PIXELS)
+    assert _difference(expected, by_net(Upscale(scale), PIXELS)) > 10
     assert f"{NAMES[scale]} photo-x{scale}.png {46 * scale}x{35 * scale}" in zoom(photo, "--scale", scale)
     assert np.array_equal(_read(tmp_path / f"photo-x{scale}.png"), expected)
     zoom(photo, "-m", NAMES[scale], "--overwrite")  # without --scale the net's own
@@ -73,33 +57,33 @@ def test_a_pretrained_net_is_the_one_of_the_scale(
 def test_a_larger_scale_is_a_power_of_the_named_net(zoom: Zoom, photo: Path, unets: Nets, tmp_path: Path) -> None:
     box, crop = ("--box", "3,4,12,10"), PIXELS[4:14, 3:15]
     assert "unet photo-x8.png 96x80" in zoom(photo, "--scale", "8", *box)
-    assert np.array_equal(_read(tmp_path / "photo-x8.png"), _by(unets[2], _by(unets[2], _by(unets[2], crop))))
+    assert np.array_equal(_read(tmp_path / "photo-x8.png"), by_net(unets[2], by_net(unets[2], by_net(unets[2], crop))))
     assert "unet_x3 photo-x9.png 108x90" in zoom(photo, "-m", "unet_x3", "--scale", "9", *box)
-    assert np.array_equal(_read(tmp_path / "photo-x9.png"), _by(unets[3], _by(unets[3], crop)))
+    assert np.array_equal(_read(tmp_path / "photo-x9.png"), by_net(unets[3], by_net(unets[3], crop)))
     assert "photo.png: unet enlarges by 256 at most, not by 257" in zoom(photo, "--scale", "257", code=1)
 
 
 @pytest.mark.parametrize("scale", [3, 4])
 def test_bicubic_needs_one_pass(zoom: Zoom, photo: Path, tmp_path: Path, scale: int) -> None:
     zoom(photo, "-m", "bicubic", "--scale", scale)
-    assert np.array_equal(_read(tmp_path / f"photo-x{scale}.png"), _by(Upscale(scale), PIXELS))
+    assert np.array_equal(_read(tmp_path / f"photo-x{scale}.png"), by_net(Upscale(scale), PIXELS))
 
 
 @pytest.mark.parametrize("scale", [3, 4])
 def test_tiles_grey_transparency_and_the_self_ensemble(
     zoom: Zoom, photo: Path, unets: Nets, tmp_path: Path, scale: int
 ) -> None:
-    whole = _by(unets[scale], PIXELS)
+    whole = by_net(unets[scale], PIXELS)
     zoom(photo, "--scale", scale, "--tile", "8", "-o", "tiles.png")
     assert _difference(_read(tmp_path / "tiles.png"), whole) <= 1  # sums may be of another order
     zoom(photo, "--scale", scale, "--precision", "bf16", "-o", "half.png")
     assert 0 < _difference(_read(tmp_path / "half.png"), whole) <= 8
     zoom(photo, "--scale", scale, "--self-ensemble", "-o", "eight.png")
-    assert _difference(_read(tmp_path / "eight.png"), _by(SelfEnsemble(unets[scale]), PIXELS)) <= 1
+    assert _difference(_read(tmp_path / "eight.png"), by_net(SelfEnsemble(unets[scale]), PIXELS)) <= 1
     alpha = photograph(35, 46, seed=1)[..., :1]
     Image.fromarray(np.dstack([PIXELS, alpha])).save(tmp_path / "rgba.png")
     zoom("rgba.png", "--scale", scale, "-o", "rgba large.png")
-    assert np.array_equal(_read(tmp_path / "rgba large.png")[..., 3:], _by(Upscale(scale), alpha))
+    assert np.array_equal(_read(tmp_path / "rgba large.png")[..., 3:], by_net(Upscale(scale), alpha))
     deep = PIXELS[..., :1].astype(np.uint16) * 257
     Photograph(deep).write(tmp_path / "deep.png")
     zoom("deep.png", "--scale", scale, "-o", "deep large.png")
@@ -116,7 +100,7 @@ def test_another_engine_gives_the_same_pixels(
 ) -> None:
     pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[engine], reason="pip install zoomsr[fast]")
     zoom(photo, "--scale", scale, "--engine", engine)
-    assert _difference(_read(tmp_path / f"photo-x{scale}.png"), _by(unets[scale], PIXELS)) <= 1
+    assert _difference(_read(tmp_path / f"photo-x{scale}.png"), by_net(unets[scale], PIXELS)) <= 1
 
 
 @pytest.mark.parametrize("scale", [3, 4])
@@ -128,8 +112,8 @@ def test_a_picture_in_parts_as_in_one_piece(
     monkeypatch.setattr(batch, "MAX_PIXELS", 1000)
     zoom("a.tif", "--scale", scale, "-o", "parts.tif", "--tile", "16")
     zoom("a.tif", "--scale", scale, "-o", "bicubic.tif", "-m", "bicubic", "--tile", "16")
-    assert _difference(_read(tmp_path / "parts.tif"), _by(unets[scale], PIXELS)) <= 1
-    assert np.array_equal(_read(tmp_path / "bicubic.tif"), _by(Upscale(scale), PIXELS))
+    assert _difference(_read(tmp_path / "parts.tif"), by_net(unets[scale], PIXELS)) <= 1
+    assert np.array_equal(_read(tmp_path / "bicubic.tif"), by_net(Upscale(scale), PIXELS))
     refused = zoom("a.tif", "--scale", "8", "-o", "b.tif", code=1)
     assert "a.tif has more than 1,000 pixels: 368x280, which is not one pass of unet, goes with --box" in refused
     refused = zoom("a.tif", "--scale", "1.5", "-o", "b.tif", code=1)
@@ -168,7 +152,7 @@ def test_compared_at_three_times_with_bicubic_beside_it(
     lr = photograph(60, 72)[1::3, 1::3]
     assert list(row.methods) == ["bicubic", "unet_x3"]
     for net, panel in zip((Upscale(3), unets[3]), row.methods.values(), strict=True):
-        assert _difference((panel.image * 255).round(), _by(net, lr)) <= 1
+        assert _difference((panel.image * 255).round(), by_net(net, lr)) <= 1
         shown = (panel.image, photograph(60, 72) / np.float32(255))
         y, hr = (luma(torch.from_numpy(one).permute(2, 0, 1)) for one in shown)
         error = float((y - hr)[..., 3:-3, 3:-3].square().mean())
@@ -180,7 +164,7 @@ def test_compared_at_the_largest_scale_of_the_nets_and_never_at_one_that_a_net_l
 ) -> None:
     crop = ("--box", "0,0,12,10", "--compare")
     zoom(photo, *crop, "-m", "unet_x4", "-m", "unet")  # which goes twice
-    expected = _by(unets[4], PIXELS[:10, :12]), _by(unets[2], _by(unets[2], PIXELS[:10, :12]))
+    expected = by_net(unets[4], PIXELS[:10, :12]), by_net(unets[2], by_net(unets[2], PIXELS[:10, :12]))
     assert list(drawn[0].methods) == ["bicubic", "unet_x4", "unet"]
     for panel, pixels in zip(list(drawn[0].methods.values())[1:], expected, strict=True):
         assert _difference((panel.image * 255).round(), pixels) <= 2
@@ -197,7 +181,7 @@ def test_compared_at_the_largest_scale_of_the_nets_and_never_at_one_that_a_net_l
 
 @pytest.mark.parametrize("scale", NAMES)
 def test_in_python_too(unets: Nets, scale: int) -> None:
-    assert np.array_equal(upscale(PIXELS, scale=scale), _by(unets[scale], PIXELS))
+    assert np.array_equal(upscale(PIXELS, scale=scale), by_net(unets[scale], PIXELS))
     lr = torch.rand(2, 3, 9, 11)
     for net in (load_model(scale=scale, device="cpu"), load_model(NAMES[scale], device="cpu")):
         assert net.scale == scale

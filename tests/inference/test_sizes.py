@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from _support.tiny import photograph
-from _support.zooming import Zoom
+from _support.zooming import PIXELS, Nets, Zoom, by_net
 from PIL import Image, ImageCms
-from torch import nn
 
 from zoomsr.imaging import resample
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.resize import resize
 from zoomsr.inference.sizes import OutputSize, parse_size
-from zoomsr.models.back_projection import BackProjection
-
-PIXELS = photograph(35, 46)
-
-Nets = Mapping[int, nn.Module]
 
 
 @pytest.fixture
@@ -43,15 +35,6 @@ def _size(
     size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
     assert size is not None
     return size
-
-
-@torch.no_grad()
-def _by(net: nn.Module, pixels: np.ndarray) -> np.ndarray:
-    """The net called directly: (H, W, C) uint8 to the same."""
-    net = BackProjection(deepcopy(net)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    lr = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-    sr = net(lr.contiguous(memory_format=torch.channels_last))[0]
-    return (sr.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def _bicubic(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -160,7 +143,7 @@ def test_the_net_of_the_next_scale_and_then_bicubic(
 ) -> None:
     label = "unet" if scale == 2 else f"unet_x{scale}"
     assert f"{label} photo-{name}.png {width}x{height}" in zoom(photo, *arguments)
-    expected = _bicubic(_by(unets[scale], PIXELS), height, width)
+    expected = _bicubic(by_net(unets[scale], PIXELS), height, width)
     assert np.array_equal(_read(tmp_path / f"photo-{name}.png"), expected)
 
 
@@ -168,7 +151,7 @@ def test_six_times_is_three_passes_of_two_and_then_bicubic(
     zoom: Zoom, photo: Path, unets: Nets, tmp_path: Path
 ) -> None:
     assert "unet photo-x6.png 72x60" in zoom(photo, "--scale", "6", "--box", "3,4,12,10")
-    eight = _by(unets[2], _by(unets[2], _by(unets[2], PIXELS[4:14, 3:15])))
+    eight = by_net(unets[2], by_net(unets[2], by_net(unets[2], PIXELS[4:14, 3:15])))
     assert np.array_equal(_read(tmp_path / "photo-x6.png"), _bicubic(eight, 60, 72))
 
 
@@ -196,7 +179,7 @@ def test_of_a_folder_each_picture_takes_its_own_net(zoom: Zoom, unets: Nets, tmp
     said = zoom("trip", "--width", "90")
     for net, name in {"unet": "a", "unet_x3": "b", "unet_x4": "c", "bicubic": "e"}.items():
         assert f" {net} trip-90w/{name}-90w.png 90x" in said
-    d = _by(unets[2], _by(unets[2], _by(unets[2], _by(unets[2], photograph(8, 11)))))
+    d = by_net(unets[2], by_net(unets[2], by_net(unets[2], by_net(unets[2], photograph(8, 11)))))
     assert np.array_equal(_read(tmp_path / "trip-90w" / "d-90w.png"), _bicubic(d, 65, 90))
 
 

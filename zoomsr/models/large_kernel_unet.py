@@ -16,9 +16,9 @@ class LargeKernelUNet(ResidualUNet):
 
     Differences from the paper:
         One block of them among residual blocks instead of a chain of 12 to 28; the lower levels see far without one.
-        Its kernel is the 13x13 of PLKSR-tiny, not the 17x17 of PLKSR, whose gradient in bfloat16 oneDNN computes 30
-        times more slowly for batches below 16. Its channel mixer is one 3x3 convolution with ReLU instead of two to and
-        from twice the width with GELU in between. It starts as the identity. It takes the multiply-adds of two residual
+        Its kernel is the 13x13 of PLKSR-tiny, not the 17x17 of PLKSR, whose gradient in bfloat16 was many times slower
+        in oneDNN for small batches. Its channel mixer is one 3x3 convolution with ReLU instead of two to and from twice
+        the width with GELU in between. It starts as the identity. It takes the multiply-adds of two residual
         blocks, so ``blocks`` are fewer.
     """
 
