@@ -36,8 +36,9 @@ InspectOption = Annotated[
 
 _HELP = """Upscale photographs, or a crop of one, by a trained net.
 
-Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF and TIFF, by --format or
-the output's suffix.
+Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL, by
+--format or the output's suffix. Reads GIF, BMP, PNM and camera raw too; HEIC, JPEG XL and raw take
+pip install zoomsr[formats].
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
 """
 
@@ -62,8 +63,8 @@ def zoom(
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     back_projection: Annotated[int, typer.Option(help="steps to what shrinks to the input; 0 for none", min=0)] = 2,
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
-    kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif or tiff, of many")] = None,
-    quality: Annotated[int, typer.Option(help="of JPEG, WebP and AVIF", min=1, max=100)] = 95,
+    kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif, tiff, heic, jxl, of many")] = None,
+    quality: Annotated[int, typer.Option(help="of JPEG, WebP, AVIF, HEIC, JPEG XL", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="do only what is missing")] = False,
     pre_shrink: Annotated[str, typer.Option(help="shrink by so much first; auto: as far as it loses nothing")] = "1",
