@@ -1,4 +1,4 @@
-"""A raw photograph in a DNG: mosaic, white balance, colour matrix, orientation. Adobe, "Digital Negative", 1.7.1, 2023."""
+"""A raw photograph in a DNG: mosaic, white balance, colour matrix, orientation (Adobe, "Digital Negative")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import tifffile
 
 # Linear sRGB to XYZ (IEC 61966-2-1): a camera with sRGB's primaries.
-_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 
 
 def write_dng(path: Path, light: np.ndarray, *, neutral: tuple[float, ...] | None, orientation: int = 1) -> None:

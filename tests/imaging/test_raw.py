@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,18 @@ def test_a_truncated_one_is_one_line(tmp_path: Path, length: int) -> None:
     for read in (Photograph.read, files.read):
         with pytest.raises(ValueError, match=r"^[^\n]*a\.dng (is damaged or truncated: [IU]|is not an image)[^\n]*$"):
             read(tmp_path / "a.dng")
+
+
+def test_one_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    write_dng(tmp_path / "a.dng", FLAT, neutral=NEUTRAL)
+    data = (tmp_path / "a.dng").read_bytes()
+    for tag, length in ((256, 48), (257, 32)):
+        before, after = (struct.pack("<HHII", tag, 4, 1, value) for value in (length, 20_000))
+        assert before in data
+        data = data.replace(before, after)
+    (tmp_path / "a.dng").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.dng has more than 178,956,970 pixels"):
+        Photograph.read(tmp_path / "a.dng")
 
 
 def test_a_tiff_that_is_no_raw_is_not_read_by_its_preview(tmp_path: Path) -> None:

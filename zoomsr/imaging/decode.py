@@ -1,5 +1,5 @@
-"""Image files to pixels: by libvips; by Pillow where libvips has no reader (BMP, PNM, ...); HEIC, JPEG XL and raw by the
-libraries of the extra ``formats``.
+"""Image files to pixels: libvips; Pillow for the formats that libvips has no reader for (BMP, PNM, ...); the libraries
+of the extra ``formats`` for HEIC, JPEG XL and camera raw.
 """
 
 from __future__ import annotations

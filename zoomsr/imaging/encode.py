@@ -18,8 +18,10 @@ from zoomsr.imaging.pixels import PixelArray, to_8bit
 from zoomsr.imaging.png import write_png
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
 
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff")
-OUTPUT_SUFFIXES += (*heif.SUFFIXES, *jxl.SUFFIXES)
+OUTPUT_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff"),
+    *(*heif.SUFFIXES, *jxl.SUFFIXES),
+)
 
 _JPEG_SIDE = 65_500
 _MAX_SIDES = {".webp": 16_383, ".avif": 32_768}  # libavif reads no larger ones unless it is told to

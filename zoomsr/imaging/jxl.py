@@ -37,15 +37,14 @@ def opened(path: Path) -> Stored:
         header = pyjpegxl.probe(data)
     boxes = list(boxes_in(data)) if data.startswith(_CONTAINER) else [(b"jxlc", data)]
     stream = next((part[4:] if kind == b"jxlp" else part for kind, part in boxes if kind[:3] == b"jxl"), b"")
-    notes = ("it is an animation: its last frame is taken",) if _is_animated(stream) else ()
-    if any(kind == b"jhgm" for kind, _ in boxes):
-        notes += ("a gain map is in the file, and is left out",)
+    said = {"it is an animation: its last frame is taken": _is_animated(stream)}
+    said["a gain map is in the file, and is left out"] = any(kind == b"jhgm" for kind, _ in boxes)
 
     def decode() -> Decoded:
         _, array = pyjpegxl.decode_to_numpy(data)
         if array.dtype == np.float32:
             raise without_white(path, is_float=True)
-        return Decoded(array, notes)
+        return Decoded(array, tuple(note for note, is_so in said.items() if is_so))
 
     is_grey = header.num_color_channels == 1
     exif = header.exif[4 + int.from_bytes(header.exif[:4], "big") :] if header.exif else None
