@@ -63,6 +63,7 @@ class Shrinking:
         """Bicubic enlargement."""
         return resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale))
 
+
 class Bicubic(Shrinking):
     """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
 
@@ -144,6 +145,7 @@ class GaussianNoise:
     def up(self, lr: Tensor) -> Tensor:
         """The grid is the same."""
         return lr
+
 
 @dataclass
 class Jpeg:
