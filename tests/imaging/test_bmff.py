@@ -64,6 +64,11 @@ def test_auxiliary_pictures_are_named(tmp_path: Path, kind: bytes, name: str) ->
     assert PrimaryItem.read(tmp_path / "a.avif").notes == (f"{name} is in the file, and is left out",)
 
 
+def test_mastering_metadata_is_named(tmp_path: Path) -> None:
+    _avif(tmp_path / "a.avif", (b"pixi", b"clli"))
+    assert PrimaryItem.read(tmp_path / "a.avif").auxiliary == ("HDR mastering metadata",)
+
+
 def test_other_and_damaged_files_have_none(tmp_path: Path) -> None:
     data = _avif(tmp_path / "a.avif").read_bytes()
     assert PrimaryItem.read(tmp_path / "a.avif") == PrimaryItem()

@@ -20,7 +20,7 @@ class PrimaryItem(NamedTuple):
 
     Attributes:
         cicp: content of a PNG's cICP chunk: primaries and transfer by ITU-T H.273, RGB, full range; None of sRGB.
-        auxiliary: a gain map, depth map or matte, by its name.
+        auxiliary: names of what else belongs to it: gain map, depth map, matte, HDR mastering metadata.
     """
 
     cicp: bytes | None = None
@@ -36,7 +36,7 @@ class PrimaryItem(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A line for each auxiliary picture."""
+        """A line for each of ``auxiliary``."""
         return tuple(f"{name} is in the file, and is left out" for name in self.auxiliary)
 
 
@@ -56,6 +56,8 @@ def _in_meta(meta: bytes) -> PrimaryItem:
     wide = boxes.get(b"pitm", b"\0")[0] > 0
     primary = int.from_bytes(boxes.get(b"pitm", b"")[4 : 8 if wide else 6], "big")
     associated = _of_item(primary, properties.get(b"ipma", b""), contents)
+    if any(kind in (b"clli", b"mdcv") for kind, _ in associated):
+        names.append("HDR mastering metadata")
     colours = [content for kind, content in associated if kind == b"colr"]
     has_profile = any(content[:4] in (b"prof", b"rICC") for content in colours)
     cicp = None
