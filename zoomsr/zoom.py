@@ -47,8 +47,7 @@ _HELP = """Upscale photographs, or a crop of one, by a trained net.
 A photograph that was never compressed gets the net unet, a JPEG unet_photo, which is told the quality that it finds
 in the file.
 Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL, by
---format or the output's suffix. GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw take
-pip install zoomsr[formats].
+--format or the output's suffix. GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
 """
 

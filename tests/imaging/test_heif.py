@@ -64,7 +64,7 @@ def test_colours_that_were_multiplied_by_alpha_are_as_before(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_one_is_turned_once(tmp_path: Path, orientation: int) -> None:
-    """It has both: HEIF's own (irot, imir), which counts, and EXIF's, which does not (ISO/IEC 23008-12, A.2.1)."""
+    """It has both: HEIF's own (irot, imir), which counts, and EXIF's, which does not."""
     Image.fromarray(SMOOTH).save(tmp_path / "a.png", exif=_exif(orientation))
     _write(tmp_path / "a.heic", SMOOTH, exif=_exif(orientation))
     found, expected = Photograph.read(tmp_path / "a.heic"), Photograph.read(tmp_path / "a.png")

@@ -74,7 +74,7 @@ def test_with_loss_the_colours_of_a_wide_profile_stay(tmp_path: Path, quality: i
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_a_jpeg_that_became_one_is_upright(tmp_path: Path, orientation: int) -> None:
-    """The codestream and EXIF both say how it is turned; the codestream counts (ISO/IEC 18181-2, 9.6)."""
+    """The codestream and EXIF both say how it is turned; the codestream counts."""
     jpeg = io.BytesIO()
     Image.fromarray(SMOOTH).save(jpeg, "JPEG", exif=_exif(orientation), quality=100, subsampling=0)
     (tmp_path / "a.jpg").write_bytes(jpeg.getvalue())
