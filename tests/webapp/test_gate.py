@@ -14,8 +14,8 @@ import httpx
 import pytest
 from _support.page_server import function_number
 
-from zoomsr.webapp import steps as page_steps
 from zoomsr.inference.targets import INPUT_SUFFIXES
+from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.gate import Gate
 
 served = pytest.mark.skipif(
