@@ -24,6 +24,7 @@ from zoomsr.inference.proof import Proof
 from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import Task, plan
+from zoomsr.inference.unfinished import bytes_kept
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
 
@@ -153,7 +154,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
 
 def _attempt(task: Task, open_net: OpenNet, options: Options, progress: PixelProgress, outcome: _Outcome) -> None:
     try:
-        _upscale(task, open_net, options, progress.advance)
+        _upscale(task, open_net, options, progress)
         outcome.done += 1
     except Exception as error:  # decoders and encoders raise errors of any type
         if os.environ.get(DEBUG_VARIABLE) == "1":
@@ -167,10 +168,13 @@ def _forecast(task: Task, open_net: OpenNet, options: Options) -> _Forecast:
         options.require_free(task.target)
         height, width = files.size(task.source) if options.box is None else (options.box.height, options.box.width)
         route = Route.to(options.size, (height, width), open_net)
+        pixels, raw = route.size[0] * route.size[1], 0
+        if height * width > MAX_PIXELS and options.box is None:
+            from zoomsr.inference.out_of_core import raw_bytes
+
+            raw = max(0, raw_bytes(task.source, pixels) - bytes_kept(task.target))
     except Exception:  # as above
         return _Forecast(0, 0)
-    pixels = route.size[0] * route.size[1]
-    raw = 3 * pixels if height * width > MAX_PIXELS and options.box is None else 0  # see upscale_file
     return _Forecast(route.computed, about_bytes(task.target, pixels) + raw)
 
 
@@ -183,27 +187,25 @@ def error_line(error: Exception, task: Task) -> str:
     return " ".join((text if is_named else f"{task.source}: {text}").split())
 
 
-def _upscale(task: Task, open_net: OpenNet, options: Options, advance: Callable[[int], None]) -> None:
+def _upscale(task: Task, open_net: OpenNet, options: Options, progress: PixelProgress) -> None:
     options.require_free(task.target)
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS and options.box is None:
-        from zoomsr.inference.out_of_core import upscale_file
+        from zoomsr.inference.out_of_core import streaming, upscale_file
 
-        if options.pre_shrink.factor != 1:
-            raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --pre-shrink goes with --box")
         route = Route.to(options.size, (height, width), open_net)
-        if route.upscaler is None or not route.is_one_pass:
-            large, wanted = f"{task.source} has more than {MAX_PIXELS:,} pixels", f"{route.size[1]}x{route.size[0]}"
-            raise ValueError(f"{large}: {wanted}, which is not one pass of {route.name}, goes with --box")
+        upscaler = streaming(task.source, task.target, route, options.pre_shrink)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
-        height, width, notes = upscale_file(task.source, task.target, route.upscaler, advance=advance)
+        height, width, notes = upscale_file(
+            task.source, task.target, upscaler, advance=progress.advance, skip=progress.skip
+        )
     else:
         photograph = options.pre_shrink.of(_read(task.source, options.box, is_huge=height * width > MAX_PIXELS))
         notes, (height, width) = photograph.notes, photograph.size
         route = Route.to(options.size, photograph.size, open_net)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
-        photograph = route.follow(photograph, advance)
+        photograph = route.follow(photograph, progress.advance)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         notes += photograph.write(task.target, quality=options.quality, overwrite=options.overwrite)
         if photograph.size[0] < height or photograph.size[1] < width:
