@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.choice import JPEG_NET, Compression, OpenAt, open_for
-from zoomsr.inference.disk import about_bytes, require_room
+from zoomsr.inference.disk import about_bytes, require_folder, require_room
 from zoomsr.inference.pre_shrink import PreShrink
 from zoomsr.inference.proof import Proof
 from zoomsr.inference.route import OpenNet, Route
@@ -95,7 +96,8 @@ class Options:
         return upscaler
 
     def require_free(self, target: Path) -> None:
-        """Raise ValueError where the target exists and must not be replaced."""
+        """Raise ValueError where the target cannot be written, or exists and must not be replaced."""
+        require_folder(target)
         if target.exists() and not self.overwrite:
             raise ValueError(f"{target} is there already: --overwrite replaces it, --skip-existing leaves it")
 
@@ -176,7 +178,11 @@ def run(patterns: Sequence[str], options: Options) -> None:
                 count = f"{number} of {len(waiting)}  " if len(waiting) > 1 else ""
                 progress.describe(f"{count}{task.source.name}")
                 end += forecast.pixels
-                _attempt(task, options, progress, outcome)
+                with _failure_counted(task, outcome):
+                    if number > 1:  # the disk may have become full
+                        require_room([(task.target, forecast.n_bytes)], is_told=False)
+                    _upscale(task, options, progress)
+                    outcome.done += 1
                 progress.reach(end)
     finally:
         if len(tasks) > 1 or outcome.skipped:
@@ -187,10 +193,10 @@ def run(patterns: Sequence[str], options: Options) -> None:
         sys.exit(min(len(outcome.failures), MAX_EXIT_CODE))
 
 
-def _attempt(task: Task, options: Options, progress: PixelProgress, outcome: _Outcome) -> None:
+@contextmanager
+def _failure_counted(task: Task, outcome: _Outcome) -> Iterator[None]:
     try:
-        _upscale(task, options, progress)
-        outcome.done += 1
+        yield
     except Exception as error:  # decoders and encoders raise errors of any type
         if os.environ.get(DEBUG_VARIABLE) == "1":
             traceback.print_exception(error)
