@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -14,22 +13,16 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageCms
 from rich.markup import escape
 from rich.table import Table
 
 from zoomsr.cli.console import CONSOLE, decimal, printable
 from zoomsr.imaging import files
-from zoomsr.imaging.blocking import JpegTrace, jpeg_trace
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.encode import encoder
-from zoomsr.imaging.jpeg_quality import chroma_in, quality_in
-from zoomsr.imaging.noise import noise_sigma
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.pillow import open_picture
-from zoomsr.imaging.real_resolution import enlarged_by
-from zoomsr.imaging.sampling import luma_samples
 from zoomsr.inference.batch import Options, error_line
+from zoomsr.inference.findings import Findings
 from zoomsr.inference.out_of_core import read_region
 from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.targets import Task, plan
@@ -39,28 +32,6 @@ from zoomsr.runs.files import short
 
 _TRIAL = 128  # side of the crop that is enlarged to measure time and size
 _HUGE = 2048  # side of the part that is judged of a picture which is too large to decode as a whole
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says of itself.
-
-    Attributes:
-        format: ``JPEG``, ``PNG``; None where only libvips knows.
-        jpeg_quality: 1 to 100, of a JPEG's luma table; None of other formats.
-        chroma: ``4:2:0``; None of other formats and samplings.
-    """
-
-    format: str | None
-    jpeg_quality: int | None
-    chroma: str | None
-
-    @staticmethod
-    def read(path: Path) -> Header:
-        """By Pillow; all None where it cannot read the file."""
-        with contextlib.suppress(ValueError), open_picture(path) as picture:
-            return Header(picture.format, quality_in(picture), chroma_in(picture))
-        return Header(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -90,35 +61,10 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is in a photograph, and what will be done with it.
+    """What is in a photograph, and what will be done with it."""
 
-    Attributes:
-        file: as it was named.
-        width: in pixels, upright.
-        height: the same.
-        bits: of a channel, 8 or 16.
-        channels: ``grey``, ``RGB``, ``grey and alpha``, ``RGB and alpha``.
-        profile: the colour profile's own name, ``unnamed``, or None.
-        header: what the file says.
-        trace: of an earlier JPEG in the pixels of any other format; None where there is none.
-        noise: sd of white noise in luma, of 255 grey levels; None where the picture is too small.
-        soft: factor by which it can be shrunk first without loss; 1 for a sharp one, None where nothing says.
-        forecast: of the enlargement.
-        notes: what of the file is not kept.
-    """
-
-    file: str
-    width: int
-    height: int
-    bits: int
-    channels: str
-    profile: str | None
-    header: Header
-    trace: JpegTrace | None
-    noise: float | None
-    soft: float | None
+    findings: Findings
     forecast: Forecast
-    notes: tuple[str, ...]
 
 
 def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None:
@@ -142,7 +88,7 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
             except Exception as error:  # decoders raise errors of any type
                 failures.append(error_line(error, task))
     if as_json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
+        print(json.dumps([asdict(one.findings) | {"forecast": asdict(one.forecast)} for one in found], indent=2))
     elif found:
         CONSOLE.print(_table(found))
     for line in failures:
@@ -157,23 +103,8 @@ def _inspected(task: Task, open_net: OpenNet, options: Options) -> Inspection:
         photograph = read_region(task.source, _middle(height, width))
     else:
         photograph = Photograph.read(task.source)
-    header, samples = Header.read(task.source), luma_samples(photograph.pixels)
-    noise, soft = noise_sigma(samples), enlarged_by(samples)
-    channels = "grey" if photograph.pixels.shape[2] == 1 else "RGB"
-    return Inspection(
-        file=str(task.source),
-        width=width,
-        height=height,
-        bits=8 * photograph.pixels.dtype.itemsize,
-        channels=channels if photograph.alpha is None else f"{channels} and alpha",
-        profile=None if photograph.icc is None else _profile_name(photograph.icc),
-        header=header,
-        trace=None if header.format in ("JPEG", "MPO") else jpeg_trace(samples),
-        noise=None if math.isnan(noise) else round(noise, 2),
-        soft=None if math.isnan(soft) else soft,
-        forecast=_forecast(task, photograph, (height, width), open_net, options),
-        notes=photograph.notes,
-    )
+    findings = Findings.of(task.source, photograph, (height, width))
+    return Inspection(findings, _forecast(task, photograph, (height, width), open_net, options))
 
 
 def _middle(height: int, width: int) -> CropBox:
@@ -237,40 +168,15 @@ def _table(found: Sequence[Inspection]) -> Table:
     """A row for each photograph."""
     table = Table("photograph", "found in it", "will be made, with about", show_lines=len(found) > 1)
     for one in found:
-        cells = (_picture_lines(one), _finding_lines(one), _forecast_lines(one.forecast))
+        cells = (_picture_lines(one.findings), one.findings.lines, _forecast_lines(one.forecast))
         table.add_row(*(escape(printable("\n".join(lines))) for lines in cells))
     return table
 
 
-def _picture_lines(one: Inspection) -> list[str]:
+def _picture_lines(one: Findings) -> list[str]:
+    pixels, profile = one.file_lines
     kind = one.header.format or Path(one.file).suffix[1:].upper()
-    return [one.file, f"{one.width}x{one.height}, {one.bits} bit {one.channels}", f"{kind}, {_profile(one)}"]
-
-
-def _profile(one: Inspection) -> str:
-    return "no profile" if one.profile is None else f"profile {one.profile}"
-
-
-def _finding_lines(one: Inspection) -> list[str]:
-    lines = [_jpeg_line(one), "noise: too small to say" if one.noise is None else f"noise {one.noise:.1f} of 255"]
-    if one.soft is None:
-        lines.append("resolution: too small or too flat to say")
-    elif one.soft == 1:
-        lines.append("sharp")
-    else:
-        lines.append(f"soft: shrinking by {one.soft:g} first loses nothing")
-    return [*lines, *one.notes]
-
-
-def _jpeg_line(one: Inspection) -> str:
-    if one.header.jpeg_quality is not None:
-        chroma = "" if one.header.chroma is None else f", {one.header.chroma}"
-        return f"JPEG quality {one.header.jpeg_quality}{chroma}"
-    if one.trace is None:
-        return "no trace of JPEG"
-    quality = "unknown quality" if one.trace.quality is None else f"about quality {one.trace.quality}"
-    shift = one.trace.column, one.trace.row
-    return f"once a JPEG of {quality}{', cropped' if any(shift) else ''}"
+    return [one.file, f"{one.width}x{one.height}, {pixels}", f"{kind}, {profile}"]
 
 
 def _forecast_lines(forecast: Forecast) -> list[str]:
@@ -279,9 +185,3 @@ def _forecast_lines(forecast: Forecast) -> list[str]:
         f"{forecast.width}x{forecast.height} by {forecast.net}, x{forecast.factor:g}",
         f"{forecast.seconds:.1f} s, {decimal(forecast.memory_bytes)} of memory, {decimal(forecast.disk_bytes)} on disk",
     ]
-
-
-def _profile_name(icc: bytes) -> str:
-    with contextlib.suppress(Exception):  # LittleCMS raises errors of several types on damaged profiles
-        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip() or "unnamed"
-    return "unnamed"
