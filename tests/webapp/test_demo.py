@@ -26,9 +26,11 @@ from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
+from zoomsr.webapp import opened as page_photograph
 from zoomsr.webapp import steps as page_steps
+from zoomsr.webapp.opened import SCALES, opened
 from zoomsr.webapp.results import View, data_address, numbers, side_by_side, under_slider
-from zoomsr.webapp.steps import SCALES, Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
+from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, snapped, upscaled
 
 
 def _saved(path: Path, height: int, width: int) -> Path:
@@ -87,7 +89,7 @@ def test_what_is_no_photograph_is_named_without_its_folder(tmp_path: Path) -> No
     (tmp_path / "half.png").write_bytes(_saved(tmp_path / "a.png", 100, 100).read_bytes()[:9000])
     Image.new("1", (10_000, 4_001)).save(tmp_path / "large.png")
     with (tmp_path / "heavy.png").open("wb") as file:
-        file.truncate(page_steps.MAX_BYTES + 1)
+        file.truncate(page_photograph.MAX_BYTES + 1)
     for name, words in {
         "text.png": "text.png is not an image",
         "half.png": "half.png is damaged or truncated",
