@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.resize import Upscale, downscale
+from zoomsr.inference.certificate import detail_map, reshrink_error
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.back_projection import STEPS, BackProjection
@@ -29,7 +30,7 @@ from zoomsr.runs.layout import LOCK
 from zoomsr.webapp import opened as page_photograph
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.opened import SCALES, opened
-from zoomsr.webapp.results import View, data_address, numbers, side_by_side, under_slider
+from zoomsr.webapp.results import View, data_address, found, numbers, side_by_side, under_slider
 from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, snapped, upscaled
 
 
@@ -112,6 +113,39 @@ def test_a_photograph_that_is_gone(tmp_path: Path) -> None:
     photo.path.unlink()
     with pytest.raises(ValueError, match=r"^a\.png is not kept any more: drop it again"):
         photo.read()
+
+
+def test_what_is_found_in_a_file_stands_in_one_line_each(tmp_path: Path) -> None:
+    Image.fromarray(photograph(64, 96)).save(tmp_path / "<i>a.jpg", quality=75)
+    photo = opened(tmp_path / "<i>a.jpg")
+    assert (photo.findings.header.jpeg_quality, photo.findings.header.chroma) == (75, "4:2:0")
+    text = found(photo)
+    assert "&lt;i&gt;a.jpg</b>: 96x64 pixels" in text
+    assert "<li>8 bit RGB</li><li>no profile</li><li>JPEG quality 75, 4:2:0</li><li>noise" in text
+
+
+def test_crops_of_a_photograph_that_is_shrunk_first_are_in_the_pixels_that_are_left(tmp_path: Path) -> None:
+    photo = opened(_saved(tmp_path / "a.png", 40, 61)).shrunk_by(2.5)
+    assert photo.size == (16, 24)
+    pixels = photograph(40, 61)
+    assert np.array_equal(photo.read().pixels, Photograph(pixels).resized((16, 24)).pixels)
+    assert at_click(photo, 60, 39) == (60.5 * 24 / 61, 39.5 * 16 / 40)
+    shown = framed(photo, CropBox(8, 4, 8, 8))
+    assert (shown[10, 20:41] == (57, 211, 83)).all()
+    assert np.array_equal(photo.shrunk_by(1).read().pixels, pixels)
+
+
+def test_an_enlargement_is_held_against_the_crop(weights: Path) -> None:
+    nets, area = Nets([], device="cpu"), Photograph(photograph(20, 30))
+    for scale in (2, 4):
+        result = upscaled(area, nets.open("srcnn", scale), scale)
+        pixels = result.photograph.pixels
+        assert result.error == reshrink_error(area.pixels, pixels, scale=2, passes=scale // 2)
+        assert np.array_equal(result.added, detail_map(area.pixels, pixels, factor=scale))
+        assert result.added.shape == (20 * scale, 30 * scale, 3)
+        assert result.added.max() > 10  # the net does something
+    bicubic = upscaled(area, nets.open("bicubic", 2), 2)
+    assert (bicubic.added, bicubic.error) == (None, None)
 
 
 def test_bicubic_is_always_on_offer_and_first(weights: Path, tmp_path: Path) -> None:
