@@ -11,34 +11,12 @@ from pathlib import Path
 from PIL import ImageCms
 
 from zoomsr.imaging.blocking import JpegTrace, jpeg_trace
-from zoomsr.imaging.jpeg_quality import chroma_in, quality_in
+from zoomsr.imaging.header import Header
 from zoomsr.imaging.noise import noise_sigma
 from zoomsr.imaging.photo import Photograph
-from zoomsr.imaging.pillow import open_picture
 from zoomsr.imaging.real_resolution import enlarged_by
 from zoomsr.imaging.sampling import luma_samples
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says of itself.
-
-    Attributes:
-        format: ``JPEG``, ``PNG``; None where only libvips knows.
-        jpeg_quality: 1 to 100, of a JPEG's luma table; None of other formats.
-        chroma: ``4:2:0``; None of other formats and samplings.
-    """
-
-    format: str | None
-    jpeg_quality: int | None
-    chroma: str | None
-
-    @staticmethod
-    def read(path: Path) -> Header:
-        """By Pillow; all None where it cannot read the file."""
-        with contextlib.suppress(ValueError), open_picture(path) as picture:
-            return Header(picture.format, quality_in(picture), chroma_in(picture))
-        return Header(None, None, None)
+from zoomsr.inference.choice import Compression
 
 
 @dataclass(frozen=True)
@@ -91,11 +69,16 @@ class Findings:
             channels=channels if photograph.alpha is None else f"{channels} and alpha",
             profile=None if photograph.icc is None else _profile_name(photograph.icc),
             header=header,
-            trace=None if header.format in ("JPEG", "MPO") else jpeg_trace(samples),
+            trace=None if header.is_jpeg else jpeg_trace(samples),
             noise=None if math.isnan(noise) else round(noise, 2),
             soft=None if math.isnan(soft) else soft,
             notes=photograph.notes,
         )
+
+    @property
+    def compression(self) -> Compression:
+        """By which a net is chosen."""
+        return Compression.found(self.header, self.trace)
 
     @property
     def file_lines(self) -> tuple[str, str]:
@@ -104,8 +87,11 @@ class Findings:
 
     @property
     def lines(self) -> list[str]:
-        """JPEG, noise, resolution and notes."""
-        lines = [self._jpeg_line, "noise: too small to say" if self.noise is None else f"noise {self.noise:.1f} of 255"]
+        """Compression, noise, resolution and notes."""
+        lines = [
+            self.compression.evidence,
+            "noise: too small to say" if self.noise is None else f"noise {self.noise:.1f} of 255",
+        ]
         if self.soft is None:
             lines.append("resolution: too small or too flat to say")
         elif self.soft == 1:
@@ -113,17 +99,6 @@ class Findings:
         else:
             lines.append(f"soft: shrinking by {self.soft:g} first loses nothing")
         return [*lines, *self.notes]
-
-    @property
-    def _jpeg_line(self) -> str:
-        if self.header.jpeg_quality is not None:
-            chroma = "" if self.header.chroma is None else f", {self.header.chroma}"
-            return f"JPEG quality {self.header.jpeg_quality}{chroma}"
-        if self.trace is None:
-            return "no trace of JPEG"
-        quality = "unknown quality" if self.trace.quality is None else f"about quality {self.trace.quality}"
-        shift = self.trace.column, self.trace.row
-        return f"once a JPEG of {quality}{', cropped' if any(shift) else ''}"
 
 
 def _profile_name(icc: bytes) -> str:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -73,18 +72,16 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
     Raises:
         ValueError: no such file, several nets, or two results that would be one file.
     """
-    if len(options.models) > 1:
-        raise ValueError(f"--model {' --model '.join(options.models)}: --inspect takes one net")
+    options.require_one_net("--inspect takes one")
     found: list[Inspection] = []
     failures: list[str] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # notes
-        open_net, size = cache(partial(options.open, options.models[0])), options.size
-        upscaler = open_net(None if size is None else size.net_scale)
+        upscaler = options.first_net()
         upscaler.upscale(Photograph.with_pixels(np.zeros((_TRIAL, _TRIAL, 3), np.uint8)))  # the first run is slow
-        ending = f"-x{upscaler.net.scale}" if size is None else size.ending
+        ending = f"-x{upscaler.net.scale}" if options.size is None else options.size.ending
         for task in plan(patterns, options.out, ending=ending, suffix=options.suffix):
             try:
-                found.append(_inspected(task, open_net, options))
+                found.append(_inspected(task, options))
             except Exception as error:  # decoders raise errors of any type
                 failures.append(error_line(error, task))
     if as_json:
@@ -97,13 +94,14 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
         sys.exit(1)
 
 
-def _inspected(task: Task, open_net: OpenNet, options: Options) -> Inspection:
+def _inspected(task: Task, options: Options) -> Inspection:
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS:
         photograph = read_region(task.source, _middle(height, width))
     else:
         photograph = Photograph.read(task.source)
     findings = Findings.of(task.source, photograph, (height, width))
+    open_net = options.opener(findings.compression)
     return Inspection(findings, _forecast(task, photograph, (height, width), open_net, options))
 
 
