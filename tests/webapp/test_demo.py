@@ -158,6 +158,27 @@ def test_bicubic_is_always_on_offer_and_first(weights: Path, tmp_path: Path) -> 
         nets.open("vdsr", 2)
 
 
+def test_a_net_for_jpegs_is_told_the_quality_and_helped_to_other_scales() -> None:
+    nets, area = Nets([], device="cpu"), Photograph(photograph(20, 30))
+    told, clean = nets.open("unet_photo", 2, quality=40), nets.open("unet_photo", 2)
+    assert (told.quality, clean.quality, told.restorer) == (40, 100, None)
+    assert nets.open("unet_photo", 2, quality=40) is told
+    helped = nets.open("unet_photo", 3, quality=40)
+    assert (helped.name, helped.net.scale, helped.restorer) == ("unet_photo + unet", 3, told)
+    result = upscaled(area, helped, 3)
+    expected = nets.open("unet", 3).upscale(told.upscale(area).resized((20, 30))).pixels
+    assert np.array_equal(result.photograph.pixels, expected)
+    assert result.params == sum(upscaled(area, one, one.net.scale).params for one in (told, nets.open("unet", 3)))
+
+
+def test_strength_mixes_bicubic_and_the_net() -> None:
+    nets, area = Nets([], device="cpu"), Photograph(photograph(20, 30))
+    none, half, full = (nets.open("unet", 2, strength=one).upscale(area).pixels.astype(int) for one in (0, 0.5, 1))
+    assert np.array_equal(full, nets.open("unet", 2).upscale(area).pixels)
+    assert np.abs(full - none).max() > 4
+    assert np.abs(half - (none + full) / 2).max() <= 2  # each is rounded, and cut off at black and white
+
+
 def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> None:
     copies = [tmp_path / run / "best.safetensors" for run in ("one", "two")]
     for copy in copies:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
@@ -30,6 +32,9 @@ pytestmark = needs_browser("gradio")
 @pytest.fixture
 def page(browser: Any, page_address: str) -> Iterator[Any]:
     """The page, opened; in the end it has asked this machine alone, and has met no error."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=20_000)  # the server may share its core
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     asked: list[str] = []
     errors: list[str] = []
@@ -105,9 +110,33 @@ def test_what_was_found_in_the_file_and_what_will_be_done(page: Any, tmp_path: P
     found = page.get_by_role("list", name="found in the file").get_by_role("listitem")
     expect(found).to_contain_text(["8 bit RGB", "no profile", "JPEG quality 75, 4:2:0", "noise", "sharp"])
     expect(page.get_by_text("256x256 pixels become 512x512")).to_be_visible()
+    expect(page.get_by_text("unet_photo was chosen for this photograph: JPEG quality 75, 4:2:0")).to_be_visible()
+    assert page.get_by_label("unet_photo").is_checked()
+    assert not page.get_by_label("unet", exact=True).is_checked()
     expect(page.get_by_label("shrink by")).to_have_count(0)
     page.get_by_label("x4").check()
     expect(page.get_by_text("256x256 pixels become 1024x1024")).to_be_visible()
+    page.get_by_role("button", name="Thumbnail 1 of 3").click()
+    expect(page.get_by_text("unet was chosen for this photograph: no trace of JPEG")).to_be_visible()
+    assert page.get_by_label("unet", exact=True).is_checked()
+    assert not page.get_by_label("unet_photo").is_checked()
+
+
+def test_strength_is_between_bicubic_and_the_net(page: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    path = _saved(tmp_path / "a.png", 100, 90)
+    _upload(page, path)
+    expect(page.get_by_text("a.png: 90x100 pixels")).to_be_visible()
+    page.get_by_label("number input for strength").fill("0.25")
+    page.get_by_label("number input for strength").press("Enter")
+    _enlarge(page)
+    shown = page.get_by_alt_text("unet", exact=True).first.get_attribute("src").removeprefix("data:image/png;base64,")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown)))).astype(int)
+    nets = Nets([], device="cpu")
+    quarter, full = (nets.open("unet", 2, strength=one).upscale(Photograph.read(path)).pixels for one in (0.25, 1))
+    assert np.abs(pixels - quarter).max() <= 1
+    assert np.abs(pixels - full).max() > 4
 
 
 def test_a_soft_photograph_is_shrunk_first_on_demand(page: Any, page_weights: Path, tmp_path: Path) -> None:
@@ -140,7 +169,7 @@ def test_where_detail_was_added_and_the_certificate(page: Any, tmp_path: Path) -
     path = _saved(tmp_path / "a.png", 100, 90)
     _upload(page, path)
     expect(page.get_by_text("a.png: 90x100 pixels")).to_be_visible()
-    page.get_by_label("unet").uncheck()
+    page.get_by_label("unet", exact=True).uncheck()
     _enlarge(page)
     added = page.get_by_alt_text("where mine added detail")
     expect(added).to_be_hidden()

@@ -68,22 +68,22 @@ def build(nets: Nets, *, folder: Path) -> gr.Blocks:
         with gr.Row():
             upload, pasted, examples, status, shrink = _source(page)
             picture, left, top = _crop()
-        names, scale, test, plan, button, cancel, progress = _choice(nets)
+        names, scale, strength, test, plan, button, cancel, progress = _choice(nets)
         column, shown, slider, table, row, files = _results()
         crop = [picture, left, top, plan]
         opening = [photograph, *crop, test, shrink, status, column]
         corner = [photograph, left, top, test, scale]
-        for chosen in (upload.upload, upload.clear):
-            chosen(page.open, upload, opening, **one)
-        pasted.upload(page.paste, pasted, [*opening, upload], **one)
-        examples.select(page.example, None, [*opening, upload], **one)
+        opened = [chosen(page.open, upload, opening, **one) for chosen in (upload.upload, upload.clear)]
+        opened.append(pasted.upload(page.paste, pasted, [*opening, upload], **one))
+        opened.append(examples.select(page.example, None, [*opening, upload], **one))
+        opened.append(shrink.input(page.shrink, [*corner, shrink], [photograph, *crop, test], **quiet))
         picture.select(page.click, [photograph, test, scale], crop, **quiet)
-        for control in (left, top, test, scale):
-            control.input(page.move, corner, crop, **quiet)
-        shrink.input(page.shrink, [*corner, shrink], [photograph, *crop, test], **quiet)
+        moved = [control.input(page.move, corner, crop, **quiet) for control in (left, top, scale, test)]
+        for event in (*opened, moved[-1]):
+            event.then(page.choose, [photograph, test, names], names, **quiet)
         shown.input(page.compare, [views, shown], slider, **quiet)
         results = [views, column, shown, slider, table, row, files]
-        work = button.click(page.upscale, [*corner, names], results, show_progress_on=progress, **one)
+        work = button.click(page.upscale, [*corner, names, strength], results, show_progress_on=progress, **one)
         work.success(None, js=_SHOW_RESULTS)
         cancel.click(None, cancels=work)
     return blocks
@@ -167,16 +167,20 @@ def _crop() -> tuple[gr.Image, gr.Slider, gr.Slider]:
     return picture, left, top
 
 
-def _choice(nets: Nets) -> tuple[gr.CheckboxGroup, gr.Radio, gr.Checkbox, gr.HTML, gr.Button, gr.Button, gr.HTML]:
+def _choice(
+    nets: Nets,
+) -> tuple[gr.CheckboxGroup, gr.Radio, gr.Slider, gr.Checkbox, gr.HTML, gr.Button, gr.Button, gr.HTML]:
     gr.Markdown("## 3. Choose nets", elem_classes="step")
     names = gr.CheckboxGroup(nets.names, value=nets.chosen, label="nets")
-    scale = gr.Radio([(f"x{scale}", scale) for scale in SCALES], value=SCALES[0], label="scale")
+    with gr.Row():
+        scale = gr.Radio([(f"x{scale}", scale) for scale in SCALES], value=SCALES[0], label="scale", min_width=240)
+        strength = gr.Slider(0, 1, 1, step=0.05, label="strength", info="0 is bicubic, 1 the net", min_width=240)
     info = "makes a crop so many times as large smaller first, so that dB and errors are known"
     test = gr.Checkbox(label="test against ground truth", info=info, interactive=False)
     plan, button = gr.HTML(elem_id="plan"), gr.Button("Enlarge", variant="primary")
     with gr.Column(elem_id="working"):  # shown by page.css while Gradio says that the work is pending
         progress, cancel = gr.HTML(elem_id="progress", js_on_load=_DISMISS), gr.Button("Cancel", elem_id="cancel")
-    return names, scale, test, plan, button, cancel, progress
+    return names, scale, strength, test, plan, button, cancel, progress
 
 
 def _results() -> tuple[gr.Column, gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.File]:

@@ -16,6 +16,7 @@ from torch import nn
 from zoomsr.data.sources.photographs import sample
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.certificate import certificate_of, certify
+from zoomsr.inference.choice import CLEAN_NET, JPEG_NET
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.webapp import steps
 from zoomsr.webapp.opened import SCALES, SIDE, Opened, opened
@@ -84,6 +85,17 @@ class Page:
         kept = gr.Checkbox(value=test, interactive=smaller.has_truth)
         return [smaller, *self.move(smaller, x, y, test, scale), kept]
 
+    def choose(self, photograph: Opened | None, test: bool, names: list[str]) -> Any:
+        """The nets, with the one that suits the photograph in place of the other, unless the visitor wants neither."""
+        if photograph is None:
+            return gr.CheckboxGroup(info="")
+        compression = photograph.compression(is_shrunk=test)
+        if compression.net not in self.nets.names or not {CLEAN_NET, JPEG_NET} & {*names}:
+            return gr.CheckboxGroup(info="")
+        wanted = {*names} - {CLEAN_NET, JPEG_NET} | {compression.net}
+        why = f"{compression.net} was chosen for this photograph: {compression.evidence}"
+        return gr.CheckboxGroup(value=[name for name in self.nets.names if name in wanted], info=why)
+
     async def upscale(
         self,
         photograph: Opened | None,
@@ -92,13 +104,16 @@ class Page:
         test: bool,
         scale: int,
         names: list[str],
+        strength: float,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio learns that the function wants one
     ) -> list[Any]:
         """The crop by every net that is chosen."""
         try:
             if photograph is None or not names:
                 raise ValueError("choose a photograph first" if photograph is None else "choose at least one net")
-            chosen = [self.nets.open(name, scale) for name in self.nets.names if name in {"bicubic", *names}]
+            quality = photograph.compression(is_shrunk=test).quality
+            open_net = partial(self.nets.open, scale=scale, quality=quality, strength=strength)
+            chosen = [open_net(name) for name in self.nets.names if name in {"bicubic", *names}]
             box = _box(photograph, left, top, test, scale)
             return await in_thread(partial(self._upscale, photograph, box, test, scale, chosen, progress))
         except ValueError as error:

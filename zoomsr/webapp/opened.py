@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image
 
 from zoomsr.imaging import files
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, to_8bit
+from zoomsr.inference.choice import Compression
 from zoomsr.inference.findings import Findings
 from zoomsr.inference.pre_shrink import PreShrink, shrunk
 
@@ -51,6 +53,12 @@ class Opened:
     def has_truth(self) -> bool:
         """Whether it is large enough to be downscaled first."""
         return min(self.size) >= SCALES[0] * SIDE
+
+    def compression(self, *, is_shrunk: bool) -> Compression:
+        """By which a net is chosen; ``is_shrunk``: whether a crop is made smaller, as for a test against it."""
+        if is_shrunk or self.factor != 1:
+            return Compression(NEVER_COMPRESSED, "shrunk first")
+        return self.findings.compression
 
     def shrunk_by(self, factor: float) -> Opened:
         """The same, to be shrunk first; by 1 as it is."""

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -16,16 +17,19 @@ from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.figures.ramp import RAMP, ramped
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
 from zoomsr.inference.certificate import detail_map, reshrink_error
+from zoomsr.inference.choice import JPEG_NET, Compression, open_for
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
 from zoomsr.pretrained.weights import pretrained_nets
 from zoomsr.webapp.opened import SCALES, Opened
 
+_MAX_OPENED = 16  # nets: of each scale, quality and strength one
 _CONTEXT = 4  # lr pixels around a crop that its downscaled picture depends on, and to spare
 _FRAME = (57, 211, 83)
 RAMP_CSS = f"linear-gradient(to right, {', '.join(f'rgb({r:.0f} {g:.0f} {b:.0f})' for r, g, b in RAMP)})"
@@ -60,7 +64,7 @@ class Score(NamedTuple):
 
 
 class Nets:
-    """The nets on offer: bicubic, the weights that come with the package, and files. Each is opened once.
+    """The nets on offer: bicubic, the weights that come with the package, and files. The last that were used stay open.
 
     Args:
         files: of weights; opened now, so that a mistake is seen before the page is.
@@ -82,10 +86,10 @@ class Nets:
         }
         self._files = frozenset(files)
         self._device, self._engine = device, engine
-        self._opened: dict[tuple[str, int], Upscaler] = {}
+        self._cached = lru_cache(maxsize=_MAX_OPENED)(self._opened)
         for name, model in self._models.items():
             if model in ("bicubic", *files):
-                self._new(name, None)
+                self._opened(name, None)
 
     @property
     def names(self) -> list[str]:
@@ -97,23 +101,41 @@ class Nets:
         """Those that are run unless the visitor says otherwise: bicubic, what ``zoom`` takes by default, the files."""
         return [name for name, model in self._models.items() if name in ("bicubic", "unet") or model in self._files]
 
-    def open(self, name: str, scale: int) -> Upscaler:
+    def open(self, name: str, scale: int, *, quality: float = NEVER_COMPRESSED, strength: float = 1.0) -> Upscaler:
         """The net of that name, of that scale where there is one.
+
+        ``JPEG_NET`` of a compressed picture is helped to other scales as in ``zoom``, see ``open_for``.
+
+        Args:
+            name: see ``names``.
+            scale: of the enlargement.
+            quality: JPEG quality of the picture.
+            strength: 0 for bicubic, 1 for the net.
 
         Raises:
             ValueError: there is none, its file is broken, or it does not reach the scale.
         """
         if name not in self._models:
             raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
-        net = self._opened.get((name, scale)) or self._new(name, scale)
+        compression = Compression.told(quality)
+        is_chosen = name == compression.net == JPEG_NET
+        net = open_for(
+            compression,
+            lambda name, scale, quality: self._cached(name, scale, quality, strength),
+            model=None if is_chosen else name,
+            scale=scale,
+        )
         net.passes(scale)
-        return net
+        return net if net.restorer is None else replace(net, name=f"{net.restorer.name} + {net.name}")
 
-    def _new(self, name: str, scale: int | None) -> Upscaler:
-        net = Upscaler.open(self._models[name], scale, device=self._device, engine=self._engine)
+    def _opened(
+        self, name: str, scale: int | None, quality: float = NEVER_COMPRESSED, strength: float = 1.0
+    ) -> Upscaler:
+        open_net = partial(Upscaler.open, self._models[name], scale, device=self._device, engine=self._engine)
+        net = open_net(quality=quality, strength=strength)
         if net.net.scale not in SCALES:
             raise ValueError(f"{name} enlarges by {net.net.scale}, and the page by {', '.join(map(str, SCALES))}")
-        return self._opened.setdefault((name, scale or net.net.scale), replace(net, name=name))
+        return replace(net, name=name)
 
 
 def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> CropBox:
@@ -158,7 +180,8 @@ def upscaled(crop: Photograph, net: Upscaler, scale: int) -> Upscaled:
     start = time.perf_counter()
     larger = net.upscale(crop, scale=scale)
     seconds = time.perf_counter() - start
-    params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
+    nets = [cast(nn.Module, one.net) for one in (net.restorer, net) if one is not None]
+    params = sum(parameter.numel() for one in nets for parameter in one.parameters())
     if net.weights is None:  # bicubic
         return Upscaled(net.name, larger, seconds, params)
     before, after = crop.interleaved, larger.interleaved
