@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.middleware import Middleware
 
 from zoomsr.cli.console import say
+from zoomsr.inference.targets import INPUT_SUFFIXES
 from zoomsr.webapp.events import Page
 from zoomsr.webapp.gate import Gate
 from zoomsr.webapp.opened import MAX_BYTES, MAX_PIXELS, SCALES, SIDE
@@ -136,9 +137,10 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
 def _source(page: Page) -> tuple[gr.File, gr.UploadButton, gr.Gallery, gr.HTML, gr.Checkbox]:
     with gr.Column(scale=2, min_width=300):
         gr.Markdown("## 1. Choose a photograph", elem_classes="step")
-        upload = gr.File(label="photograph", show_label=False, file_types=["image"], height=130)
+        kinds = ["image", *sorted(INPUT_SUFFIXES)]
+        upload = gr.File(label="photograph", show_label=False, file_types=kinds, height=130)
         with gr.Column(elem_id="paste"):  # never shown
-            pasted = gr.UploadButton(file_types=["image"])
+            pasted = gr.UploadButton()
         most = f"At most {MAX_BYTES >> 20} MB, {MAX_PIXELS // 10**6} megapixels"
         gr.Markdown(f"Or paste it (Ctrl+V). {most}.<br>Or an example:")
         examples = gr.Gallery(
