@@ -14,7 +14,7 @@ from torch import Tensor
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.pixels import luma, white_of
+from zoomsr.imaging.pixels import PixelArray, luma, white_of
 from zoomsr.imaging.resize import downscale, resize
 from zoomsr.inference.out_of_core import TIFF_SUFFIXES, PictureFile, read_region
 from zoomsr.inference.tiling import TILE, Region, TileSource
@@ -107,28 +107,39 @@ def reshrink_error(source: TileSource, output: TileSource, *, scale: int, passes
 
 
 def write_map(source: Path, target: Path, path: Path, *, box: CropBox | None, factor: int, overwrite: bool) -> None:
-    """Write where detail was added, as an 8-bit PNG of the output's size, atomically.
-
-    Its value is the root mean square, over a square of 2 factor + 1 pixels, of the luma of the output minus that of
-    bicubic: black is none, white ``MAP_RANGE`` grey levels or more, linear between, in the colours of
-    ``zoomsr.figures.ramp``.
+    """Write where detail was added, see ``detail_map``, as an 8-bit PNG, atomically.
 
     Raises:
         ValueError: one of the files cannot be read, or ``path`` is there already.
     """
+    pixels = detail_map(_pixels(source, box), _pixels(target, None), factor=factor)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Photograph(pixels).write(path, overwrite=overwrite)
+
+
+def detail_map(source: TileSource, output: TileSource, *, factor: int) -> PixelArray:
+    """Where an enlargement has more than bicubic; in bounded memory.
+
+    The root mean square, over a square of 2 factor + 1 pixels, of the luma of the output minus that of bicubic.
+
+    Returns:
+        (H, W, 3) uint8 of the output's size: black is none, white ``MAP_RANGE`` grey levels or more, linear between, in
+        the colours of ``zoomsr.figures.ramp``.
+
+    Raises:
+        ValueError: the sizes do not fit.
+    """
     from zoomsr.figures.ramp import ramped  # matplotlib is heavy
 
-    lr, output = _pixels(source, box), _pixels(target, None)
-    _require_fit(lr, output, factor)
+    _require_fit(source, output, factor)
     pixels = np.empty((*output.shape[:2], 3), np.uint8)
-    for region, small, larger in _parts(lr, output, factor):
+    for region, small, larger in _parts(source, output, factor):
         added = luma(larger - resize(small, tuple(larger.shape[-2:])))  # type: ignore[arg-type]  # two sides
         added = added - luma(torch.zeros_like(larger))  # the offset of Y
         energy = F.avg_pool2d(added.square()[None], 2 * factor + 1, 1, factor, count_include_pad=False)[0]
-        level = _inner(energy.sqrt(), region, lr, factor)[0] * 255 / MAP_RANGE
+        level = _inner(energy.sqrt(), region, source, factor)[0] * 255 / MAP_RANGE
         pixels[region.slices(factor)] = ramped(level.numpy())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Photograph(pixels).write(path, overwrite=overwrite)
+    return pixels
 
 
 def _pixels(path: Path, box: CropBox | None) -> TileSource:

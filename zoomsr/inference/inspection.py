@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from PIL import ImageCms
 from rich.markup import escape
 from rich.table import Table
 
 from zoomsr.cli.console import CONSOLE, decimal, printable, say
 from zoomsr.cli.progress import duration
 from zoomsr.imaging import files
-from zoomsr.imaging.blocking import JpegTrace, jpeg_trace
 from zoomsr.imaging.decode import MAX_PIXELS
-from zoomsr.imaging.header import Header
-from zoomsr.imaging.noise import noise_sigma
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.real_resolution import enlarged_by
-from zoomsr.imaging.sampling import luma_samples
 from zoomsr.inference.batch import MAX_EXIT_CODE, Options, error_line
-from zoomsr.inference.choice import Compression
 from zoomsr.inference.disk import require_room
+from zoomsr.inference.findings import Findings
 from zoomsr.inference.forecast import BASIS, Forecast
 from zoomsr.inference.out_of_core import read_region
 from zoomsr.inference.targets import Task, plan
@@ -37,35 +29,10 @@ _HUGE = 2048  # side of the part that is judged of a picture which is too large 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is in a photograph, and what will be done with it.
+    """What is in a photograph, and what will be done with it."""
 
-    Attributes:
-        file: as it was named.
-        width: in pixels, upright.
-        height: the same.
-        bits: of a channel, 8 or 16.
-        channels: ``grey``, ``RGB``, ``grey and alpha``, ``RGB and alpha``.
-        profile: the colour profile's own name, ``unnamed``, or None.
-        header: what the file says.
-        trace: of an earlier JPEG in the pixels of any other format; None where there is none.
-        noise: sd of white noise in luma, of 255 grey levels; None where the picture is too small.
-        soft: factor by which it can be shrunk first without loss; 1 for a sharp one, None where nothing says.
-        forecast: of the enlargement.
-        notes: what of the file is not kept.
-    """
-
-    file: str
-    width: int
-    height: int
-    bits: int
-    channels: str
-    profile: str | None
-    header: Header
-    trace: JpegTrace | None
-    noise: float | None
-    soft: float | None
+    findings: Findings
     forecast: Forecast
-    notes: tuple[str, ...]
 
 
 def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None:
@@ -86,7 +53,7 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
             except Exception as error:  # decoders raise errors of any type
                 failures.append(error_line(error, task))
     if as_json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
+        print(json.dumps([asdict(one.findings) | {"forecast": asdict(one.forecast)} for one in found], indent=2))
     elif found:
         CONSOLE.print(_table(found))
         try:
@@ -105,25 +72,9 @@ def _inspected(task: Task, options: Options) -> Inspection:
         photograph = read_region(task.source, _middle(height, width))
     else:
         photograph = Photograph.read(task.source)
-    header, samples = Header.read(task.source), luma_samples(photograph.pixels)
-    noise, soft = noise_sigma(samples), enlarged_by(samples)
-    trace = None if header.is_jpeg else jpeg_trace(samples)
-    open_net = options.opener(Compression.found(header, trace))
-    channels = "grey" if photograph.pixels.shape[2] == 1 else "RGB"
-    return Inspection(
-        file=str(task.source),
-        width=width,
-        height=height,
-        bits=8 * photograph.pixels.dtype.itemsize,
-        channels=channels if photograph.alpha is None else f"{channels} and alpha",
-        profile=None if photograph.icc is None else _profile_name(photograph.icc),
-        header=header,
-        trace=trace,
-        noise=None if math.isnan(noise) else round(noise, 2),
-        soft=None if math.isnan(soft) else soft,
-        forecast=Forecast.of(task, photograph, (height, width), open_net, options),
-        notes=photograph.notes,
-    )
+    findings = Findings.of(task.source, photograph, (height, width))
+    open_net = options.opener(findings.compression)
+    return Inspection(findings, Forecast.of(task, photograph, (height, width), open_net, options))
 
 
 def _middle(height: int, width: int) -> CropBox:
@@ -137,32 +88,15 @@ def _table(found: Sequence[Inspection]) -> Table:
     table = Table("photograph", "found in it", "will be made", show_lines=len(found) > 1)
     table.caption, table.caption_justify = BASIS, "left"
     for one in found:
-        cells = (_picture_lines(one), _finding_lines(one), _forecast_lines(one.forecast))
+        cells = (_picture_lines(one.findings), one.findings.lines, _forecast_lines(one.forecast))
         table.add_row(*(escape(printable("\n".join(lines))) for lines in cells))
     return table
 
 
-def _picture_lines(one: Inspection) -> list[str]:
+def _picture_lines(one: Findings) -> list[str]:
+    pixels, profile = one.file_lines
     kind = one.header.format or Path(one.file).suffix[1:].upper()
-    return [one.file, f"{one.width}x{one.height}, {one.bits} bit {one.channels}", f"{kind}, {_profile(one)}"]
-
-
-def _profile(one: Inspection) -> str:
-    return "no profile" if one.profile is None else f"profile {one.profile}"
-
-
-def _finding_lines(one: Inspection) -> list[str]:
-    lines = [
-        Compression.found(one.header, one.trace).evidence,
-        "noise: too small to say" if one.noise is None else f"noise {one.noise:.1f} of 255",
-    ]
-    if one.soft is None:
-        lines.append("resolution: too small or too flat to say")
-    elif one.soft == 1:
-        lines.append("sharp")
-    else:
-        lines.append(f"soft: shrinking by {one.soft:g} first loses nothing")
-    return [*lines, *one.notes]
+    return [one.file, f"{one.width}x{one.height}, {pixels}", f"{kind}, {profile}"]
 
 
 def _forecast_lines(forecast: Forecast) -> list[str]:
@@ -180,9 +114,3 @@ def _say_costs(forecasts: Sequence[Forecast]) -> None:
     if len(forecasts) > 1:
         say({"time": f"about {duration(sum(one.seconds for one in forecasts))} for {len(forecasts)} photographs"})
     require_room([(Path(one.target), one.disk_bytes + one.temporary_bytes) for one in forecasts], is_told=True)
-
-
-def _profile_name(icc: bytes) -> str:
-    with contextlib.suppress(Exception):  # LittleCMS raises errors of several types on damaged profiles
-        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip() or "unnamed"
-    return "unnamed"
