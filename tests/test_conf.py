@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from zoomsr.cli.composition import trace
 from zoomsr.cli.config import CONF_DIR, instantiate, plain
+from zoomsr.cli.trace import Trace
+from zoomsr.cli.yaml_lines import read_yaml_lines
 
 FILES = sorted(path.relative_to(CONF_DIR).with_suffix("") for path in CONF_DIR.glob("*/*.yaml"))
 
@@ -54,9 +57,34 @@ def test_every_file_composes_and_its_classes_exist(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_file_is_short_and_says_what_it_is_for(file: Path) -> None:
-    lines = (CONF_DIR / file).with_suffix(".yaml").read_text().splitlines()
-    assert len(lines) <= 25
-    assert any("#" in line for line in lines) or len(lines) <= 2
+    path = (CONF_DIR / file).with_suffix(".yaml")
+    assert len(path.read_text().splitlines()) <= 25
+    assert read_yaml_lines(path).header
+
+
+def _traces() -> Iterator[Trace]:
+    """Few compositions, in which every file is chosen at least once; for recipes see tests/cli/test_explain.py."""
+    yield trace("evaluate", [], conf_dir=CONF_DIR)
+    groups: dict[str, list[str]] = {}
+    for file in (file for file in FILES if file.parent != Path("experiment")):
+        groups.setdefault(str(file.parent), []).append(file.name)
+    for number in range(max(map(len, groups.values()))):
+        chosen = [f"{group}={names[number % len(names)]}" for group, names in groups.items()]
+        yield trace("train", chosen, conf_dir=CONF_DIR)
+
+
+def test_every_key_has_a_description() -> None:
+    seen, lacking = set(), set()
+    for found in _traces():
+        for setting in found.settings:
+            if setting.file is not None and setting.file.is_relative_to(CONF_DIR):
+                seen.add(setting.file.relative_to(CONF_DIR).with_suffix(""))
+                if not found.description(setting.key):
+                    lacking.add(f"{setting.file.relative_to(CONF_DIR)}:{setting.line}: {setting.written}")
+        own = [group for group in found.groups if not group.startswith("hydra/")]
+        lacking |= {f"the group {group}" for group in own if not found.description((group,))}
+    assert seen >= {file for file in FILES if file.parts not in {("logger", "none"), ("experiment", file.name)}}
+    assert not lacking, "these need a comment behind them, or above: " + "; ".join(sorted(lacking))
 
 
 def _is_degradation(degradation: Any) -> bool:

@@ -57,6 +57,16 @@ def completed(arguments: Sequence[str]) -> list[str]:
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
 
 
+def noted(overrides: Sequence[str]) -> dict[str, tuple[Path, int]]:
+    """Of the overrides that ``completed`` took from a resumed run: the run's file, and the line in it, from 1."""
+    given = {key: _unquoted(value) for key, _, value in (text.partition("=") for text in overrides)}
+    file = Path(given.get("hydra.run.dir", "")) / HYDRA_OVERRIDES
+    if given.get("ckpt") != LAST or not file.is_file():
+        return {}
+    items = yaml.compose(file.read_text(encoding="utf-8"))
+    return {item.value: (file, item.start_mark.line + 1) for item in (items.value if items is not None else ())}
+
+
 def quoted(text: str) -> str:
     """A text as a value for Hydra, which may contain ``= , ( ) '`` or a space."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
@@ -69,11 +79,12 @@ def is_first_rank() -> bool:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides."""
+    """Hydra's flags with their values and the words of ``explain``, and the overrides."""
     flags: list[str] = []
     overrides: list[str] = []
     for before, text in zip(["", *arguments], arguments, strict=False):
-        (flags if text.startswith("-") or before in (*_CONFIG_DIR, *_NAMES) else overrides).append(text)
+        is_override = ("=" in text or text.startswith("~")) and not text.startswith("-")
+        (overrides if is_override and before not in (*_CONFIG_DIR, *_NAMES) else flags).append(text)
     return flags, overrides
 
 
