@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 ModelOption = Annotated[
-    list[str] | None, typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights")
+    list[str] | None,
+    typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights; default: see above"),
 ]
 OutOption = Annotated[
     str | None,
@@ -30,12 +31,21 @@ CompareOption = Annotated[
 SelfEnsembleOption = Annotated[
     bool, typer.Option("--self-ensemble", help="mean over eight flips and rotations: better, in 8 times the time")
 ]
+QualityInOption = Annotated[
+    float | None, typer.Option(help="JPEG quality that photographs have, 100 for none; else their own", min=1, max=100)
+]
+StrengthOption = Annotated[float, typer.Option(help="0 is bicubic, 1 the net", min=0, max=1)]
+BackProjectionOption = Annotated[
+    int | None, typer.Option(help="steps to what shrinks to the input; default: 2, of JPEGs 0", min=0)
+]
 InspectOption = Annotated[
     bool, typer.Option("--inspect", help="say what is in each photograph and what will be done; nothing is written")
 ]
 
 _HELP = """Upscale photographs, or a crop of one, by a trained net.
 
+A photograph that was never compressed gets the net unet, a JPEG unet_photo, which is told the quality that it finds
+in the file.
 Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF and TIFF, by --format or
 the output's suffix.
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
@@ -60,7 +70,9 @@ def zoom(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
-    back_projection: Annotated[int, typer.Option(help="steps to what shrinks to the input; 0 for none", min=0)] = 2,
+    back_projection: BackProjectionOption = None,
+    quality_in: QualityInOption = None,
+    strength: StrengthOption = 1.0,
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
     kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif or tiff, of many")] = None,
     quality: Annotated[int, typer.Option(help="of JPEG, WebP and AVIF", min=1, max=100)] = 95,
@@ -80,15 +92,29 @@ def zoom(
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import Upscaler
 
-        open_net = partial(Upscaler.open, device=device, precision=precision, engine=engine, tile=tile)
-        open_net = partial(open_net, exact=exact, self_ensemble=self_ensemble, back_projection=back_projection)
+        @cache
+        def open_net(name: str, net_scale: int | None, jpeg_quality: float) -> Upscaler:
+            return Upscaler.open(
+                name,
+                net_scale,
+                device=device,
+                precision=precision,
+                tile=tile,
+                exact=exact,
+                self_ensemble=self_ensemble,
+                engine=engine,
+                back_projection=back_projection,
+                quality=jpeg_quality,
+                strength=strength,
+            )
+
         crop = None if box is None else parse_box(box)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         suffix = None if kind is None else parse_format(kind)
         shrink = PreShrink.parse(pre_shrink)
         proof = _proof(certificate, map_file)
         options = Options(
-            model or ["unet"], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof
+            model or [], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof, quality_in
         )
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
 

@@ -15,7 +15,7 @@ from zoomsr.data.loader import PatchLoader, PatchStage, ResidentLoader, ThreadLo
 from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches, per_stage
 from zoomsr.data.sources.photographs import Source
 from zoomsr.hardware.devices import copies_ahead
-from zoomsr.imaging.degradations import Degradation
+from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.imaging.pixels import luma, to_float
 from zoomsr.metrics.quality import SSIM_WINDOW
 
@@ -29,10 +29,15 @@ RESIDENT_SHARE = 3
 
 
 class Batch(TypedDict):
-    """What the module is given: lr (N, C, H, W) and hr (N, C, scale H, scale W) on [0, 1], names and numbers."""
+    """What the module is given.
+
+    lr (N, C, H, W) and hr (N, C, scale H, scale W) on [0, 1]; the JPEG quality of each lr, (N,) from 1 to 100 on the
+    CPU; names and numbers.
+    """
 
     lr: Tensor
     hr: Tensor
+    quality: Tensor
     name: list[str]
     index: Tensor
 
@@ -140,9 +145,7 @@ class PairsDataModule(LightningDataModule):
         hr, *lr = (to_float(batch[key]) for key in ("hr", "lr") if key in batch)
         if self._y_only:
             hr, *lr = (luma(image) for image in (hr, *lr))
-        return Batch(
-            lr=lr[0] if lr else self._degraded(hr, batch["seed"]), hr=hr, name=batch["name"], index=batch["index"]
-        )
+        return self._batch(batch, lr[0] if lr else self._degraded(hr, batch["seed"]), hr)
 
     def spec(self, epoch: int, number: int) -> PatchSpec:
         """Where a training patch of the stage at hand lies: ``number`` is its index in that epoch, counted from 0."""
@@ -160,7 +163,11 @@ class PairsDataModule(LightningDataModule):
 
     def _evaluated(self, batch: dict[str, Any]) -> Batch:
         lr = batch["lr"] if "lr" in batch else self._degraded(batch["hr"], batch["seed"])
-        return Batch(lr=to_float(lr), hr=to_float(batch["hr"]), name=batch["name"], index=batch["index"])
+        return self._batch(batch, to_float(lr), to_float(batch["hr"]))
+
+    def _batch(self, batch: dict[str, Any], lr: Tensor, hr: Tensor) -> Batch:
+        quality = self._qualities(batch["seed"], hr.device)
+        return Batch(lr=lr, hr=hr, quality=quality, name=batch["name"], index=batch["index"])
 
     def _degraded(self, hr: Tensor, seeds: Tensor) -> Tensor:
         """Each image of a stochastic degradation has an RNG of its own, so that its batch does not matter."""
@@ -169,6 +176,13 @@ class PairsDataModule(LightningDataModule):
         generator = torch.Generator(hr.device)
         images = zip(hr, seeds.tolist(), strict=True)
         return torch.stack([self.degradation.down(one, generator.manual_seed(seed)) for one, seed in images])
+
+    def _qualities(self, seeds: Tensor, device: torch.device) -> Tensor:
+        """Of each lr, (N,), as ``_degraded`` draws it."""
+        if not self.degradation.stochastic:
+            return torch.full((len(seeds),), jpeg_quality(self.degradation))
+        generator = torch.Generator(device)
+        return torch.tensor([jpeg_quality(self.degradation, generator.manual_seed(seed)) for seed in seeds.tolist()])
 
     def _evaluation_loader(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
         # A rank without an image of its own measures the first one again, which counts once.

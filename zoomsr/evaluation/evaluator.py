@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from zoomsr.evaluation.benchmarks import Benchmark, BenchmarkImage
 from zoomsr.hardware.devices import full_float32
-from zoomsr.imaging.degradations import Degradation
+from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.imaging.pixels import LUMA_RANGE, luma, quantize, to_float
 from zoomsr.metrics.protocol import CLASSIC, PROTOCOLS
 from zoomsr.metrics.quality import ImageScore, measure
+from zoomsr.models import at_quality
 
 Scores = dict[str, dict[str, dict[str, ImageScore]]]
 """Net -> protocol -> image -> score."""
@@ -62,7 +63,8 @@ class _Measurement:
     def __init__(
         self, net: nn.Module, image: BenchmarkImage, degradation: Degradation, *, seed: int, device: torch.device
     ) -> None:
-        self._net = net
+        quality = jpeg_quality(degradation, torch.Generator().manual_seed(seed))
+        self._net = at_quality(net, quality)
         self._hr = image.hr.to(device)
         self._lr = None if image.lr is None else image.lr.to(device)
         self._grey = image.grey

@@ -19,6 +19,9 @@ from zoomsr.imaging.files import jpeg
 from zoomsr.imaging.pixels import quantize, require_multiple, rounded, to_float
 from zoomsr.imaging.resize import downscale, resize
 
+NEVER_COMPRESSED = 100
+"""The JPEG quality of a picture that was never compressed."""
+
 
 class Degradation(Protocol):
     """The contract of a degradation.
@@ -40,8 +43,17 @@ class Degradation(Protocol):
         ...
 
 
+def jpeg_quality(degradation: Degradation, generator: torch.Generator | None = None) -> float:
+    """The JPEG quality of the lr that ``down`` makes with a generator in this state, 1 to ``NEVER_COMPRESSED``.
+
+    A degradation that compresses has a method ``jpeg_quality(generator)``.
+    """
+    told = getattr(degradation, "jpeg_quality", None)
+    return NEVER_COMPRESSED if told is None else float(told(generator))
+
+
 @dataclass
-class _Shrinking:
+class Shrinking:
     """Base of the degradations to 1/scale, whose way up is bicubic enlargement."""
 
     scale: int
@@ -52,7 +64,7 @@ class _Shrinking:
         return resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale))
 
 
-class Bicubic(_Shrinking):
+class Bicubic(Shrinking):
     """MATLAB's antialiased ``imresize`` to 1/scale: the degradation of the published benchmarks."""
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -60,7 +72,7 @@ class Bicubic(_Shrinking):
         return downscale(hr, self.scale)
 
 
-class Box(_Shrinking):
+class Box(Shrinking):
     """The mean of each scale x scale block, as a camera's pixel collects light: the seed study's degradation.
 
     Block means have the same centres as bicubic samples, so its way up is theirs.
@@ -75,7 +87,7 @@ class Box(_Shrinking):
 
 
 @dataclass
-class BlurBicubic(_Shrinking):
+class BlurBicubic(Shrinking):
     """A Gaussian blur, then bicubic to 1/scale; with the blur of IRCNN's second setting (Zhang et al., CVPR 2017).
 
     The article's own code takes every scale-th pixel of the blurred picture, without a second filter.
@@ -170,6 +182,10 @@ class Jpeg:
         """The grid is the same."""
         return lr
 
+    def jpeg_quality(self, generator: torch.Generator | None = None) -> float:
+        """The same for every picture."""
+        return self.quality
+
 
 class Chain:
     """Several degradations in sequence; 8-bit pictures stay 8-bit in between, as files do.
@@ -199,3 +215,7 @@ class Chain:
         for step in reversed(self._steps):
             lr = step.up(lr)
         return lr
+
+    def jpeg_quality(self, generator: torch.Generator | None = None) -> float:
+        """Of the coarsest step; a step that draws its quality must be the first that draws anything."""
+        return min(jpeg_quality(step, generator) for step in self._steps)

@@ -74,11 +74,12 @@ def read(path: Path) -> Tensor:
     return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # ten times as fast as torch's
 
 
-def jpeg(pixels: Tensor, *, quality: int) -> Tensor:
-    """uint8 (3, H, W) or (1, H, W) after JPEG compression by libjpeg, with its usual halved chroma."""
+def jpeg(pixels: Tensor, *, quality: int, halves_chroma: bool = True) -> Tensor:
+    """uint8 (3, H, W) or (1, H, W) after JPEG compression by libjpeg; by its default chroma is halved (4:2:0)."""
     stacked = pixels.permute(1, 2, 0).cpu().numpy()
     file = io.BytesIO()
-    Image.fromarray(stacked if stacked.shape[2] == 3 else stacked[:, :, 0]).save(file, "JPEG", quality=quality)
+    picture = Image.fromarray(stacked if stacked.shape[2] == 3 else stacked[:, :, 0])
+    picture.save(file, "JPEG", quality=quality, subsampling="4:2:0" if halves_chroma else "4:4:4")
     decoded = np.array(Image.open(file)).reshape(stacked.shape)
     return torch.from_numpy(decoded).permute(2, 0, 1).contiguous().to(pixels.device)
 

@@ -7,7 +7,9 @@ R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,10 +58,42 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     return result.to(image.dtype)
 
 
-def downscale(image: Tensor, scale: int) -> Tensor:
-    """``resize`` to 1/scale of both sides. Raises ValueError where one is no multiple of ``scale``."""
+class Kernel(NamedTuple):
+    """A resampling kernel: its weight at a distance in pixels, and the distance from which it is 0."""
+
+    weight: Callable[[Tensor], Tensor]
+    radius: int
+
+
+def _cubic(x: Tensor) -> Tensor:
+    x = x.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
+
+
+CUBIC = Kernel(_cubic, 2)
+"""Keys' kernel, see above."""
+LANCZOS = Kernel(_lanczos, 3)
+"""Lanczos' window of three lobes (Duchon, "Lanczos Filtering in One and Two Dimensions", 1979)."""
+
+
+def downscale(image: Tensor, scale: int, *, kernel: Kernel = CUBIC) -> Tensor:
+    """To 1/scale of both sides, as ``resize``; by another kernel floats only.
+
+    Raises:
+        ValueError: a side is no multiple of ``scale``.
+    """
     require_multiple(image, scale)
-    return resize(image, (image.shape[-2] // scale, image.shape[-1] // scale))
+    if kernel is CUBIC:
+        return resize(image, (image.shape[-2] // scale, image.shape[-1] // scale))
+    for dim in (-2, -1):
+        image = _shrink(image, dim, scale, kernel)
+    return image
 
 
 class Upscale(nn.Module):
@@ -90,19 +124,12 @@ class Upscale(nn.Module):
         return enlarged.reshape(n, channels, height * self.scale, width * self.scale)
 
 
-def _cubic(x: Tensor) -> Tensor:
-    x = x.abs()
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
-
-
-def _shrink(image: Tensor, dim: int, factor: int) -> Tensor:
+def _shrink(image: Tensor, dim: int, factor: int, kernel: Kernel = CUBIC) -> Tensor:
     """A whole factor has the same weights at every output pixel: a strided convolution.
 
     Written as sums of shifted phases, each contiguous in memory: on a CPU conv2d of one channel is ten times slower.
     """
-    weights, n_in = _shrink_weights(factor), image.shape[dim]
+    weights, n_in = _shrink_weights(factor, kernel), image.shape[dim]
     reach = (len(weights) - factor) // 2
     positions = torch.arange(-reach, n_in + reach, device=image.device).clamp_(0, n_in - 1)
     padded = image.index_select(dim, positions)
@@ -116,10 +143,10 @@ def _shrink(image: Tensor, dim: int, factor: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _shrink_weights(factor: int) -> list[float]:
-    taps = 4 * factor - factor % 2
+def _shrink_weights(factor: int, kernel: Kernel) -> list[float]:
+    taps = 2 * kernel.radius * factor - factor % 2
     centred = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2
-    weights = _cubic(centred / factor)
+    weights = kernel.weight(centred / factor)
     return list((weights / weights.sum()).tolist())
 
 

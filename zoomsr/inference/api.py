@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zoomsr.hardware.devices import device_named
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import Upscaler, bicubic
 from zoomsr.models import scale_of
-from zoomsr.models.back_projection import STEPS
 from zoomsr.pretrained.weights import Weights, weights_file
 
 ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
@@ -54,19 +54,25 @@ def upscale(
     scale: int | None = None,
     device: str = "auto",
     engine: str = "auto",
-    back_projection: int = STEPS,
+    back_projection: int | None = None,
+    quality: float = NEVER_COMPRESSED,
+    strength: float = 1.0,
 ) -> ImageLike:
     """Upscale a picture, or a crop of it.
 
     Args:
         image: a PIL image of any mode; an array (H, W) or (H, W, C) of uint8, uint16, or float on [0, 1], of which C 2
             and 4 have transparency; a tensor (C, H, W) or (N, C, H, W) of uint8, or float on [0, 1].
-        model: ``unet``, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a run or a file of weights.
+        model: ``unet``, ``unet_photo`` for JPEGs, ``vdsr``, ``srcnn``, ``ircnn``, ``bicubic``, or the path of a run or
+            a file of weights.
         box: left, top, width, height of the crop, in whole pixels.
         scale: ``unet`` at 3 is ``unet_x3``; a power of a net's own takes several passes. None: the net's own.
         device: ``auto``, ``cpu``, ``cuda``.
         engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, once it pays.
-        back_projection: steps after the net, so that the result shrunk by bicubic is the picture again; 0 for none.
+        back_projection: steps after the net, so that the result shrunk by bicubic is the picture again; 0 for none;
+            None for 2, and for none of a picture that was compressed.
+        quality: JPEG quality of the picture, 1 to 100, which ``unet_photo`` is told; 100 is never compressed.
+        strength: 0 is bicubic, 1 the net.
 
     Returns:
         The same kind of object, of the same type and on the same device. Floats are neither rounded nor clipped.
@@ -83,7 +89,7 @@ def upscale(
     """
     path = weights_file(str(model), scale)
     stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    upscaler = _opened(str(model), scale, device, engine, back_projection, stamp)
+    upscaler = _opened(str(model), scale, device, engine, back_projection, quality, strength, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
         return upscaler.upscale(_cropped(photograph, box), scale=scale)
@@ -108,10 +114,25 @@ def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | No
 
 @lru_cache(maxsize=8)
 def _opened(
-    model: str, scale: int | None, device: str, engine: str, back_projection: int, stamp: tuple[int, int] | None
+    model: str,
+    scale: int | None,
+    device: str,
+    engine: str,
+    back_projection: int | None,
+    quality: float,
+    strength: float,
+    stamp: tuple[int, int] | None,
 ) -> Upscaler:
     """Cached for each ``stamp`` of the file, its time and size, which differ when a net was trained anew."""
-    return Upscaler.open(model, scale, device=device, engine=engine, back_projection=back_projection)
+    return Upscaler.open(
+        model,
+        scale,
+        device=device,
+        engine=engine,
+        back_projection=back_projection,
+        quality=quality,
+        strength=strength,
+    )
 
 
 def _of_array(array: PixelArray) -> Photograph:

@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +15,10 @@ from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.inference.choice import JPEG_NET, Compression, OpenAt, open_for
 from zoomsr.inference.disk import about_bytes, require_room
 from zoomsr.inference.pre_shrink import PreShrink
 from zoomsr.inference.proof import Proof
@@ -33,14 +34,18 @@ MAX_EXIT_CODE = 100
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line, see ``zoomsr.zoom``; ``open`` opens a net for a scale as they say.
+    """Options of the command line, see ``zoomsr.zoom``.
+
+    Attributes:
+        models: names of nets; none for the choice by each photograph's compression.
+        open: opens a net for a scale and a JPEG quality, as the options say; the same one for the same.
 
     Raises:
         ValueError: existing files are to be both skipped and replaced.
     """
 
     models: Sequence[str]
-    open: Callable[[str, int | None], Upscaler]
+    open: OpenAt
     box: CropBox | None
     size: OutputSize | None
     out: str | None
@@ -50,10 +55,43 @@ class Options:
     suffix: str | None = None
     pre_shrink: PreShrink = field(default_factory=PreShrink)
     proof: Proof = field(default_factory=Proof)
+    quality_in: float | None = None
 
     def __post_init__(self) -> None:
         if self.skip_existing and self.overwrite:
             raise ValueError("--skip-existing and --overwrite contradict each other: give one of them")
+
+    def require_one_net(self, why: str) -> None:
+        """Raise ValueError where several nets are named."""
+        if len(self.models) > 1:
+            raise ValueError(f"--model {' --model '.join(self.models)}: {why}")
+
+    def compression(self, source: Path, photograph: Photograph | None = None) -> Compression:
+        """Of a photograph, or as the user says; one that was shrunk first is as good as never compressed."""
+        if self.quality_in is not None:
+            return Compression.told(self.quality_in)
+        if self.pre_shrink.factor not in (None, 1):
+            return Compression(NEVER_COMPRESSED, "shrunk first")
+        return Compression.of(source, photograph)
+
+    def opener(self, compression: Compression) -> OpenNet:
+        """Opens the nets for a photograph by scale."""
+        model = self.models[0] if self.models else None
+        return lambda scale: open_for(compression, self.open, model=model, scale=scale)
+
+    def first_net(self) -> Upscaler:
+        """The net for pictures that were never compressed, or the one that is named.
+
+        Raises:
+            ValueError: there is none, or ``quality_in`` is for one that is told none.
+        """
+        quality = NEVER_COMPRESSED if self.quality_in is None else self.quality_in
+        upscaler = self.opener(Compression.told(quality))(None if self.size is None else self.size.net_scale)
+        if self.quality_in is not None and self.models and upscaler.quality is None:
+            raise ValueError(
+                f"{upscaler.name} is told no JPEG quality: --quality-in goes with -m {JPEG_NET}, or without -m"
+            )
+        return upscaler
 
     def require_free(self, target: Path) -> None:
         """Raise ValueError where the target exists and must not be replaced."""
@@ -120,17 +158,14 @@ def run(patterns: Sequence[str], options: Options) -> None:
             is done then.
         KeyboardInterrupt: passed on, when the summary has been printed.
     """
-    if len(options.models) > 1:
-        raise ValueError(f"--model {' --model '.join(options.models)}: several nets go with --compare")
-    open_net = cache(partial(options.open, options.models[0]))
-    size = options.size
-    upscaler = open_net(None if size is None else size.net_scale)  # an error, before any photograph is read
-    ending = f"-x{upscaler.net.scale}" if size is None else size.ending
+    options.require_one_net("several nets go with --compare")
+    upscaler = options.first_net()  # an error, before any photograph is read
+    ending = f"-x{upscaler.net.scale}" if options.size is None else options.size.ending
     tasks = plan(patterns, options.out, ending=ending, suffix=options.suffix)
     options.proof.require_one_map(tasks, overwrite=options.overwrite)
     waiting = [task for task in tasks if not (options.skip_existing and task.target.exists())]
     outcome = _Outcome(total=len(tasks), skipped=len(tasks) - len(waiting))
-    forecasts = [_forecast(task, open_net, options) for task in waiting]
+    forecasts = [_forecast(task, options) for task in waiting]
     results = [(task.target, forecast.n_bytes) for task, forecast in zip(waiting, forecasts, strict=True)]
     require_room(results, is_told=len(waiting) > 1)
     try:
@@ -140,7 +175,7 @@ def run(patterns: Sequence[str], options: Options) -> None:
                 count = f"{number} of {len(waiting)}  " if len(waiting) > 1 else ""
                 progress.describe(f"{count}{task.source.name}")
                 end += forecast.pixels
-                _attempt(task, open_net, options, progress, outcome)
+                _attempt(task, options, progress, outcome)
                 progress.reach(end)
     finally:
         if len(tasks) > 1 or outcome.skipped:
@@ -151,9 +186,9 @@ def run(patterns: Sequence[str], options: Options) -> None:
         sys.exit(min(len(outcome.failures), MAX_EXIT_CODE))
 
 
-def _attempt(task: Task, open_net: OpenNet, options: Options, progress: PixelProgress, outcome: _Outcome) -> None:
+def _attempt(task: Task, options: Options, progress: PixelProgress, outcome: _Outcome) -> None:
     try:
-        _upscale(task, open_net, options, progress.advance)
+        _upscale(task, options, progress.advance)
         outcome.done += 1
     except Exception as error:  # decoders and encoders raise errors of any type
         if os.environ.get(DEBUG_VARIABLE) == "1":
@@ -161,12 +196,12 @@ def _attempt(task: Task, open_net: OpenNet, options: Options, progress: PixelPro
         outcome.failures.append(error_line(error, task))
 
 
-def _forecast(task: Task, open_net: OpenNet, options: Options) -> _Forecast:
+def _forecast(task: Task, options: Options) -> _Forecast:
     """From the header of the file; nothing of one that cannot be read or must not be replaced, which fails later."""
     try:
         options.require_free(task.target)
         height, width = files.size(task.source) if options.box is None else (options.box.height, options.box.width)
-        route = Route.to(options.size, (height, width), open_net)
+        route = Route.to(options.size, (height, width), options.opener(options.compression(task.source)))
     except Exception:  # as above
         return _Forecast(0, 0)
     pixels = route.size[0] * route.size[1]
@@ -183,7 +218,7 @@ def error_line(error: Exception, task: Task) -> str:
     return " ".join((text if is_named else f"{task.source}: {text}").split())
 
 
-def _upscale(task: Task, open_net: OpenNet, options: Options, advance: Callable[[int], None]) -> None:
+def _upscale(task: Task, options: Options, advance: Callable[[int], None]) -> None:
     options.require_free(task.target)
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS and options.box is None:
@@ -191,16 +226,19 @@ def _upscale(task: Task, open_net: OpenNet, options: Options, advance: Callable[
 
         if options.pre_shrink.factor != 1:
             raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --pre-shrink goes with --box")
-        route = Route.to(options.size, (height, width), open_net)
+        compression = options.compression(task.source)
+        route = Route.to(options.size, (height, width), options.opener(compression))
         if route.upscaler is None or not route.is_one_pass:
             large, wanted = f"{task.source} has more than {MAX_PIXELS:,} pixels", f"{route.size[1]}x{route.size[0]}"
             raise ValueError(f"{large}: {wanted}, which is not one pass of {route.name}, goes with --box")
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         height, width, notes = upscale_file(task.source, task.target, route.upscaler, advance=advance)
     else:
-        photograph = options.pre_shrink.of(_read(task.source, options.box, is_huge=height * width > MAX_PIXELS))
+        photograph = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
+        compression = options.compression(task.source, photograph)
+        photograph = options.pre_shrink.of(photograph)
         notes, (height, width) = photograph.notes, photograph.size
-        route = Route.to(options.size, photograph.size, open_net)
+        route = Route.to(options.size, photograph.size, options.opener(compression))
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
         photograph = route.follow(photograph, advance)
@@ -211,7 +249,8 @@ def _upscale(task: Task, open_net: OpenNet, options: Options, advance: Callable[
         height, width = photograph.size
     for note in notes:
         say({"note": f"{task.source}: {note}"})
-    say({route.name: f"{short(task.target)}  {width}x{height}"})
+    why = "" if options.models or route.upscaler is None else f"  ({compression.evidence})"
+    say({route.name: f"{short(task.target)}  {width}x{height}{why}"})
     engine = None if route.upscaler is None else route.upscaler.engine
     for line in () if engine is None else engine.said():
         say({"engine": line})

@@ -21,6 +21,7 @@ from zoomsr.inference.tiling import TILE, Region, TileSource
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.models.strength import Strength
 from zoomsr.runs.files import sha256_of, write_json
 from zoomsr.runs.run import versions
 
@@ -130,10 +131,14 @@ def write_map(source: Path, target: Path, path: Path, *, box: CropBox | None, fa
 def _settings(upscaler: Upscaler) -> dict[str, Any]:
     net = upscaler.net
     steps, inner = (net.steps, net.net) if isinstance(net, BackProjection) else (0, net)
+    strength, inner = (inner.strength, inner.net) if isinstance(inner, Strength) else (1.0, inner)
     return {
         "scale": net.scale,
         "back_projection": steps,
+        "strength": strength,
         "self_ensemble": isinstance(inner, SelfEnsemble),
+        "jpeg_quality_told": upscaler.quality,
+        "restored_by": None if upscaler.restorer is None else upscaler.restorer.name,
         "bfloat16": upscaler.bfloat16,
         "engine": "torch" if upscaler.engine is None else upscaler.engine.engine,
         "tile": upscaler.tile,

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +22,13 @@ from zoomsr.imaging import files
 from zoomsr.imaging.blocking import JpegTrace, jpeg_trace
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.encode import encoder
-from zoomsr.imaging.jpeg_quality import chroma_in, quality_in
+from zoomsr.imaging.header import Header
 from zoomsr.imaging.noise import noise_sigma
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.pillow import open_picture
 from zoomsr.imaging.real_resolution import enlarged_by
 from zoomsr.imaging.sampling import luma_samples
 from zoomsr.inference.batch import Options, error_line
+from zoomsr.inference.choice import Compression
 from zoomsr.inference.out_of_core import read_region
 from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.targets import Task, plan
@@ -39,28 +38,6 @@ from zoomsr.runs.files import short
 
 _TRIAL = 128  # side of the crop that is enlarged to measure time and size
 _HUGE = 2048  # side of the part that is judged of a picture which is too large to decode as a whole
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says of itself.
-
-    Attributes:
-        format: ``JPEG``, ``PNG``; None where only libvips knows.
-        jpeg_quality: 1 to 100, of a JPEG's luma table; None of other formats.
-        chroma: ``4:2:0``; None of other formats and samplings.
-    """
-
-    format: str | None
-    jpeg_quality: int | None
-    chroma: str | None
-
-    @staticmethod
-    def read(path: Path) -> Header:
-        """By Pillow; all None where it cannot read the file."""
-        with contextlib.suppress(ValueError), open_picture(path) as picture:
-            return Header(picture.format, quality_in(picture), chroma_in(picture))
-        return Header(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -127,18 +104,16 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
     Raises:
         ValueError: no such file, several nets, or two results that would be one file.
     """
-    if len(options.models) > 1:
-        raise ValueError(f"--model {' --model '.join(options.models)}: --inspect takes one net")
+    options.require_one_net("--inspect takes one")
     found: list[Inspection] = []
     failures: list[str] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # notes
-        open_net, size = cache(partial(options.open, options.models[0])), options.size
-        upscaler = open_net(None if size is None else size.net_scale)
+        upscaler = options.first_net()
         upscaler.upscale(Photograph.with_pixels(np.zeros((_TRIAL, _TRIAL, 3), np.uint8)))  # the first run is slow
-        ending = f"-x{upscaler.net.scale}" if size is None else size.ending
+        ending = f"-x{upscaler.net.scale}" if options.size is None else options.size.ending
         for task in plan(patterns, options.out, ending=ending, suffix=options.suffix):
             try:
-                found.append(_inspected(task, open_net, options))
+                found.append(_inspected(task, options))
             except Exception as error:  # decoders raise errors of any type
                 failures.append(error_line(error, task))
     if as_json:
@@ -151,7 +126,7 @@ def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None
         sys.exit(1)
 
 
-def _inspected(task: Task, open_net: OpenNet, options: Options) -> Inspection:
+def _inspected(task: Task, options: Options) -> Inspection:
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS:
         photograph = read_region(task.source, _middle(height, width))
@@ -159,6 +134,8 @@ def _inspected(task: Task, open_net: OpenNet, options: Options) -> Inspection:
         photograph = Photograph.read(task.source)
     header, samples = Header.read(task.source), luma_samples(photograph.pixels)
     noise, soft = noise_sigma(samples), enlarged_by(samples)
+    trace = None if header.is_jpeg else jpeg_trace(samples)
+    open_net = options.opener(Compression.found(header, trace))
     channels = "grey" if photograph.pixels.shape[2] == 1 else "RGB"
     return Inspection(
         file=str(task.source),
@@ -168,7 +145,7 @@ def _inspected(task: Task, open_net: OpenNet, options: Options) -> Inspection:
         channels=channels if photograph.alpha is None else f"{channels} and alpha",
         profile=None if photograph.icc is None else _profile_name(photograph.icc),
         header=header,
-        trace=None if header.format in ("JPEG", "MPO") else jpeg_trace(samples),
+        trace=trace,
         noise=None if math.isnan(noise) else round(noise, 2),
         soft=None if math.isnan(soft) else soft,
         forecast=_forecast(task, photograph, (height, width), open_net, options),
@@ -252,7 +229,10 @@ def _profile(one: Inspection) -> str:
 
 
 def _finding_lines(one: Inspection) -> list[str]:
-    lines = [_jpeg_line(one), "noise: too small to say" if one.noise is None else f"noise {one.noise:.1f} of 255"]
+    lines = [
+        Compression.found(one.header, one.trace).evidence,
+        "noise: too small to say" if one.noise is None else f"noise {one.noise:.1f} of 255",
+    ]
     if one.soft is None:
         lines.append("resolution: too small or too flat to say")
     elif one.soft == 1:
@@ -260,17 +240,6 @@ def _finding_lines(one: Inspection) -> list[str]:
     else:
         lines.append(f"soft: shrinking by {one.soft:g} first loses nothing")
     return [*lines, *one.notes]
-
-
-def _jpeg_line(one: Inspection) -> str:
-    if one.header.jpeg_quality is not None:
-        chroma = "" if one.header.chroma is None else f", {one.header.chroma}"
-        return f"JPEG quality {one.header.jpeg_quality}{chroma}"
-    if one.trace is None:
-        return "no trace of JPEG"
-    quality = "unknown quality" if one.trace.quality is None else f"about quality {one.trace.quality}"
-    shift = one.trace.column, one.trace.row
-    return f"once a JPEG of {quality}{', cropped' if any(shift) else ''}"
 
 
 def _forecast_lines(forecast: Forecast) -> list[str]:

@@ -65,7 +65,8 @@ class Route:
     @property
     def name(self) -> str:
         """Of what makes the pixels."""
-        return "bicubic" if self.upscaler is None else self.upscaler.name
+        nets = [] if self.upscaler is None else [self.upscaler.restorer, self.upscaler]
+        return " + ".join(one.name for one in nets if one is not None) or "bicubic"
 
     @property
     def computed(self) -> int:
@@ -73,14 +74,20 @@ class Route:
         height, width = self.source
         if self.upscaler is None:
             return self.size[0] * self.size[1]
-        own = self.upscaler.net.scale
-        return sum(height * width * own ** (2 * n) for n in range(1, self.upscaler.passes(self.scale) + 1))
+        own: int = self.upscaler.net.scale
+        restorer = self.upscaler.restorer
+        restored = 0 if restorer is None else height * width * restorer.net.scale**2
+        passes = range(1, self.upscaler.passes(self.scale) + 1)
+        total: int = restored + sum(height * width * own ** (2 * n) for n in passes)
+        return total
 
     @property
     def is_one_pass(self) -> bool:
-        """Whether one pass of the net gives the result."""
+        """Whether one pass of one net gives the result."""
         exact = (self.scale * self.source[0], self.scale * self.source[1])
-        return self.upscaler is not None and self.upscaler.net.scale == self.scale and self.size == exact
+        if self.upscaler is None or self.upscaler.restorer is not None:
+            return False
+        return self.upscaler.net.scale == self.scale and self.size == exact
 
     def follow(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
         """The photograph, of ``source``, in its new size.

@@ -10,9 +10,11 @@ import torch
 
 from zoomsr.cli.console import say
 from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, shave, white_of
 from zoomsr.inference.batch import Options
+from zoomsr.inference.choice import open_for
 from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import plan
 from zoomsr.metrics.quality import psnr
@@ -39,11 +41,13 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     ((source, target),) = tasks
     options.require_free(target)
     photograph = Photograph.read(source)
+    compression = options.compression(source, photograph)
     box = options.box or photograph.middle(_SIDE)
     crop = photograph.cropped(box)
-    nets = [options.open(model, scale) for model in dict.fromkeys(options.models) if model != "bicubic"]
+    models: list[str | None] = [*dict.fromkeys(options.models)] or [None]
+    nets = [open_for(compression, options.open, model=one, scale=scale) for one in models if one != "bicubic"]
     scale = max([net.net.scale for net in nets], default=2) if scale is None else scale
-    upscalers = [options.open("bicubic", scale), *nets]
+    upscalers = [options.open("bicubic", scale, NEVER_COMPRESSED), *nets]
     if len({upscaler.name for upscaler in upscalers}) < len(upscalers):
         raise ValueError(f"two nets are called the same: {', '.join(upscaler.name for upscaler in upscalers)}")
     for upscaler in upscalers:

@@ -14,14 +14,16 @@ import torch
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import white_of
 from zoomsr.inference.tiling import TILE, TileSink, TileSource, upscale_tiled
 from zoomsr.inference.transparency import Transparent
-from zoomsr.models import Net
+from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.back_projection import REACH, STEPS, BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.models.strength import Strength
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights, weights_file
 from zoomsr.runs.layout import run_of
@@ -49,6 +51,8 @@ class Upscaler:
         card: of its weights, or None.
         engine: the net in ``net`` that another engine than torch may run, or None.
         weights: the file of its weights, or None.
+        quality: the JPEG quality that the net was told of its pictures; None for a net that is told none.
+        restorer: removes the traces of compression first, its result shrunk to the picture's size; or None.
     """
 
     name: str
@@ -60,6 +64,8 @@ class Upscaler:
     card: Card | None = None
     engine: Accelerated | None = None
     weights: Path | None = None
+    quality: float | None = None
+    restorer: Upscaler | None = None
 
     @staticmethod
     def open(
@@ -72,7 +78,9 @@ class Upscaler:
         exact: bool = False,
         self_ensemble: bool = False,
         engine: str = AUTO,
-        back_projection: int = STEPS,
+        back_projection: int | None = None,
+        quality: float = NEVER_COMPRESSED,
+        strength: float = 1.0,
     ) -> Upscaler:
         """Open a net by name, or from a file.
 
@@ -86,10 +94,14 @@ class Upscaler:
             exact: the full halo, also where the card has a smaller one.
             self_ensemble: the mean over the eight flips and rotations, in eight times the time.
             engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
-            back_projection: steps after the net, see ``BackProjection``; 0 for none. Bicubic never has any.
+            back_projection: steps after the net, see ``BackProjection``; 0 for none. Bicubic never has any. None for
+                ``STEPS``, but for none where the net is told that its pictures were compressed: they would come back.
+            quality: JPEG quality of the pictures, 1 to 100, which is never compressed; for nets that can be told.
+            strength: 0 for bicubic, 1 for the net, or between.
 
         Raises:
-            ValueError: no such net, no weights, no such device or engine, negative steps; what to do instead.
+            ValueError: no such net, no weights, no such device or engine, negative steps, a quality or strength out of
+                range; what to do instead.
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
@@ -97,9 +109,16 @@ class Upscaler:
         weights = None if path is None else Weights.read(path)
         card = None if weights is None else weights.card
         net = bicubic(scale) if weights is None else weights.build()
+        told = quality if takes_quality(net) else None
+        if weights is not None and told is not None:
+            net = at_quality(net, told)
+            weights = replace(weights, tensors=net.state_dict())
         net = accelerated(net, weights, engine=engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
         net = SelfEnsemble(net) if self_ensemble else net
+        net = net if weights is None or strength == 1 else Strength(net, strength)
+        if back_projection is None:
+            back_projection = STEPS if told in (None, NEVER_COMPRESSED) else 0
         steps = 0 if weights is None else back_projection
         net = BackProjection(net, steps=steps) if steps else net
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
@@ -108,7 +127,7 @@ class Upscaler:
         is_half = precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where))
         made = cast(Net, net)
         tile = tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
-        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path)
+        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
@@ -126,6 +145,8 @@ class Upscaler:
         Raises:
             ValueError: a scale that the net does not reach.
         """
+        if self.restorer is not None:
+            photograph = self.restorer.upscale(photograph, advance=advance).resized(photograph.size)
         for _ in range(self.passes(scale)):
             photograph = self._once(photograph, advance)
         return photograph

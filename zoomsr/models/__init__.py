@@ -38,3 +38,16 @@ def scale_of(net: nn.Module | Net) -> int:
     if missing:
         raise ValueError(f"{type(net).__name__} is no zoomsr net: it lacks the attribute(s) {', '.join(missing)}")
     return int(net.scale)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module
+
+
+def at_quality(net: nn.Module, quality: float) -> nn.Module:
+    """The net for pictures of one JPEG quality, 1 to 100, where it can be told one (``takes_quality``); else itself."""
+    if not takes_quality(net):
+        return net
+    told: nn.Module = net.at(quality)  # type: ignore[operator]  # nn.Module types every attribute as Tensor | Module
+    return told
+
+
+def takes_quality(net: nn.Module | Net) -> bool:
+    """Whether ``forward`` takes the JPEG quality of lr, (N,), as a second argument, and ``at`` a fixed one."""
+    return bool(getattr(net, "takes_quality", False))

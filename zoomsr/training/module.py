@@ -20,7 +20,7 @@ from zoomsr.hardware.devices import full_float32, fuse
 from zoomsr.metrics.collection import ByImage, ImageScores
 from zoomsr.metrics.protocol import MODERN, MetricProtocol
 from zoomsr.metrics.quality import METRICS, ImageScore, mean_score, measure, scoring_device
-from zoomsr.models import scale_of
+from zoomsr.models import scale_of, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.training.targets import Target, ground_truth
 
@@ -89,23 +89,32 @@ class ZoomModule(LightningModule):
             ImageScores(protocol=protocol, border=scale) for _ in range(3)
         )
 
-    def forward(self, lr: Tensor) -> Tensor:
-        """(N, C, H, W) to sr (N, C, scale H, scale W), not clamped."""
+    def forward(self, lr: Tensor, quality: Tensor | None = None) -> Tensor:
+        """Enlarge lr.
+
+        Args:
+            lr: (N, C, H, W).
+            quality: the JPEG quality of each, (N,) on the CPU, for nets that take it; None for never compressed.
+
+        Returns:
+            (N, C, scale H, scale W), not clamped.
+        """
+        told = () if quality is None or not takes_quality(self.net) else (quality.to(lr),)
         if self.training:
-            sr: Tensor = self.net(lr)
+            sr: Tensor = self.net(lr, *told)
             return sr
         # Validation images have many sizes: torch.compile would recompile, and cuDNN search anew, for each.
         searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         try:
             with torch.compiler.set_stance("force_eager"):
-                return self.net(lr)  # type: ignore[no-any-return]  # a module may return anything
+                return self.net(lr, *told)  # type: ignore[no-any-return]  # a module may return anything
         finally:
             torch.backends.cudnn.benchmark = searches
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         lr, hr = self._target(batch, self.progress())
-        sr = self(lr)
+        sr = self(lr, batch["quality"])
         loss: Tensor = self.loss(sr, hr)
         self._losses.append(loss.detach())
         if batch_idx % max(1, self._epoch_batches(batch_idx) // self._train_metrics_batches) == 0:
@@ -119,7 +128,7 @@ class ZoomModule(LightningModule):
     @full_float32()
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure validation images in full float32: TF32 would change PSNR by 0.01 dB."""
-        sr = self(batch["lr"])
+        sr = self(batch["lr"], batch["quality"])
         losses = [self.loss(one[None], hr[None]) for one, hr in zip(sr, batch["hr"], strict=True)]
         self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
         self._val_metric.update(sr, batch["hr"], batch["index"])
@@ -127,7 +136,7 @@ class ZoomModule(LightningModule):
     @full_float32()
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Measure whole validation images, upscaled by the net and by bicubic; returns sr for callbacks."""
-        sr: Tensor = self(batch["lr"])
+        sr: Tensor = self(batch["lr"], batch["quality"])
         self._test_metric.update(sr, batch["hr"], batch["index"])
         self._bicubic_metric.update(self._bicubic(batch["lr"]), batch["hr"], batch["index"])
         return sr

@@ -1,4 +1,4 @@
-"""A training that starts from trained weights, also from those of another scale."""
+"""A training that starts from trained weights, also from those of another scale or another net."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from zoomsr.pretrained.vetting import TARGET
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.training.callbacks.results import TRAINED_ON
 
@@ -31,37 +32,41 @@ def trained_on(weights: Weights) -> list[str]:
 
 
 def warm_start(net: nn.Module, weights: Weights, wanted: Mapping[str, Any]) -> str | None:
-    """Copy weights into a net: all of them, or where they are of another scale those that fit.
+    """Copy weights into a net: all of them, or of another scale or another class of net those that fit.
 
     A tensor fits one of the same name and shape. The other tensors of the net keep their initial values.
 
     Args:
         net: newly made.
-        weights: of a net that differs in its scale alone.
+        weights: of a net of another class, or one that differs in its scale alone.
         wanted: ``_target_`` and arguments of ``net``.
 
     Returns:
         Which tensors start anew, as text; None where all were copied.
 
     Raises:
-        ValueError: the nets differ in more than the scale, or less than half of the net's parameters fit.
+        ValueError: nets of one class differ in more than the scale, or less than half of the net's parameters fit.
     """
-    held, scale = (weights.config or {}).get("scale"), wanted.get("scale")
-    if held is None or scale is None or held == scale:
+    config = weights.config or wanted
+    held, scale = config.get("scale"), wanted.get("scale")
+    is_same_class = config.get(TARGET) == wanted.get(TARGET)
+    if is_same_class and held == scale:
         weights.require(wanted)
         weights.load_into(net)
         return None
-    weights.require({**wanted, "scale": held})
+    if is_same_class:
+        weights.require({**wanted, "scale": held})
     own = net.state_dict()
     fitting = {name: value for name, value in weights.tensors.items() if name in own and value.shape == own[name].shape}
     share = sum(own[name].numel() for name in fitting) / max(1, sum(value.numel() for value in own.values()))
     if share < 0.5:
         raise ValueError(
-            f"{weights.path} holds {weights.describe()}, of which {share:.0%} fit scale={scale}: less than half"
+            f"{weights.path} holds {weights.describe()}, of which {share:.0%} fit the net here: less than half"
         )
     net.load_state_dict({**own, **fitting})
     anew = [name for name in own if name not in fitting]
     if not anew:
         return None
     more = f" and {len(anew) - _NAMED} more" if len(anew) > _NAMED else ""
-    return f"{', '.join(anew[:_NAMED])}{more} start anew: x{scale} instead of x{held}"
+    change = f": x{scale} instead of x{held}" if held != scale else ""
+    return f"{', '.join(anew[:_NAMED])}{more} start anew{change}"
