@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -178,6 +179,16 @@ def test_evaluate_explains_its_settings(
     assert "value    not given: data_dir=VALUE does" in text
     assert "set by   command line  engine=auto" in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_shows_what_is_printed(said: Said) -> None:
+    readme = (CONF_DIR / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"zoomsr\.train (\S+ \S+ explain .+?)  +#", readme)
+    shown = re.search(r"```\n(setting .+?)```", readme, re.DOTALL)
+    assert command is not None
+    assert shown is not None
+    lines = re.compile(r"(?<=\.yaml:)\d+")  # which change with the files
+    assert lines.sub("", said(*command.group(1).split())) == lines.sub("", shown.group(1))
 
 
 def test_it_answers_without_torch() -> None:
