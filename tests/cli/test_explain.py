@@ -23,8 +23,10 @@ Said = Callable[..., str]
 
 
 @pytest.fixture
-def said(command: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> Said:
+def said(command: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
     """What ``zoomsr.train`` prints with the given arguments."""
+
+    monkeypatch.delenv("ZOOMSR_DATA_DIR", raising=False)
 
     def run(*arguments: str) -> str:
         command(*arguments)

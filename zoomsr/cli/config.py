@@ -26,7 +26,7 @@ from zoomsr.cli.arguments import require_numbers
 from zoomsr.cli.composition import trace
 from zoomsr.cli.errors import nearest, one_line_errors
 from zoomsr.cli.explain import EXPLAIN, explain, is_hydra
-from zoomsr.cli.overrides import LAST, is_first_rank, quoted
+from zoomsr.cli.overrides import LAST, is_first_rank, quoted, stray
 from zoomsr.runs import directories
 from zoomsr.runs.files import short
 from zoomsr.runs.layout import MULTIRUN
@@ -103,6 +103,10 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
             if EXPLAIN in sys.argv[1:]:
                 explain(sys.argv[1:], config_name=config_name, conf_dir=CONF_DIR)
                 return
+            if (found := stray(sys.argv[1:])) is not None:
+                near = _nearest(found[0].lstrip("-").replace("-", "_"), config_name)
+                advice = f"{near[0]}={found[1] or 'VALUE'}" if near else "explain lists every setting"
+                raise ValueError(f"{found[0]} is no option; settings are written KEY=VALUE: {advice}")
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
         except ConfigCompositionException as error:
             raise ValueError(_explain(error, config_name)) from None
@@ -203,10 +207,15 @@ def _explain(error: ConfigCompositionException, config_name: str) -> str:
     if unknown is None:
         return message
     key = unknown.group(1)
+    near = _nearest(key, config_name)
+    hint = f"; the nearest: {', '.join(near)}" if near else "; explain lists every name"
+    return f"no setting is called {key!r}{hint} (+{key}=... would add it)"
+
+
+def _nearest(key: str, config_name: str) -> list[str]:
+    """Settings that a mistyped key may mean, of the groups that the command line chooses."""
     chosen = [
         text for text in sys.argv[1:] if re.fullmatch(r"\w+=\w+", text) and (CONF_DIR / text.split("=")[0]).is_dir()
     ]
     known = trace(config_name, chosen, conf_dir=CONF_DIR).keys()
-    near = nearest(key, [name for name in known if is_hydra(name) == is_hydra(key)])
-    hint = f"; the nearest: {', '.join(near)}" if near else "; explain lists every name"
-    return f"no setting is called {key!r}{hint} (+{key}=... would add it)"
+    return nearest(key, [name for name in known if is_hydra(name) == is_hydra(key)])

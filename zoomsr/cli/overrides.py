@@ -19,6 +19,10 @@ _MULTIRUN_FLAGS = ("-m", "--multirun")
 _TRUST = "--trust"
 _CONFIG_DIR = ("--config-dir", "-cd")
 _NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
+_OPTIONS = (
+    *("--help", "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion", "--config-dir"),
+    *("--experimental-rerun", *_NAMES),
+)
 _DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
 _RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
 
@@ -55,6 +59,17 @@ def completed(arguments: Sequence[str]) -> list[str]:
     new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
     flags = _with_config_dir(flags, _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
+
+
+def stray(arguments: Sequence[str]) -> tuple[str, str] | None:
+    """The first word that Hydra would not understand, with its value: ``--max_epochs 3``, ``model vdsr``."""
+    for before, text, after in zip(["", *arguments], arguments, [*arguments[1:], ""], strict=False):
+        name, equals, value = text.partition("=")
+        is_option = text.startswith("-") and (text[:2] != "--" or any(one.startswith(name) for one in _OPTIONS))
+        is_override = (equals and not text.startswith("-")) or text.startswith("~")
+        if not (is_option or is_override or before in (*_CONFIG_DIR, *_NAMES, "--experimental-rerun")):
+            return name, value if equals or "=" in after or after.startswith("-") else after
+    return None
 
 
 def noted(overrides: Sequence[str]) -> dict[str, tuple[Path, int]]:
