@@ -43,7 +43,7 @@ def _history(found: Trace, name: str) -> list[str]:
     """Place and text of all that set a key."""
     return [
         f"{setting.file.stem}:{setting.line} {setting.written}" if setting.file else setting.written
-        for setting in found.history(found.keys()[name])
+        for setting in found.history(found.names()[name])
     ]
 
 
@@ -102,8 +102,12 @@ def test_references_are_followed_to_what_they_resolve_to(conf: Path, monkeypatch
     assert found.resolved["folder",] == "there/tiny"
     assert list(found.links(("net",))) == [("hydra", "runtime", "choices", "model")]
     assert _history(found, "hydra.runtime.choices.model") == ["main:3 model: small"]
-    found = trace("main", ["+place=${hydra:runtime.output_dir}/x"], conf_dir=conf)
-    assert not found.is_known(("place",))
+    found = trace("main", ["+nothing=${model.nokey.at.all}"], conf_dir=conf)
+    assert (list(found.links(("nothing",))), found.value(("model", "nokey", "at", "all"))) == (
+        [("model", "nokey", "at", "all")],
+        None,
+    )
+    assert ("nothing",) not in found.resolved
 
 
 def test_files_of_a_further_folder_are_found(conf: Path, tmp_path: Path) -> None:

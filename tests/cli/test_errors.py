@@ -14,7 +14,7 @@ KNOWN = ["model", "optimizer.lr", "trainer.max_epochs", "data.patch", "data.modu
     [
         ("lr", ["optimizer.lr"]),
         ("optim.lr", ["optimizer.lr"]),
-        ("module.patch", ["data.patch", "data.module.patch"]),
+        ("module.patch", ["data.module.patch", "data.patch"]),
         ("modle", ["model"]),
         ("data.vall_patch", ["data.val_patch", "data.patch"]),
         ("max_epoch", ["trainer.max_epochs"]),

@@ -98,7 +98,10 @@ def test_a_reference_is_followed(said: Said) -> None:
     said_of_root = said("explain", "data.root", "data=div2k")
     assert "value    data/DIV2K, from ${oc.env:ZOOMSR_DATA_DIR,data}/DIV2K" in said_of_root
     assert "reads    ZOOMSR_DATA_DIR, which is not set" in said_of_root
-    assert "known only in a run" in said("explain", "callbacks.last.dirpath")
+    assert "${run_dir}/checkpoints, known only in a run" in said("explain", "callbacks.last.dirpath")
+    nowhere = said("explain", "+x=${model.nokey}", "x")
+    assert "value    ${model.nokey}, which does not resolve" in nowhere
+    assert "refers   model.nokey, which is no setting" in nowhere
 
 
 def test_a_group_says_which_file_was_chosen_and_shows_its_keys(said: Said) -> None:
@@ -156,6 +159,11 @@ def test_settings_that_a_resumed_run_brings_are_found_in_it(said: Said, tmp_path
         (["model.width", "~model"], "model.width is not set: ~model removes it"),
         (["-m", "lr"], "explain takes keys, overrides and --config-dir, not -m"),
         (["--config-dir"], "--config-dir names no folder"),
+        (["a", "+a=${b}", "+b=${a}"], "settings refer to each other in a circle"),
+        (
+            ["seed", "--config-dir", ".", "hydra.searchpath=[file://x]"],
+            "takes --config-dir or hydra.searchpath, not both",
+        ),
         (["lr", "sede=3"], "no setting is called 'sede'; the nearest: seed"),
         (["model", "model=vdsrr"], "Could not find 'model/vdsrr'"),
     ],

@@ -35,11 +35,13 @@ def trace(config_name: str, overrides: Sequence[str], *, conf_dir: Path, config_
         config_dir: a further folder of yaml files, as ``--config-dir`` names it.
 
     Raises:
-        ValueError: ``config_dir`` is no folder.
+        ValueError: ``config_dir`` is no folder, or ``hydra.searchpath`` is overridden beside it.
         HydraException: what the command itself would raise.
     """
     if config_dir is not None and not config_dir.is_dir():
         raise ValueError(f"--config-dir {config_dir} is no folder")
+    if config_dir is not None and any(text.startswith("hydra.searchpath=") for text in overrides):
+        raise ValueError("explain takes --config-dir or hydra.searchpath, not both")
     further = [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"] if config_dir is not None else []
     with initialize_config_dir(str(conf_dir), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

@@ -217,5 +217,5 @@ def _nearest(key: str, config_name: str) -> list[str]:
     chosen = [
         text for text in sys.argv[1:] if re.fullmatch(r"\w+=\w+", text) and (CONF_DIR / text.split("=")[0]).is_dir()
     ]
-    known = trace(config_name, chosen, conf_dir=CONF_DIR).keys()
+    known = trace(config_name, chosen, conf_dir=CONF_DIR).names()
     return nearest(key, [name for name in known if is_hydra(name) == is_hydra(key)])

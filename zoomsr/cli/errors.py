@@ -35,7 +35,8 @@ def nearest(name: str, known: Sequence[str]) -> list[str]:
     """At most three known names that a mistyped one may mean: ``lr`` is the end of ``optimizer.lr``."""
     last = {text: text.rpartition(".")[2] for text in known}
     end = name.rpartition(".")[2]
-    same_end = sorted((text for text in known if last[text] == end), key=lambda text: text.count("."))
+    same_end = [text for text in known if last[text] == end]
+    same_end.sort(key=lambda text: (not text.endswith(f".{name}"), text.count(".")))
     similar = difflib.get_close_matches(name, [text for text in known if text.count(".") == name.count(".")])
     similar_end = difflib.get_close_matches(end, set(last.values()), n=1)
     return (same_end or similar or [text for text in known if last[text] in similar_end])[:3]

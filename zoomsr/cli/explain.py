@@ -40,11 +40,14 @@ def explain(arguments: Sequence[str], *, config_name: str, conf_dir: Path) -> No
     overrides = [text for text in words if "=" in text or text.startswith("~")]
     found = trace(config_name, overrides, conf_dir=conf_dir, config_dir=config_dir)
     names = [text for text in words if text not in overrides]
-    known = found.keys()
+    known = found.names()
     keys = [_key(name, known, overrides) for name in names]
-    lines = [line for key in keys for line in _explained(found, key)]
-    if not keys:
-        lines = list(_rows(found, [key for name, key in known.items() if not is_hydra(name)]))
+    try:
+        lines = [line for key in keys for line in _explained(found, key)]
+        if not keys:
+            lines = list(_rows(found, [key for name, key in known.items() if not is_hydra(name)]))
+    except RecursionError:
+        raise ValueError("settings refer to each other in a circle; --cfg job shows them as written") from None
     for label, text in lines:
         say({label: text})
 
@@ -89,8 +92,11 @@ def _explained(found: Trace, key: Key) -> Iterator[tuple[str, str]]:
     yield from [(label, text) for label, text in (("value", value), ("meaning", meaning)) if text]
     yield from _origin(found, key, known=meaning)
     for link in dict.fromkeys(found.links(key)):
-        yield "refers", f"{'.'.join(link)} = {_value(found, link)}"
-        yield from _origin(found, link, known="")
+        if ".".join(link) in found.names():
+            yield "refers", f"{'.'.join(link)} = {_value(found, link)}".removesuffix(" = ")
+            yield from _origin(found, link, known="")
+        else:
+            yield "refers", f"{'.'.join(link)}, which is no setting"
     if group is not None:
         yield from [("file", "  ".join([short(group.file), *group.header[:1]]))] if group.file else []
         yield from [("options", " ".join(group.options))] if group.options else []
@@ -141,12 +147,14 @@ def _value(found: Trace, key: Key) -> str:
     value = found.value(key)
     if isinstance(value, dict):
         return "" if value else "{}"
-    if value == "???":
-        return "known only in a run" if key[0] == "hydra" else f"not given: {'.'.join(key)}=VALUE does"
+    for one in (key, *found.links(key)):
+        if found.value(one) == "???":
+            why = "known only in a run" if one[0] == "hydra" else f"not given: {'.'.join(one)}=VALUE does"
+            return why if one == key else f"{value}, {why}"
     if not (isinstance(value, str) and "${" in value):
         return _yaml(value)
-    if not found.is_known(key):
-        return f"{value}, known only in a run"
+    if key not in found.resolved:
+        return f"{value}, which does not resolve"
     resolved = found.resolved[key]
     return value if isinstance(resolved, dict) else f"{_yaml(resolved)}, from {value}"
 

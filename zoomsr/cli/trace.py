@@ -75,7 +75,7 @@ class Trace:
     settings: Sequence[Setting]
     groups: Mapping[str, Group]
 
-    def keys(self) -> dict[str, Key]:
+    def names(self) -> dict[str, Key]:
         """Every key by its name, ``optimizer.lr``; groups by theirs, also where they set nothing."""
         found = {".".join(key): key for key in keys_below(self.values)}
         return {**found, **{name: tuple(name.split("/")) for name in self.groups if name not in found}}
@@ -85,7 +85,7 @@ class Trace:
         return self.groups.get("/".join(key[len(_CHOICES) :] if key[: len(_CHOICES)] == _CHOICES else key))
 
     def value(self, key: Key) -> Any:
-        """Of a key, unresolved; None also for a group that sets nothing."""
+        """Of a key, unresolved; None also where there is none."""
         return self._found(key)[1]
 
     def _found(self, key: Key) -> tuple[Key, Any]:
@@ -94,12 +94,10 @@ class Trace:
         for depth, part in enumerate(key):
             if isinstance(node, str) and (whole := _REFERENCE.fullmatch(node)) is not None:
                 return self._found((*_target(key[:depth], whole), *key[depth:]))
-            node = node[int(part)] if isinstance(node, list) else node.get(part)
+            if isinstance(node, list):
+                node = dict(zip(map(str, range(len(node))), node, strict=True))
+            node = node.get(part) if isinstance(node, dict) else None
         return key, node
-
-    def is_known(self, key: Key) -> bool:
-        """Whether a value that refers to others is known before the command runs, unlike the run's directory."""
-        return key in self.resolved and all(self.value(link) != "???" for link in self.links(key))
 
     def history(self, key: Key) -> Sequence[Setting]:
         """What set a key, the first first; the last holds. Of a group: what chose its option."""
@@ -135,7 +133,7 @@ class Trace:
     def links(self, key: Key) -> Iterator[Key]:
         """The keys to which the ``${...}`` in a value refer, each followed by those to which it refers itself."""
         value = self.value(key)
-        for found in _REFERENCE.finditer(value) if isinstance(value, str) else ():
+        for found in _REFERENCE.finditer(str(value)) if isinstance(value, (str, list)) else ():
             yield (target := self._found(_target(key, found))[0])
             yield from self.links(target)
 

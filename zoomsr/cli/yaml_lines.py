@@ -87,7 +87,7 @@ class _Source:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.lines = text.split("\n")
+        self.lines = re.split(r"[\n\x85\u2028\u2029]", text)  # as yaml counts them
         self.top = next((number for number, line in enumerate(self.lines) if not line.startswith("#")), 0)
 
     def keys(self, node: yaml.Node, path: tuple[str, ...]) -> Iterator[YamlKey]:
@@ -99,12 +99,11 @@ class _Source:
             if key.tag == _MERGE:  # <<: *anchor
                 yield from self.keys(value, path)
                 continue
-            own, is_inline = (*path, str(key.value)), _is_inline(value)
+            own, line = (*path, str(key.value)), key.start_mark.line + 1
+            is_inline, is_mapping = _is_inline(value), isinstance(value, yaml.MappingNode)
             text = self.text[value.start_mark.index : value.end_mark.index] if is_inline else ""
             comment = self._comment(key, [value, key] if is_inline else [key])
-            yield YamlKey(
-                own, " ".join(text.split()), key.start_mark.line + 1, comment, isinstance(value, yaml.MappingNode)
-            )
+            yield YamlKey(own, " ".join(text.split()), line, comment, is_mapping)
             yield from self.keys(value, own)
 
     def _comment(self, key: yaml.Node, before: Sequence[yaml.Node]) -> str:
