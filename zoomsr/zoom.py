@@ -46,8 +46,8 @@ _HELP = """Upscale photographs, or a crop of one, by a trained net.
 
 A photograph that was never compressed gets the net unet, a JPEG unet_photo, which is told the quality that it finds
 in the file.
-Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF and TIFF, by --format or
-the output's suffix.
+Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL, by
+--format or the output's suffix. GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
 """
 
@@ -74,8 +74,8 @@ def zoom(
     quality_in: QualityInOption = None,
     strength: StrengthOption = 1.0,
     tile: Annotated[int | None, typer.Option(help="pixels on a side that are run at once", min=1)] = None,
-    kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif or tiff, of many")] = None,
-    quality: Annotated[int, typer.Option(help="of JPEG, WebP and AVIF", min=1, max=100)] = 95,
+    kind: Annotated[str | None, typer.Option("--format", help="jpg, png, webp, avif, tiff, heic, jxl, of many")] = None,
+    quality: Annotated[int, typer.Option(help="of JPEG, WebP, AVIF, HEIC, JPEG XL", min=1, max=100)] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="do only what is missing")] = False,
     pre_shrink: Annotated[str, typer.Option(help="shrink by so much first; auto: as far as it loses nothing")] = "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import multiprocessing
 import random
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from _support.dng import write_dng
 from _support.tiny import photograph
 from PIL import Image
 
@@ -24,8 +26,8 @@ MAX_SECONDS = 20.0
 MAX_BYTES = 2 * 2**30
 
 
-def _originals() -> dict[str, bytes]:
-    """A small picture in ten formats, by suffix."""
+def _originals(folder: Path) -> dict[str, bytes]:
+    """A small picture in ten formats, and in those of the extra whose libraries are there, by suffix."""
     eight = photograph(40, 48)
     deep = eight.astype(np.uint16) * 257
     options = {
@@ -48,7 +50,16 @@ def _originals() -> dict[str, bytes]:
         files[name] = file.getvalue()
     file = io.BytesIO()
     Image.fromarray(deep[..., 0]).save(file, "PNG")
-    return {**files, "deep.png": file.getvalue()}
+    files["deep.png"] = file.getvalue()
+    for name, module in {"a.heic": "pillow_heif", "a.jxl": "pyjpegxl", "a.dng": "rawpy"}.items():
+        if importlib.util.find_spec(module):
+            if module == "rawpy":
+                write_dng(folder / name, eight / 255, neutral=(0.5, 1.0, 0.6))
+            else:
+                Photograph(eight, exif=_exif()).write(folder / name)
+            files[name] = (folder / name).read_bytes()
+            (folder / name).unlink()
+    return files
 
 
 def _exif() -> bytes:
@@ -78,7 +89,7 @@ def _damaged(data: bytes, rng: random.Random) -> bytes:
 def _try_all(folder: Path, progress: multiprocessing.SimpleQueue[str]) -> None:
     """In a process of its own, which a decoder of another language might take down."""
     rng, upscaler = random.Random(16), Upscaler.open("bicubic", device="cpu")
-    names = list(originals := _originals())
+    names = list(originals := _originals(folder))
     for number in range(N_PICTURES):
         name = names[number % len(names)]
         path = folder / f"{number}-{name}"

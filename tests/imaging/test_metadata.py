@@ -218,13 +218,14 @@ def test_what_a_png_says_of_its_colours_is_kept_or_named(tmp_path: Path) -> None
     for kind in ("jpg", "tif", "webp"):
         lost = found.write(tmp_path / f"b.{kind}")
         assert lost == tuple(
-            f"{kind} has no place for the {name} of a PNG" for name in ("cHRM", "gAMA", "sRGB", "cICP")
+            f"{kind} has no place for its {name}, which says how its colours are to be seen"
+            for name in ("cHRM", "gAMA", "sRGB", "cICP")
         )
 
 
 def test_the_command_says_what_a_format_has_no_place_for(zoom: Zoom, tmp_path: Path) -> None:
     _png_with(tmp_path / "a.png", chunk(b"gAMA", struct.pack(">I", 100_000)))
-    assert "a.png: webp has no place for the gAMA of a PNG" in zoom("a.png", "-m", "bicubic", "-o", "b.webp")
+    assert "a.png: webp has no place for its gAMA, which says how" in zoom("a.png", "-m", "bicubic", "-o", "b.webp")
     zoom("a.png", "-m", "bicubic", "-o", "b.png")
     assert chunk(b"gAMA", struct.pack(">I", 100_000)) in (tmp_path / "b.png").read_bytes()
 

@@ -92,7 +92,7 @@ def test_a_second_run_leaves_its_results_out(trip: Path, capsys: pytest.CaptureF
     assert _targets("trip/b-x2.png") == {"trip/b-x2.png": "trip/b-x2-x2.png"}  # by itself it is a photograph
 
 
-@pytest.mark.parametrize("out", ["out.heic", "out.bmp", "x.jp2", "x.HEIF", "photo.pgn"])
+@pytest.mark.parametrize("out", ["out.cr3", "out.bmp", "x.jp2", "x.DNG", "photo.pgn"])
 def test_a_format_that_cannot_be_written_is_refused(trip: Path, out: str) -> None:
     _made("a.jpg")
     with pytest.raises(ValueError, match=rf"-o {out}: no \{Path(out).suffix.lower()} can be written, but \.png \.jpg"):

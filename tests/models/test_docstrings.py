@@ -38,6 +38,7 @@ def test_all_nets_are_found() -> None:
         "IRCNN",
         "IRCNNDenoiser",
         "LargeKernelUNet",
+        "PhotoUNet",
         "ResidualUNet",
         "SRCNN",
         "UNet",

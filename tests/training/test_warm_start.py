@@ -13,6 +13,7 @@ from _support.zooming import UNET_CONFIG
 from omegaconf import OmegaConf
 from torch import nn
 
+from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.run import Run
@@ -78,7 +79,7 @@ def test_any_other_difference_is_refused(tmp_path: Path, held: dict[str, Any], w
 def test_a_net_of_which_less_than_half_fits_is_refused(tmp_path: Path) -> None:
     small = {"widths": [4, 4], "blocks": [0, 0]}
     net = ResidualUNet(scale=3, widths=[4, 4], blocks=[0, 0])  # 248 of 1247 parameters are not the tail's
-    with pytest.raises(ValueError, match=r"net\.safetensors holds .*, of which 20% fit scale=3: less than half"):
+    with pytest.raises(ValueError, match=r"net\.safetensors holds .*, of which 20% fit the net here: less than half"):
         warm_start(net, _weights(tmp_path / "net.safetensors", scale=2, **small), _config(**small))
 
 
@@ -152,3 +153,15 @@ def test_a_run_of_three_times_learns_and_resumes_at_its_own_scale_alone(
     with pytest.raises(SystemExit):
         train("scale=3", "data.patch=32", net=UNET)
     assert "error: data.patch 32 must be a multiple of the scale 3: data.patch=30" in capsys.readouterr().err
+
+
+def test_another_class_of_net_takes_what_fits(tmp_path: Path) -> None:
+    weights = _weights(tmp_path / "plain.safetensors")
+    net = PhotoUNet(scale=3, widths=[6, 5], blocks=[1, 1])
+    wanted = {**_config(), "_target_": "zoomsr.models.photo_unet.PhotoUNet"}
+    anew = warm_start(net, weights, wanted)
+    assert anew == "modulation.0.weight, modulation.0.bias, modulation.2.weight, modulation.2.bias start anew"
+    lr = torch.rand(1, 3, 9, 12)
+    plain = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
+    plain.load_state_dict(dict(weights.tensors))
+    torch.testing.assert_close(net(lr, torch.tensor([40.0])), plain(lr))

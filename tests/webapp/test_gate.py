@@ -14,6 +14,7 @@ import httpx
 import pytest
 from _support.page_server import function_number
 
+from zoomsr.inference.targets import INPUT_SUFFIXES
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.gate import Gate
 
@@ -266,3 +267,11 @@ def test_a_file_of_this_machine_cannot_be_named_as_an_upload(page_address: str, 
                     break
         assert '"success":false' in said, said
         assert "not an image" not in said  # for then it would have been read
+
+
+@served
+@pytest.mark.slow
+def test_photographs_of_every_suffix_that_is_read_may_be_chosen(page_address: str) -> None:
+    parts = httpx.get(f"{page_address}/config").json()["components"]
+    allowed = [part["props"]["file_types"] for part in parts if part["props"].get("file_types")]
+    assert allowed == [["image", *sorted(INPUT_SUFFIXES)]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -18,6 +18,9 @@ from zoomsr.hardware.devices import copies_ahead
 from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.imaging.pixels import luma, to_float
 from zoomsr.metrics.quality import SSIM_WINDOW
+
+if TYPE_CHECKING:
+    from typing import NotRequired  # Python 3.11
 
 Residence = Literal["auto", "device", "host"]
 
@@ -37,7 +40,7 @@ class Batch(TypedDict):
 
     lr: Tensor
     hr: Tensor
-    quality: Tensor
+    quality: NotRequired[Tensor]
     name: list[str]
     index: Tensor
 

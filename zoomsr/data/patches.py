@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from torch.utils.data import Dataset, Sampler
 from zoomsr.data.packed.packing import Pairs
 from zoomsr.data.packed.store import UInt8Array
 from zoomsr.imaging.pixels import crop_to_multiple
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
 
 
 class PatchKey(NamedTuple):

@@ -1,4 +1,6 @@
-"""Image files to pixels: libvips, and Pillow for the formats that libvips has no reader for (BMP, PNM, ...)."""
+"""Image files to pixels: libvips; Pillow for the formats that libvips has no reader for (BMP, PNM, ...); the libraries
+of the extra ``formats`` for HEIC, JPEG XL and camera raw.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zoomsr.imaging import metadata
+from zoomsr.imaging import heif, jxl, metadata, raw
+from zoomsr.imaging.bmff import PrimaryItem
 from zoomsr.imaging.libvips import as_vips, libvips, reading
 from zoomsr.imaging.metadata import COLOUR_CHUNKS, Description, exif_in, kept_in, png_chunks, upright
 from zoomsr.imaging.pillow import array_in, open_picture, refused, without_white
 from zoomsr.imaging.pixels import PixelArray, white_of
+from zoomsr.imaging.stored import Stored
+
+EXTRA_SUFFIXES = (*heif.SUFFIXES, *jxl.SUFFIXES, *raw.SUFFIXES)
+"""Of what libraries of the extra ``formats`` read."""
 
 MAX_PIXELS = 178_956_970
 """Most pixels of a picture that is decoded as a whole; Pillow's limit for decompression bombs, too."""
@@ -21,13 +28,34 @@ MAX_PIXELS = 178_956_970
 _MAX_WIDTH = 2**18  # of a picture that is decoded row by row: some dozens of rows are held in memory
 _SEGMENT = 65_000  # bytes of EXIF that nearly fill a segment of a JPEG
 _LOADERS = {"jpegload": "JPEG", "pngload": "PNG", "tiffload": "TIFF", "webpload": "WEBP", "gifload": "GIF"}
+_LOADERS |= {"heifload": "AVIF"}  # without a decoder for HEVC
+_NOTES = "zoomsr-notes"  # a field of ours
 _WIDTH, _BITS, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 256, 258, 278, 322, 323  # TIFF tags
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(height, width) of the upright picture, read from the header, but for formats that only Pillow reads.
+
+    Raises:
+        ValueError: no image, or one of too many pixels to decode as a whole; the file is named.
+    """
+    if (stored := _stored(path)) is not None:
+        return stored.size
+    found = opened(path, access="random")
+    is_turned = orientation_of(found, path) >= 5
+    return (found.width, found.height) if is_turned else (found.height, found.width)
+
+
+def is_grey(path: Path) -> bool:
+    """Whether the file has one channel of brightness, see ``size_of``."""
+    stored = _stored(path)
+    return colours_of(opened(path, access="random"), path) == 1 if stored is None else stored.is_grey
 
 
 def opened(path: Path, *, access: str = "sequential") -> Any:
     """A file as a libvips image, pixels as they are stored: not upright. Decoded when its pixels are asked for.
 
-    Formats that only Pillow reads are decoded here.
+    Formats that libvips does not read are decoded here.
 
     Args:
         path: of the file.
@@ -38,10 +66,10 @@ def opened(path: Path, *, access: str = "sequential") -> Any:
     """
     vips = libvips()
     with reading(path):
+        if (stored := _stored(path)) is not None:
+            return _by_library(stored, path)
         try:
-            with path.open("rb") as file:
-                source = vips.Source.new_from_descriptor(file.fileno())
-                found = vips.Image.new_from_source(source, "", access=access, fail_on="error")
+            found = _by_libvips(path, access)
             if _format_of(found) is None:
                 raise vips.Error(f"{found.get('vips-loader')} is not used")
         except vips.Error as refusal:
@@ -75,7 +103,9 @@ def orientation_of(found: Any, path: Path) -> int:
 
 def describe(found: Any, path: Path) -> Description:
     """The metadata of a file. What cannot be kept is a note."""
-    notes, chunks = [], png_chunks(path) if _format_of(found) == "PNG" else {}
+    notes, chunks = _field(found, _NOTES, "").splitlines(), png_chunks(path) if _format_of(found) == "PNG" else {}
+    item = PrimaryItem.read(path)
+    notes += item.notes
     frames = _field(found, "n-pages", int.from_bytes(chunks.get(b"acTL", b"")[:4], "big"))
     if frames > 1:
         notes.append(f"frame 1 of {frames}")
@@ -91,12 +121,15 @@ def describe(found: Any, path: Path) -> Description:
     stated = metadata.png_resolution(chunks[b"pHYs"]) if b"pHYs" in chunks else None
     if found.get_typeof("resolution-unit"):
         stated = (round(found.xres * 25.4, 4), round(found.yres * 25.4, 4))  # TIFF's are 32-bit floats in libvips
+    if _format_of(found) in ("WEBP", "AVIF"):  # where libvips overwrites EXIF's by its default
+        stated = metadata.resolution_in(exif_in(_field(found, "exif-data", b"")))
     dpi = metadata.valid_dpi(stated)
     if stated != dpi:
         notes.append("its resolution is none that a picture has, and is left out")
     exif, lost = _exif(found, path, chunks)
     if lost:
         notes.append(f"of its EXIF these are damaged, and left out: {', '.join(lost)}")
+    chunks |= {} if item.cicp is None else {b"cICP": item.cicp}
     colour = tuple((name, chunks[name]) for name in COLOUR_CHUNKS if name in chunks)
     return Description(icc=profile, dpi=dpi, exif=exif, notes=tuple(notes), colour=colour)
 
@@ -169,6 +202,43 @@ def _has_parts(found: Any, path: Path) -> bool:
     return kind in ("PNG", "JPEG") and not is_interlaced and found.width <= _MAX_WIDTH
 
 
+def _stored(path: Path) -> Stored | None:
+    """The header of a file that a library of the extra ``formats`` reads; None of every other."""
+    with reading(path), path.open("rb") as file:
+        head = file.read(64)
+    if heif.is_heif(head):
+        return heif.opened(path)
+    if jxl.is_jxl(head):
+        return jxl.opened(path)
+    return raw.opened(path) if raw.is_raw(head, path) else None
+
+
+def _by_library(stored: Stored, path: Path) -> Any:
+    require_decodable(*stored.size, path)
+    pixels, notes = stored.decode()
+    found, types = as_vips(pixels), libvips().GValue
+    found.set_type(types.gstr_type, _NOTES, "\n".join(notes))
+    for field, block in {"icc-profile-data": stored.icc, "exif-data": stored.exif}.items():
+        if block:
+            found.set_type(types.blob_type, field, block)
+    found.set_type(types.gint_type, "orientation", 1)  # libvips has just read EXIF's
+    return found
+
+
+def _by_libvips(path: Path, access: str) -> Any:
+    """Raises ``pyvips.Error`` where libvips does not know the format; decodes later."""
+    vips, options = libvips(), {"access": access, "fail_on": "error"}
+    with path.open("rb") as file:
+        found = vips.Image.new_from_source(vips.Source.new_from_descriptor(file.fileno()), "", **options)
+        if found.get("vips-loader").startswith("uhdrload"):  # which decodes as a whole, for the sake of the gain map
+            file.seek(0)
+            found = vips.Image.jpegload_source(vips.Source.new_from_descriptor(file.fileno()), **options)
+    if _format_of(found) == "AVIF" and found.format == "ushort":  # libheif shifts the bits up: white is not 65535
+        white = 65536 - (1 << (16 - found.get("bits-per-sample")))
+        found = (found * (65535 / white)).rint().cast("ushort")
+    return found
+
+
 def _by_pillow(path: Path, refusal: Exception) -> Any:
     """A file that libvips refuses, if it is of a kind that Pillow reads right; otherwise the refusal is raised."""
     try:
@@ -178,8 +248,10 @@ def _by_pillow(path: Path, refusal: Exception) -> Any:
             raise
         raise refusal from None
     with picture:
-        is_odd_tiff = picture.format == "TIFF" and (picture.tag_v2.get(_BITS) == (12,) or picture.mode == "LAB")  # type: ignore[attr-defined]
-        if picture.format in _LOADERS.values() and not is_odd_tiff:
+        is_odd = picture.format == "AVIF" and metadata.pictures_in(picture) > 1  # a sequence
+        if picture.format == "TIFF":
+            is_odd = picture.tag_v2.get(_BITS) == (12,) or picture.mode == "LAB"  # type: ignore[attr-defined]
+        if picture.format in _LOADERS.values() and not is_odd:
             raise refusal
         require_decodable(picture.width, picture.height, path)
         found = as_vips(array_in(picture, path))

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 from PIL import Image, features
 
+from zoomsr.imaging import heif, jxl
 from zoomsr.imaging.libvips import as_vips
-from zoomsr.imaging.metadata import Description
+from zoomsr.imaging.metadata import Description, with_resolution
 from zoomsr.imaging.pixels import PixelArray, to_8bit
 from zoomsr.imaging.png import write_png
 from zoomsr.imaging.tiff import NO_EXIF, is_big, write_tiff
 
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff")
+OUTPUT_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff"),
+    *(*heif.SUFFIXES, *jxl.SUFFIXES),
+)
 
 _JPEG_SIDE = 65_500
 _MAX_SIDES = {".webp": 16_383, ".avif": 32_768}  # libavif reads no larger ones unless it is told to
+_LIBRARIES = {suffix: module for module in (heif, jxl) for suffix in module.SUFFIXES}
+_MAX_SIDES |= {suffix: module.MAX_SIDE for suffix, module in _LIBRARIES.items()}
 _JPEG_EXIF = 65_533  # bytes of a segment
 
 
@@ -35,13 +43,12 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
     Args:
         path: its name decides the format.
         pixels: (H, W, C) uint8 or uint16; C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA). JPEG, WebP and AVIF
-            get 8 bit.
+            get 8 bit, HEIC 10.
         description: what to write beside them.
-        quality: of JPEG, WebP and AVIF, 1 to 100.
+        quality: of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100.
 
     Raises:
-        ValueError: an unknown suffix, one that the installed Pillow does not write, or a format that cannot hold such a
-            picture.
+        ValueError: an unknown suffix, one that nothing installed writes, or a format that cannot hold such a picture.
     """
     kind = path.suffix.lower()
     require_writable(path)
@@ -58,10 +65,15 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
     most = _MAX_SIDES.get(kind, _JPEG_SIDE)
     if max(height, width) > most:
         raise ValueError(f"{path}: {width}x{height} is more than the {most} pixels of a side that {kind[1:]} can hold")
+    if pixels.dtype == np.uint16 and kind not in jxl.SUFFIXES:
+        lost.append(f"{kind[1:]} keeps {heif.WRITTEN_BITS if kind in heif.SUFFIXES else 8} of its 16 bits")
+    if kind in _LIBRARIES:
+        encoded = partial(_LIBRARIES[kind].encoded, pixels, description, quality=quality, path=path)
+        return Encoder(lambda file: _write(file, encoded()), tuple(lost))
     options: dict[str, Any] = {"icc_profile": description.icc, "dpi": description.dpi, "exif": description.exif}
     if kind in _MAX_SIDES:
-        options |= {"format": kind[1:].upper()} | ({"subsampling": "4:4:4"} if kind == ".avif" else {})
-        lost += [f"{kind[1:]} has no place for the resolution"] if description.dpi else []
+        options |= {"format": kind[1:].upper(), "exif": with_resolution(description.exif, description.dpi)}
+        options |= {"subsampling": "4:4:4"} if kind == ".avif" else {}
         if kind == ".avif" and channels < 3 and options.pop("icc_profile") is not None:  # Pillow writes RGB
             lost.append("avif has no place for the profile of a grey picture")
     else:
@@ -75,6 +87,8 @@ def require_writable(path: Path) -> None:
     """Raise ValueError where no file with the path's suffix can be written here."""
     if (kind := path.suffix.lower()) not in OUTPUT_SUFFIXES:
         raise ValueError(f"{path} has no suffix that can be written: {' '.join(OUTPUT_SUFFIXES)}")
+    if kind in _LIBRARIES:
+        _LIBRARIES[kind].require_writable(path)
     if kind == ".avif" and not features.check("avif"):
         raise ValueError(
             f"{path}: the Pillow that is installed knows no AVIF: pip install -U pillow, or another format"
@@ -82,8 +96,11 @@ def require_writable(path: Path) -> None:
 
 
 def chunks_lost(description: Description, suffix: str) -> list[str]:
-    """A line for each colour chunk of a PNG, which no other format has."""
-    return [f"{suffix[1:]} has no place for the {name.decode()} of a PNG" for name, _ in description.colour]
+    """A line for each colour chunk of a PNG that the format has no place for; HEIC has one for cICP."""
+    names = [name.decode() for name, _ in description.colour]
+    if suffix in heif.SUFFIXES and description.icc is None:
+        names = [name for name in names if name != "cICP"]
+    return [f"{suffix[1:]} has no place for its {name}, which says how its colours are to be seen" for name in names]
 
 
 def as_picture(pixels: PixelArray) -> Image.Image:
@@ -95,3 +112,7 @@ def _save_by_pillow(file: BinaryIO, pixels: PixelArray, options: dict[str, Any])
     encoded = io.BytesIO()  # on a full disk Pillow itself would leave half a file without an error
     as_picture(to_8bit(pixels)).save(encoded, **{key: value for key, value in options.items() if value is not None})
     file.write(encoded.getbuffer())
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)

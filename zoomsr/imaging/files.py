@@ -33,11 +33,9 @@ def size(path: Path) -> tuple[int, int]:
         ValueError: the file is no image.
     """
     with _plain(path) as picture:
-        if picture is not None:
-            height, width, orientation = picture.height, picture.width, _orientation(picture, path)
-        else:
-            found = decode.opened(path, access="random")
-            height, width, orientation = found.height, found.width, decode.orientation_of(found, path)
+        if picture is None:
+            return decode.size_of(path)
+        height, width, orientation = picture.height, picture.width, _orientation(picture, path)
     return (width, height) if orientation >= 5 else (height, width)  # EXIF orientations 5 to 8 swap the sides
 
 
@@ -50,7 +48,7 @@ def is_grey(path: Path) -> bool:
     with _plain(path) as picture:
         if picture is not None:
             return picture.mode in ("1", "L", "LA")
-    return decode.colours_of(decode.opened(path, access="random"), path) == 1
+    return decode.is_grey(path)
 
 
 def read(path: Path) -> Tensor:

@@ -71,6 +71,8 @@ def _one_line(path: Path, by_system: str, by_coder: str) -> Iterator[None]:
         if isinstance(error, ValueError) and str(path) in str(error):
             raise  # is such a line
         fault, why = by_coder, str(error)
+        if error.args and isinstance(error.args[0], bytes):  # rawpy's
+            why = error.args[0].decode(errors="replace")
         if isinstance(error, OSError) and error.strerror:
             fault, why = by_system, error.strerror
         if isinstance(error, MemoryError):

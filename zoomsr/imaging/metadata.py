@@ -43,7 +43,7 @@ class Description:
         dpi: horizontal and vertical.
         exif: without orientation and sizes, with its ``Exif`` header.
         notes: what of the file is not in here: ``frame 1 of 12``.
-        colour: chunks of a PNG that say how its numbers are to be seen, by their names.
+        colour: PNG chunks that say how its numbers are to be seen, by their names.
     """
 
     icc: bytes | None = None
@@ -172,6 +172,27 @@ def png_resolution(chunk: bytes) -> tuple[float, float] | None:
     """Dots per inch of a pHYs chunk; None where it is no more than an aspect ratio."""
     across, down, is_metric = struct.unpack(">IIB", chunk[:9].ljust(9, b"\0"))
     return (across * METERS_PER_INCH, down * METERS_PER_INCH) if is_metric else None
+
+
+def resolution_in(exif: Image.Exif | None) -> tuple[float, float] | None:
+    """Dots per inch that EXIF states; None where it states none."""
+    unit = {2: 1.0, 3: 100 * METERS_PER_INCH}.get(exif.get(ExifTags.Base.ResolutionUnit, 0)) if exif else None
+    with contextlib.suppress(Exception):  # as above
+        if exif and unit:
+            return (float(exif[ExifTags.Base.XResolution]) * unit, float(exif[ExifTags.Base.YResolution]) * unit)
+    return None
+
+
+def with_resolution(block: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:
+    """EXIF that states the resolution too, for formats that have no other place for it."""
+    if dpi is None:
+        return block
+    exif = Image.Exif()
+    if block is not None:
+        exif.load(block)
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = dpi
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    return exif.tobytes()
 
 
 def profile_fits(icc: bytes, colours: int) -> bool:

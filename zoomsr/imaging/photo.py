@@ -123,8 +123,8 @@ class Photograph(Description):
         """Write the file atomically; the format follows the suffix.
 
         Args:
-            path: PNG, JPEG, WebP, AVIF or TIFF.
-            quality: of JPEG, WebP and AVIF, 1 to 100.
+            path: PNG, JPEG, WebP, AVIF, TIFF, HEIC or JPEG XL.
+            quality: of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100.
             overwrite: replace an existing file.
 
         Returns:

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from zoomsr.imaging.libvips import reading
 from zoomsr.imaging.metadata import quiet
-from zoomsr.imaging.pixels import PixelArray
+from zoomsr.imaging.pixels import PixelArray, full_range
 
 _LIMIT = threading.Lock()
 
@@ -86,7 +86,7 @@ def array_in(picture: Image.Image, path: Path) -> PixelArray:
     if alpha is not None:
         return np.concatenate([array, alpha], axis=2)
     is_12bit = picture.format == "TIFF" and array.dtype == np.uint16
-    return _full_range(array, 4095) if is_12bit else array
+    return full_range(array, 4095) if is_12bit else array
 
 
 def _deep_pnm(path: Path) -> PixelArray | None:
@@ -97,12 +97,7 @@ def _deep_pnm(path: Path) -> PixelArray | None:
         return None
     channels, width, height = 1 if head[1] == b"5" else 3, int(head[2]), int(head[3])
     stored = np.frombuffer(data, ">u2", width * height * channels, head.end()).reshape(height, width, channels)
-    return _full_range(stored, white)
-
-
-def _full_range(pixels: PixelArray, white: int) -> PixelArray:
-    """Integers on [0, white] to uint16 on its full range, rounded."""
-    return ((pixels.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
+    return full_range(stored, white)
 
 
 def _bmp_alpha(picture: Image.Image, path: Path) -> PixelArray | None:

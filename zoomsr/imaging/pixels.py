@@ -37,6 +37,11 @@ def to_8bit(pixels: PixelArray) -> PixelArray:
     return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def full_range(pixels: PixelArray, white: int) -> PixelArray:
+    """Integers on [0, white] to uint16 on its full range, rounded."""
+    return ((pixels.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
+
+
 def to_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 to float in [0, 1], with the same bits on every device."""
     # Not by a plain 255: CUDA would multiply by its reciprocal, which gives other last bits.

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoomsr.cli.console import decimal, say
 
 # Median of six photographs of Set14, upscaled by the U-Net, in 8 bit RGB, with quality 95.
-_BYTES_PER_PIXEL = {".png": 1.8, ".tif": 1.9, ".tiff": 1.9, ".webp": 0.45, ".avif": 0.45}
+_BYTES_PER_PIXEL = {".png": 1.8, ".tif": 1.9, ".tiff": 1.9, ".webp": 0.45, ".avif": 0.45, ".jxl": 0.35}
 _JPEG_BYTES_PER_PIXEL = 0.7
 
 

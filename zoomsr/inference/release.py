@@ -17,13 +17,14 @@ from zoomsr.data.sources.photographs import sample
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.evaluation.recognition import known_sets, recognised
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import mean_score, measure
-from zoomsr.models import Net
+from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
@@ -38,6 +39,7 @@ MAX_LOST = 0.005
 HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
 """In lr pixels, those that are tried below a net's own."""
 
+_TOLD = (20, 60, NEVER_COMPRESSED)  # JPEG qualities at which a net that is told one is measured
 _TILE = 96  # small, so that a small photograph has many seams
 _IRCNN_SIDE = 192  # of a crop in lr pixels, for IRCNN is slow: it runs thirty nets
 
@@ -107,7 +109,9 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
     photographs = [one.pixels for one in crops]
     stored = _rounded(weights, net, photographs)
     say({"card": f"measuring the halo and bfloat16 on {len(photographs)} photographs"})
-    halo, bfloat16 = smallest_halo(net, photographs), survives_bfloat16(net, photographs)
+    told = [cast(Net, at_quality(cast(nn.Module, net), one)) for one in _TOLD] if takes_quality(net) else [net]
+    halo = max(smallest_halo(one, photographs) for one in told)
+    bfloat16 = all(survives_bfloat16(one, photographs) for one in told)
     sets = _scores(net, out.stem, benchmarks)
     replace(stored, path=out).save(out)
     Card(

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoomsr.cli.console import say
+from zoomsr.imaging.decode import EXTRA_SUFFIXES
 from zoomsr.imaging.encode import OUTPUT_SUFFIXES, require_writable
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import pictures_below
 from zoomsr.inference.sizes import ENDING
 
-INPUT_SUFFIXES = SUFFIXES | {".gif", ".avif"}
+INPUT_SUFFIXES = SUFFIXES | {".gif", ".avif", *EXTRA_SUFFIXES}
 
 _SUFFIX = "|".join(suffix[1:] for suffix in OUTPUT_SUFFIXES)
 _RESULT = re.compile(rf"(.+?)(?:{ENDING}|-compared)\.(?:{_SUFFIX})", re.IGNORECASE | re.DOTALL)

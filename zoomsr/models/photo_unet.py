@@ -16,15 +16,19 @@ _HIDDEN = 32
 
 
 class PhotoUNet(ResidualUNet):
-    """``ResidualUNet`` with a gain and a shift for each feature map, made from the JPEG quality of the input.
+    """``ResidualUNet``, whose feature maps are scaled and shifted by the JPEG quality of the input.
 
-    They apply to what enters each level on the way down. Perez et al., "FiLM: Visual Reasoning with a General
-    Conditioning Layer", AAAI 2018, arXiv:1709.07871; for JPEG quality Jiang, Zhang & Timofte, "Towards Flexible Blind
-    JPEG Artifacts Removal", ICCV 2021, arXiv:2109.14573. At the start they change nothing: the weights of the U-Net
-    without them make the same net.
+    ::
 
-    For one quality a gain and a shift are part of the convolution before them, so ``at`` makes a plain U-Net of it,
-    which costs nothing more.
+        quality -> linear -> ReLU -> linear -> a gain and a shift for each map that enters a level on the way down
+
+    For one quality they are part of the convolution before them: ``at`` makes a plain U-Net, which costs nothing more.
+    At the start they change nothing, so that the weights of a plain U-Net make the same net.
+
+    Differences from the paper:
+        It is FiLM (Perez et al., AAAI 2018, arXiv:1709.07871) by one number. Of nets for JPEG, FBCNN (Jiang, Zhang &
+        Timofte, ICCV 2021, arXiv:2109.14573) modulates its decoder by a quality that it estimates from the pixels; here
+        the file says it.
 
     Args:
         scale: super-resolution factor.
@@ -87,8 +91,8 @@ class PhotoUNet(ResidualUNet):
     def _gains_and_shifts(self, quality: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Of each level, (N, width) both."""
         with torch.autocast(quality.device.type, enabled=False):
-            coarseness = 1 - quality.to(self.head.weight.dtype)[:, None] / NEVER_COMPRESSED
-            made = self.modulation(coarseness).split(2 * [*self._widths], dim=1)
+            share = quality.to(self.head.weight.dtype)[:, None] / NEVER_COMPRESSED
+            made = self.modulation(share).split(2 * [*self._widths], dim=1)
         levels = len(self._widths)
         return [(1 + gain, shift) for gain, shift in zip(made[:levels], made[levels:], strict=True)]
 

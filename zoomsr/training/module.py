@@ -114,7 +114,7 @@ class ZoomModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         lr, hr = self._target(batch, self.progress())
-        sr = self(lr, batch["quality"])
+        sr = self(lr, batch.get("quality"))
         loss: Tensor = self.loss(sr, hr)
         self._losses.append(loss.detach())
         if batch_idx % max(1, self._epoch_batches(batch_idx) // self._train_metrics_batches) == 0:
@@ -128,7 +128,7 @@ class ZoomModule(LightningModule):
     @full_float32()
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure validation images in full float32: TF32 would change PSNR by 0.01 dB."""
-        sr = self(batch["lr"], batch["quality"])
+        sr = self(batch["lr"], batch.get("quality"))
         losses = [self.loss(one[None], hr[None]) for one, hr in zip(sr, batch["hr"], strict=True)]
         self._val_loss.update(batch["index"], torch.stack(losses)[:, None])
         self._val_metric.update(sr, batch["hr"], batch["index"])
@@ -136,7 +136,7 @@ class ZoomModule(LightningModule):
     @full_float32()
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Measure whole validation images, upscaled by the net and by bicubic; returns sr for callbacks."""
-        sr: Tensor = self(batch["lr"], batch["quality"])
+        sr: Tensor = self(batch["lr"], batch.get("quality"))
         self._test_metric.update(sr, batch["hr"], batch["index"])
         self._bicubic_metric.update(self._bicubic(batch["lr"]), batch["hr"], batch["index"])
         return sr

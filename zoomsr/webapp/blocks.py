@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.middleware import Middleware
 
 from zoomsr.cli.console import say
+from zoomsr.inference.targets import INPUT_SUFFIXES
 from zoomsr.webapp.events import Page
 from zoomsr.webapp.gate import Gate
 from zoomsr.webapp.steps import MAX_BYTES, MAX_PIXELS, SCALES, SIDE, Nets
@@ -123,7 +124,9 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
 def _source(page: Page) -> tuple[gr.File, gr.Gallery, gr.HTML]:
     with gr.Column(scale=2, min_width=300):
         gr.Markdown("## 1. Choose a photograph", elem_classes="step")
-        upload = gr.File(label="photograph", show_label=False, file_types=["image"], height=130)
+        upload = gr.File(
+            label="photograph", show_label=False, file_types=["image", *sorted(INPUT_SUFFIXES)], height=130
+        )
         gr.Markdown(f"At most {MAX_BYTES >> 20} MB and {MAX_PIXELS // 10**6} megapixels. Or an example:")
         examples = gr.Gallery(
             [(_thumbnail(path), path.stem) for path in page.examples],
