@@ -109,7 +109,7 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
                 raise ValueError(f"{found[0]} is no option; settings are written KEY=VALUE: {advice}")
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
         except ConfigCompositionException as error:
-            raise ValueError(_explain(error, config_name)) from None
+            raise ValueError(_message(error, config_name)) from None
         except _Refused as refused:
             raise refused.error from None
 
@@ -200,7 +200,7 @@ def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
         HydraConfig.instance().cfg = outer
 
 
-def _explain(error: ConfigCompositionException, config_name: str) -> str:
+def _message(error: ConfigCompositionException, config_name: str) -> str:
     """Hydra's message; for an unknown key, the nearest known ones."""
     message = " ".join(str(error).split()).split(" Config search path:")[0]
     unknown = re.search(r"Could not override '([^']+)'", message)
