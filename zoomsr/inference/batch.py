@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import Task, plan
 from zoomsr.inference.unfinished import bytes_kept
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.runs.files import short
 
 MAX_EXIT_CODE = 100
@@ -40,14 +41,14 @@ class Options:
 
     Attributes:
         models: names of nets; none for the choice by each photograph's compression.
-        open: opens a net for a scale and a JPEG quality, as the options say; the same one for the same.
+        how: nets are run.
 
     Raises:
         ValueError: existing files are to be both skipped and replaced.
     """
 
     models: Sequence[str]
-    open: OpenAt
+    how: NetOptions
     box: CropBox | None
     size: OutputSize | None
     out: str | None
@@ -75,6 +76,11 @@ class Options:
         if self.pre_shrink.factor not in (None, 1):
             return Compression(NEVER_COMPRESSED, "shrunk first")
         return Compression.of(source, photograph)
+
+    @cached_property
+    def open(self) -> OpenAt:
+        """Opens a net by name for a scale and a JPEG quality, once."""
+        return cache(lambda name, scale, quality: Upscaler.open(name, scale, self.how, quality=quality))
 
     def opener(self, compression: Compression) -> OpenNet:
         """Opens the nets for a photograph by scale."""
