@@ -19,9 +19,6 @@ from zoomsr.imaging.resize import downscale, resize
 from zoomsr.inference.out_of_core import TIFF_SUFFIXES, PictureFile, read_region
 from zoomsr.inference.tiling import TILE, Region, TileSource
 from zoomsr.inference.upscaler import Upscaler
-from zoomsr.models.back_projection import BackProjection
-from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.models.strength import Strength
 from zoomsr.runs.files import sha256_of, write_json
 from zoomsr.runs.run import versions
 
@@ -76,7 +73,13 @@ def certify(
         "input": {"file": source.name, "sha256": sha256_of(source), "box": None if box is None else list(box)},
         "output": {"file": target.name, "sha256": sha256_of(target)},
         "net": {"name": upscaler.name, "weights_sha256": None if weights is None else sha256_of(weights)},
-        "settings": {**_settings(upscaler), "passes": passes, "quality": quality},
+        "settings": {
+            **upscaler.settings,
+            "engine": "torch" if upscaler.engine is None else upscaler.engine.engine,
+            "tile": upscaler.tile,
+            "passes": passes,
+            "quality": quality,
+        },
         "versions": versions(),
     }
     write_json(certificate_of(target), content)
@@ -137,24 +140,6 @@ def detail_map(source: TileSource, output: TileSource, *, factor: int) -> PixelA
         level = _inner(energy.sqrt(), region, source, factor)[0] * 255 / MAP_RANGE
         pixels[region.slices(factor)] = ramped(level.numpy())
     return pixels
-
-
-def _settings(upscaler: Upscaler) -> dict[str, Any]:
-    net = upscaler.net
-    steps, inner = (net.steps, net.net) if isinstance(net, BackProjection) else (0, net)
-    strength, inner = (inner.strength, inner.net) if isinstance(inner, Strength) else (1.0, inner)
-    return {
-        "scale": net.scale,
-        "back_projection": steps,
-        "strength": strength,
-        "self_ensemble": isinstance(inner, SelfEnsemble),
-        "jpeg_quality_told": upscaler.quality,
-        "restored_by": None if upscaler.restorer is None else upscaler.restorer.name,
-        "bfloat16": upscaler.bfloat16,
-        "engine": "torch" if upscaler.engine is None else upscaler.engine.engine,
-        "tile": upscaler.tile,
-        "halo": net.halo if upscaler.halo is None else upscaler.halo,
-    }
 
 
 def _pixels(path: Path, box: CropBox | None) -> TileSource:
