@@ -173,8 +173,8 @@ class Upscaler:
         halo = None if how.exact or card is None else card.halo + steps * REACH
         tile = how.tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
         is_half = how.in_bfloat16(card, where)
-        is_tile_given = how.tile is not None
-        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told, None, is_tile_given)
+        is_given = how.tile is not None
+        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told, is_tile_given=is_given)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
