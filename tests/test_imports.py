@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "imaging": {"hardware", "runs"},
     "metrics": {"hardware", "imaging"},
     "models": {"imaging"},
-    "pretrained": {"models", "runs"},
+    "pretrained": {"cli", "models", "runs"},
     "data": {"cli", "hardware", "imaging", "metrics", "runs"},
     "engines": {"models", "pretrained", "runs"},
     "evaluation": {
@@ -44,7 +44,7 @@ ONLY = {
     "omegaconf": {"cli", "training/recipe", "training/summary", "evaluation/recipe", "train", "evaluate"},
     "lightning": {"training", "data/datamodule"},
     "matplotlib": {"figures"},
-    "typer": {"__main__", "prepare", "jobs/__main__", "zoom", "export", "demo", "compare"},
+    "typer": {"__main__", "cli/options", "prepare", "jobs/__main__", "zoom", "export", "demo", "compare"},
     "scipy": {"report/significance"},
     "httpx": {"data/div2k/download"},
     "gradio": {"webapp/blocks", "webapp/events"},

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.options import TrustOption
+from zoomsr.runs.trust import sign_all
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,7 +25,7 @@ Mixed = Annotated[
 
 
 @app.command()
-def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False) -> None:
+def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False, trust: TrustOption = False) -> None:
     """Compare runs: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
 
     Runs that differ only in the seed share a row. Unfinished and failed runs are listed, and their curves drawn.
@@ -31,6 +33,8 @@ def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False) 
     with one_line_errors():
         if not runs:
             raise ValueError("no runs were named: python -m zoomsr.compare runs/A runs/B, or a folder of them")
+        for run in runs if trust else ():
+            sign_all(run)
         from zoomsr.report.recipe import compare as write_report  # heavy
 
         options = [*(["--mixed"] if mixed else []), "-o", str(out)]

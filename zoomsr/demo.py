@@ -15,6 +15,7 @@ import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
+from zoomsr.cli.options import OwnNetsOption, TrustOption
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
 
@@ -30,8 +31,10 @@ def demo(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="a file of weights to offer as well; may be repeated")
+        list[str] | None, typer.Option("--model", "-m", help="weights or a run to offer as well; may be repeated")
     ] = None,
+    net: OwnNetsOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Open a page in the browser that upscales a crop of a photograph by every net, side by side.
 
@@ -41,9 +44,11 @@ def demo(
         if importlib.util.find_spec("gradio") is None:
             raise ValueError("the page needs an extra: pip install zoomsr[demo]")
         give_back_early()
-        from zoomsr.webapp.steps import Nets  # heavy
+        from zoomsr.pretrained.own_nets import accepted  # heavy
+        from zoomsr.webapp.steps import Nets
 
-        nets = Nets(model or [], device=device, engine=engine)
+        own = accepted(model or [], nets=net or [], trust=trust)
+        nets = Nets(model or [], device=device, engine=engine, own=own)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder is removed
         _remove_left_overs()
         with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, locks_end():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import start
+from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.overrides import with_own_nets
 from zoomsr.runs.directories import locks_end
 
 
@@ -25,7 +29,8 @@ def evaluate(config: DictConfig) -> None:
 
 def main() -> None:
     """The command."""
-    with locks_end():
+    with one_line_errors(), locks_end():
+        sys.argv[1:] = with_own_nets(sys.argv[1:])
         start(evaluate, config_name="evaluate")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.options import OwnNetsOption, TrustOption
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,6 +24,8 @@ def export(
     ] = None,
     licence: Annotated[str, typer.Option(help="of the weights, for their card")] = "not stated",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there")] = False,
+    net: OwnNetsOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Write a trained net: any batch, height and width for ONNX and torch.export; with a card for safetensors.
 
@@ -30,8 +33,10 @@ def export(
     """
     with one_line_errors():
         from zoomsr.inference.export import write  # heavy
+        from zoomsr.pretrained.own_nets import accepted
 
-        write(model, out, licence=licence, tests=test or (), overwrite=overwrite)
+        nets = accepted([model], nets=net or (), trust=trust)
+        write(model, out, licence=licence, tests=test or (), overwrite=overwrite, nets=nets)
 
 
 if __name__ == "__main__":

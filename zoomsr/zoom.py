@@ -9,6 +9,7 @@ import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
+from zoomsr.cli.options import OwnNetsOption, TrustOption
 
 if TYPE_CHECKING:
     from zoomsr.inference.batch import Options
@@ -56,6 +57,8 @@ def zoom(
     files: Annotated[list[str], typer.Argument(help="photographs, folders, or patterns such as 'trip/*.jpg'")],
     box: Annotated[str | None, typer.Option(help="X,Y,W,H: a crop, in pixels of the upright picture")] = None,
     model: ModelOption = None,
+    net: OwnNetsOption = None,
+    trust: TrustOption = False,
     out: OutOption = None,
     scale: Annotated[float | None, typer.Option(help="of each side: 2, 1.5, 6; the net's own if not given")] = None,
     width: Annotated[int | None, typer.Option(help="in pixels; with --height: at most")] = None,
@@ -91,16 +94,21 @@ def zoom(
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.upscaler import NetOptions
 
-        how = NetOptions(device, precision, tile, exact, self_ensemble, engine, back_projection, strength)
-        crop = None if box is None else parse_box(box)
+        own = _accepted(model or [], net or [], trust=trust)
+        how = NetOptions(device, precision, tile, exact, self_ensemble, engine, back_projection, strength, own)
+        crop, suffix = box if box is None else parse_box(box), kind if kind is None else parse_format(kind)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
-        suffix = None if kind is None else parse_format(kind)
-        shrink = PreShrink.parse(pre_shrink)
-        proof = _proof(certificate, map_file)
+        shrink, proof = PreShrink.parse(pre_shrink), _proof(certificate, map_file)
         options = Options(
             model or [], how, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof, quality_in
         )
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
+
+
+def _accepted(models: list[str], nets: list[str], *, trust: bool) -> frozenset[str]:
+    from zoomsr.pretrained.own_nets import accepted  # heavy
+
+    return accepted(models, nets=nets, trust=trust)
 
 
 def _proof(certificate: bool, map_file: Path | None) -> Proof:

@@ -39,7 +39,7 @@ CONF_DIR = next(
 )
 
 
-def instantiate(node: DictConfig) -> Any:
+def instantiate(node: DictConfig | dict[str, Any]) -> Any:
     """Turn yaml into objects: plain lists and dicts reach the code, never a config.
 
     Raises:

@@ -16,7 +16,7 @@ from zoomsr.runs.trust import require_own, sign_all
 
 LAST = "last"
 _MULTIRUN_FLAGS = ("-m", "--multirun")
-_TRUST = "--trust"
+_TRUST, _NET = "--trust", "--net"
 _CONFIG_DIR = ("--config-dir", "-cd")
 _NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
 _OPTIONS = (
@@ -59,6 +59,27 @@ def completed(arguments: Sequence[str]) -> list[str]:
     new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
     flags = _with_config_dir(flags, _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
+
+
+def with_own_nets(arguments: Sequence[str]) -> list[str]:
+    """The arguments of ``evaluate`` for Hydra: ``--trust`` as ``trust=true``, each ``--net`` as an entry of ``nets``.
+
+    Raises:
+        ValueError: ``--net`` without a class.
+    """
+    nets: list[str] = []
+    others: list[str] = []
+    waiting = iter(arguments)
+    for text in waiting:
+        option, equals, value = text.partition("=")
+        if option == _NET:
+            nets.append(value if equals else next(waiting, ""))
+        else:
+            others.append("trust=true" if text == _TRUST else text)
+    if any(not re.fullmatch(r"[\w.]+:[\w.]+", net) for net in nets):
+        raise ValueError("--net takes a class of your own as MODULE:CLASS: --net mynets:Tiny")
+    flags, overrides = _split(others)
+    return [*flags, *overrides, *([f"nets=[{','.join(nets)}]"] if nets else [])]
 
 
 def stray(arguments: Sequence[str]) -> tuple[str, str] | None:
@@ -178,7 +199,11 @@ def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
     sources = config.get("hydra", {}).get("runtime", {}).get("config_sources", [])
     found = [source["path"] for source in sources if source["provider"] == "command-line"]
     is_given = any(text.split("=")[0] in _CONFIG_DIR for text in flags)
-    return flags if is_given or not found else [*flags, _CONFIG_DIR[0], found[0]]
+    if is_given or not found:
+        return flags
+    if not Path(found[0]).is_dir():  # not looked for beside the run, where someone else may have put another
+        raise ValueError(f"its settings come from --config-dir {found[0]}, which is gone: add --config-dir FOLDER")
+    return [*flags, _CONFIG_DIR[0], found[0]]
 
 
 def _read(path: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections.abc import Container
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from zoomsr.models import scale_of
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.pretrained.own_nets import accepted
 from zoomsr.pretrained.weights import Weights, pretrained_nets, weights_file
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
 from zoomsr.runs.layout import IMAGES_CSV, METRICS_JSON, run_of
@@ -131,11 +133,12 @@ def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
             raise ValueError(f"{changed[0]} makes another net than the pretrained {name}: add ckpt=FILE")
         if (path := weights_file(str(name), config.scale)) is not None:
             nets[path.stem] = _opened(path, None, config.scale)
+    own = accepted(given, nets=_as_list(config.nets), trust=config.trust)
     for one in given:
         path = weights_file(one, config.scale)
         if path is None:
             continue  # bicubic is there already
-        measured = _opened(path, config.get("model"), config.scale)
+        measured = _opened(path, config.get("model"), config.scale, own)
         label = name or type(measured.net).__name__.lower()
         if one in pretrained_nets():
             label = path.stem  # unet_x3, for unet at scale 3
@@ -148,11 +151,11 @@ def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
     return nets
 
 
-def _opened(path: Path, model: DictConfig | None, scale: int) -> EvaluatedNet:
-    """Weights in the net that ``model`` describes, or in the one that the file names."""
-    weights = Weights.read(path)
+def _opened(path: Path, model: DictConfig | None, scale: int, own: Container[str] = ()) -> EvaluatedNet:
+    """Weights in the net that ``model`` describes, or in the one that the file names, of classes in ``own`` too."""
+    weights = Weights.read(path, own)
     if model is None:
-        net, made = weights.build(), weights.own_config()  # never by Hydra, which would run what a file names
+        net, made = weights.build(), weights.own_config()  # of what a file names
     else:
         made = plain(model)
         weights.require(made)

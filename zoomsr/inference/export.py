@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import torch
@@ -25,8 +25,10 @@ ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
 """Batch, height and width of the pictures on which an exported net must agree."""
 
 
-def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool) -> None:
-    """Write the net as the suffix says.
+def write(
+    model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool, nets: Container[str] = ()
+) -> None:
+    """Write the net as the suffix says; ``nets`` are classes that its file may hold, see ``Weights``.
 
     Raises:
         ValueError: an unknown suffix, a file that is there, a net that cannot be exported, or gives other pixels then.
@@ -41,9 +43,9 @@ def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwri
     if out.suffix == ".safetensors":
         if source is None:
             raise ValueError("bicubic has no weights: there is nothing to write")
-        ship(Weights.read(source), out, origin=Origin.of(source), licence=licence, tests=tests)
+        ship(Weights.read(source, nets), out, origin=Origin.of(source), licence=licence, tests=tests)
         return
-    net = Bicubic() if source is None else Weights.read(source).build()
+    net = Bicubic() if source is None else Weights.read(source, nets).build()
     if isinstance(net, IRCNN):
         raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
     content = serializers[out.suffix](net.requires_grad_(False).eval())

@@ -53,6 +53,7 @@ class NetOptions:
         back_projection: steps after the net, see ``BackProjection``; 0 for none. Bicubic never has any. None for
             ``STEPS``, but for none where the net is told that its pictures were compressed: the traces would come back.
         strength: 0 for bicubic, 1 for the net, or between.
+        nets: classes of the user's own that files may hold, see ``zoomsr.pretrained.own_nets``.
 
     Raises:
         ValueError: no such precision.
@@ -66,6 +67,7 @@ class NetOptions:
     engine: str = AUTO
     back_projection: int | None = None
     strength: float = 1.0
+    nets: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -158,7 +160,7 @@ class Upscaler:
                 range; what to do instead.
         """
         where, path = device_named(how.device), weights_file(model, scale)
-        weights = None if path is None else Weights.read(path)
+        weights = None if path is None else Weights.read(path, how.nets)
         net = bicubic(scale) if weights is None else weights.build()
         told = quality if takes_quality(net) else None
         if weights is not None and told is not None:

@@ -1,7 +1,7 @@
 """A net's description in a file of weights or a card: validated as plain data, and instantiated.
 
 Nothing here goes through Hydra or OmegaConf. A file names a class of ``zoomsr.models`` or
-``zoomsr.imaging.degradations`` and its arguments; everything else is refused.
+``zoomsr.imaging.degradations`` and its arguments; everything else is refused, but for classes that the user has named.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -18,6 +18,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+
+from zoomsr.runs.layout import run_of
 
 TARGET = "_target_"
 
@@ -75,34 +77,63 @@ def _children(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-def require_ours(path: Path, config: Mapping[str, Any]) -> None:
+def foreign(config: Mapping[str, Any], nets: Container[str] = ()) -> tuple[str, object] | None:
+    """The first key of a description, with its value, by which it could call anything beyond zoomsr and ``nets``.
+
+    Args:
+        config: plain, see ``require_plain``.
+        nets: classes that the user has named, ``mynets.Tiny``.
+    """
+    for key, value in _entries(config):
+        is_named = isinstance(value, str) and value in nets
+        if key.startswith("_") and not (key == TARGET and (is_named or _is_ours(value))):
+            return key, value
+    return None
+
+
+def require_ours(path: Path, config: Mapping[str, Any], nets: Container[str] = ()) -> None:
     """Require that a description names only nets and degradations of zoomsr, by the module that defines them.
 
     Args:
         path: of the file, for the error.
         config: plain, see ``require_plain``.
+        nets: further classes, see ``foreign``.
 
     Raises:
         ValueError: another ``_target_``, another key of Hydra's, or numbers beyond every net.
     """
-    waiting: list[Any] = [config]
+    if (found := foreign(config, nets)) is not None:
+        raise ValueError(_refusal(path, *found))
     total = 0
+    for key, value in _entries(config):
+        if key in _CONTRACT and not _is_within(value, *_CONTRACT[key]):
+            raise ValueError(f"{path} holds a net with {key}={value}: {key} is {_range(key)}")
+    waiting: list[Any] = [config]
     while waiting:
         value = waiting.pop()
-        for key, child in value.items() if isinstance(value, dict) else ():
-            _require_entry(path, key, child)
         total += abs(value) if isinstance(value, int) else 0
         waiting += _children(value)
     if total > _MAX_TOTAL:
         raise ValueError(f"{path} holds {described(config)}, which is larger than any net")
 
 
-def _require_entry(path: Path, key: str, value: object) -> None:
-    if key.startswith("_") and not (key == TARGET and _is_ours(value)):
-        named = value if key == TARGET else f"{key}={value}"
-        raise ValueError(f"{path} holds a {named}, which is no net of zoomsr: add model=NAME")
-    if key in _CONTRACT and not _is_within(value, *_CONTRACT[key]):
-        raise ValueError(f"{path} holds a net with {key}={value}: {key} is {_range(key)}")
+def _entries(config: object) -> Iterator[tuple[str, object]]:
+    """Keys and values of a description's dicts, at every depth."""
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        yield from value.items() if isinstance(value, dict) else ()
+        waiting += _children(value)
+
+
+def _refusal(path: Path, key: str, value: object) -> str:
+    """Why a file's net is not made, and what makes it."""
+    advice = ["--trust, which is kept for its run"] if run_of(path.resolve()) is not None else []
+    if key == TARGET and (name := re.fullmatch(r"([A-Za-z_][\w.]*)\.(\w+)", str(value))):
+        advice.append(f"--net {name[1]}:{name[2]}")
+    held = value if key == TARGET else f"{key}={value}"
+    known = f"; if you know its code, add {', or '.join(advice)}" if advice else ""
+    return f"{path} holds a {held}, which is no net of zoomsr, and no file chooses what is imported{known}"
 
 
 def constructed(path: Path, config: Mapping[str, Any], *, n_bytes: int) -> nn.Module:
@@ -122,11 +153,20 @@ def constructed(path: Path, config: Mapping[str, Any], *, n_bytes: int) -> nn.Mo
     except Exception as error:  # arguments from a file make constructors raise errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} holds {described(config)}, which cannot be made: {reason}") from None
+    return require_net(path, config, net)
+
+
+def require_net(path: Path, config: Mapping[str, Any], made: object) -> nn.Module:
+    """What a description has made, as a net that has the attributes of ``zoomsr.models.Net``.
+
+    Raises:
+        ValueError: it is none, or a value is out of range.
+    """
     for name in _CONTRACT:
-        value = getattr(net, name, None)
-        if not isinstance(net, nn.Module) or not _is_within(value, *_CONTRACT[name]):
+        value = getattr(made, name, None)
+        if not isinstance(made, nn.Module) or not _is_within(value, *_CONTRACT[name]):
             raise ValueError(f"{path} holds {described(config)} with {name} {value}: {name} of a net is {_range(name)}")
-    return net  # type: ignore[no-any-return]  # an nn.Module, as was just seen
+    return made  # type: ignore[return-value]  # an nn.Module, as was just seen
 
 
 def described(config: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from zoomsr.models import Net
 from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.signed import made, signed_settings
 from zoomsr.pretrained.vetting import TARGET, constructed, described, first_difference, require_ours, require_plain
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
@@ -85,15 +86,17 @@ class Weights:
         tensors: name to tensor, on the CPU.
         config: ``_target_`` and arguments of the net, or None where the file does not say.
         card: beside the file, or None.
+        nets: classes outside zoomsr that the user has named, see ``zoomsr.pretrained.own_nets.accepted``.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     config: dict[str, Any] | None
     card: Card | None = None
+    nets: Container[str] = ()
 
     @staticmethod
-    def read(path: Path) -> Weights:
+    def read(path: Path, nets: Container[str] = ()) -> Weights:
         """Open a training checkpoint, a safetensors file, or a dictionary of tensors.
 
         Raises:
@@ -104,7 +107,7 @@ class Weights:
                 f"there is no file {path}: a run keeps {BEST_CKPT} and {LAST_CKPT} in its {CHECKPOINTS} folder"
             )
         if path.suffix == ".safetensors":
-            return _read_safetensors(path)
+            return replace(_read_safetensors(path), nets=nets)
         data = open_plain(path)
         if data and _all_tensors(data):
             _require_sound(path, data)
@@ -114,7 +117,7 @@ class Weights:
             raise ValueError(f"{path} is neither a checkpoint of zoomsr.train nor a dictionary of tensors")
         tensors = {key.removeprefix(_NET): value for key, value in state.items() if key.startswith(_NET)}
         _require_sound(path, tensors)
-        return Weights(path, tensors, _vetted(path, hyper_parameters.get(_MODEL)))
+        return Weights(path, tensors, _vetted(path, hyper_parameters.get(_MODEL)), nets=nets)
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, atomically, with the net's description in its header."""
@@ -126,24 +129,29 @@ class Weights:
         """``_target_`` and arguments of the net, as the file says.
 
         Raises:
-            ValueError: it does not say, or names another class than ours: a file must not choose what code runs.
+            ValueError: it does not say.
         """
         if self.config is None:
             raise ValueError(f"{self.path} does not say which net it holds: add model=NAME")
-        require_ours(self.path, self.config)
         return self.config
 
     def build(self) -> nn.Module:
         """The net that the file holds, with its weights, in eval mode.
 
-        It gets no more memory than the tensors of the file take in the largest type.
+        One of zoomsr's gets no more memory than the tensors of the file take in the largest type. One of the user's own
+        is made of the settings of its run, see ``signed_settings``, or as the user has named it.
 
         Raises:
-            ValueError: the file does not say which net it is, names one that is not ours, does not fit it, or its card
-                does not.
+            ValueError: the file does not say which net it is, names one that it must not choose, does not fit it, or
+                its card does not.
         """
         config = self.own_config()
-        net = constructed(self.path, config, n_bytes=8 * sum(tensor.numel() for tensor in self.tensors.values()))
+        if (settings := signed_settings(self.path, config, self.nets)) is not None:
+            net = made(self.path, settings)
+            self.require(settings)
+        else:
+            require_ours(self.path, config, self.nets)
+            net = constructed(self.path, config, n_bytes=8 * sum(one.numel() for one in self.tensors.values()))
         if self.card is not None:
             self.card.require(cast(Net, net), self.path)
         self.load_into(net)

@@ -44,7 +44,8 @@ def sign(folder: Path, files: Sequence[str] = _PROGRAM) -> None:
     with suppress(OSError, RuntimeError):  # RuntimeError: a user without a home
         path = folder / MADE_BY
         before = path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
-        found = _signatures(folder, _key()).items()
+        if not (found := _signatures(folder, _key()).items()):
+            return  # a folder of runs
         lines = [signature for name, signature in found if name in files or signature in before]
         who = f"{os.environ.get('USER', 'user')}@{socket.gethostname()}"
         write_text(path, "\n".join([who, *lines]) + "\n")

@@ -70,12 +70,15 @@ class Nets:
         files: of weights; opened now, so that a mistake is seen before the page is.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
         engine: ``auto``, ``torch``, ``openvino``, ``onnx``.
+        own: classes of the user's own that the files may hold.
 
     Raises:
         ValueError: no such file, no such device or engine, or a net that reaches none of ``SCALES``.
     """
 
-    def __init__(self, files: Sequence[str], *, device: str, engine: str = "auto") -> None:
+    def __init__(
+        self, files: Sequence[str], *, device: str, engine: str = "auto", own: frozenset[str] = frozenset()
+    ) -> None:
         pretrained = pretrained_nets()
         # unet stands for unet_x3 and unet_x4 too.
         names = ["bicubic", *(one for one in pretrained if one.rpartition("_x")[0] not in pretrained)]
@@ -85,7 +88,7 @@ class Nets:
             file if stems[Path(file).stem] > 1 else Path(file).stem: file for file in files
         }
         self._files = frozenset(files)
-        self._device, self._engine = device, engine
+        self._how = NetOptions(device=device, engine=engine, nets=own)
         self._cached = lru_cache(maxsize=_MAX_OPENED)(self._opened)
         for name, model in self._models.items():
             if model in ("bicubic", *files):
@@ -131,8 +134,7 @@ class Nets:
     def _opened(
         self, name: str, scale: int | None, quality: float = NEVER_COMPRESSED, strength: float = 1.0
     ) -> Upscaler:
-        how = NetOptions(device=self._device, engine=self._engine, strength=strength)
-        net = Upscaler.open(self._models[name], scale, how, quality=quality)
+        net = Upscaler.open(self._models[name], scale, replace(self._how, strength=strength), quality=quality)
         if net.net.scale not in SCALES:
             raise ValueError(f"{name} enlarges by {net.net.scale}, and the page by {', '.join(map(str, SCALES))}")
         return replace(net, name=name)
