@@ -27,6 +27,8 @@ from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.pretrained.own_nets import accepted
 from zoomsr.pretrained.weights import Weights
+from zoomsr.report.images import _draw_architecture
+from zoomsr.runs.layout import best_checkpoint
 from zoomsr.runs.trust import require_own, sign
 
 CODE = """
@@ -378,6 +380,17 @@ def test_the_page_offers_it(stranger: Path, photo: Path, imported: Path) -> None
         assert nets.chosen[-1] == "tiny"
         net = nets.open("tiny", 2).net.net  # type: ignore[attr-defined]  # within BackProjection
         assert torch.allclose(net(lr), _direct(stranger, lr), atol=1e-6)
+
+
+def test_compare_draws_it(stranger: Path, imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from zoomsr.compare import app
+
+    with pytest.raises(ValueError, match=BOTH):
+        _draw_architecture(best_checkpoint(stranger))
+    assert not imported.exists()
+    assert "no run has metrics yet" in said_by(app, ["runs", "--trust"], capsys, code=1)
+    assert not (stranger.parent / ".made_by").exists()
+    assert _draw_architecture(best_checkpoint(stranger)).axes
 
 
 def test_a_config_dir_that_is_gone_is_named(tmp_path: Path, own: Path) -> None:
