@@ -157,7 +157,7 @@ def _degradations(nets: Sequence[PackedNet]) -> str:
 
 def _training_data(origin: Origin) -> str:
     data = origin.data
-    return f"{data['n_train']} photographs of {data['name']}" if {"n_train", "name"} <= data.keys() else _NOT_STATED
+    return f"{data['name']}: {data['n_train']} photographs" if {"n_train", "name"} <= data.keys() else _NOT_STATED
 
 
 def _data_licences(origin: Origin) -> str:

@@ -54,23 +54,26 @@ def measured(net: Net, run: Run, pictures: Sequence[Tensor], *, tile: int, overl
         wider: overlaps to try where this one leaves more than half a level, in ascending order.
     """
     wholes = [net(picture).clamp_(0, 1) for picture in pictures]
-    step, edge = tile - 2 * overlap, slice(overlap * net.scale, -overlap * net.scale)
+    step = tile - 2 * overlap
 
-    def differences(overlap: int) -> Iterator[Tensor]:
+    def differences(overlap: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """In levels, of whole pictures; and a view of what lies farther from the border than the overlap."""
+        inner = slice(overlap * net.scale, -overlap * net.scale)
         for picture, whole in zip(pictures, wholes, strict=True):
             sr = tiled(run, picture, scale=net.scale, tile=step + 2 * overlap, overlap=overlap)  # the same seams
-            yield (sr.clamp_(0, 1) - whole).abs_().mul_(255)
+            difference = (sr.clamp_(0, 1) - whole).abs_().mul_(255)
+            yield difference, difference[..., inner, inner]
 
     found = list(differences(overlap))
-    inner = [one[..., edge, edge] for one in found]
-    most = max(float(one.max()) for one in inner)
-    mean = sum(float(one.sum()) for one in inner) / sum(one.numel() for one in inner)
-    for one in inner:
-        one.zero_()  # a view: what is left is the border
-    border = max(float(one.max()) for one in found)
+    most = max(float(inner.max()) for _, inner in found)
+    mean = sum(float(inner.sum()) for _, inner in found) / sum(inner.numel() for _, inner in found)
+    for _, inner in found:
+        inner.zero_()  # what is left is the border
+    border = max(float(whole.max()) for whole, _ in found)
     needed = overlap if most <= HALF_LEVEL else None
-    for other in wider if needed is None else ():
-        if all(float(one[..., edge, edge].max()) <= HALF_LEVEL for one in differences(other)):
+    least_side = min(min(picture.shape[-2:]) for picture in pictures)
+    for other in (one for one in wider if needed is None and 2 * one < least_side):
+        if all(float(inner.max()) <= HALF_LEVEL for _, inner in differences(other)):
             needed = other
             break
     return Seam(tile, overlap, most, mean, border, needed)
