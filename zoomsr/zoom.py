@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,31 +89,16 @@ def zoom(
         from zoomsr.inference.batch import Options, parse_box, parse_format  # heavy
         from zoomsr.inference.pre_shrink import PreShrink
         from zoomsr.inference.sizes import parse_size
-        from zoomsr.inference.upscaler import Upscaler
+        from zoomsr.inference.upscaler import NetOptions
 
-        @cache
-        def open_net(name: str, net_scale: int | None, jpeg_quality: float) -> Upscaler:
-            return Upscaler.open(
-                name,
-                net_scale,
-                device=device,
-                precision=precision,
-                tile=tile,
-                exact=exact,
-                self_ensemble=self_ensemble,
-                engine=engine,
-                back_projection=back_projection,
-                quality=jpeg_quality,
-                strength=strength,
-            )
-
+        how = NetOptions(device, precision, tile, exact, self_ensemble, engine, back_projection, strength)
         crop = None if box is None else parse_box(box)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         suffix = None if kind is None else parse_format(kind)
         shrink = PreShrink.parse(pre_shrink)
         proof = _proof(certificate, map_file)
         options = Options(
-            model or [], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof, quality_in
+            model or [], how, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof, quality_in
         )
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
 

@@ -95,7 +95,7 @@ def _found(pattern: str, folder_ending: str) -> Iterator[Task]:
         files = [Path(name) for name in names if Path(name).is_file()]
         found = [Task(file, file if is_beside else Path(file.name)) for file in files]
     if not found:
-        raise ValueError(f"there is no photograph {pattern}")
+        raise ValueError(f"there is no photograph {'in ' if path.is_dir() else ''}{pattern}")
     yield from found
 
 
