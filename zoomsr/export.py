@@ -42,11 +42,11 @@ def export(
     What is written is first run beside the net itself, and refused where it gives other pixels.
     """
     with one_line_errors():
-        from zoomsr.inference.export import Options, write  # heavy
+        from zoomsr.inference.export import ExportOptions, write  # heavy
         from zoomsr.inference.onnx_file import Form
 
         form = Form(size=None if size is None else _size(size), opset=opset, half=half, uint8=uint8)
-        write(model, out, Options(licence, test or (), quality, form), overwrite=overwrite)
+        write(model, out, ExportOptions(licence, test or (), quality, form), overwrite=overwrite)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -33,11 +33,11 @@ _TAKES = {
     ".pt2": {"quality"},
     ".safetensors": {"test"},
 }
-"""Options beside ``--licence`` and ``--overwrite``, by the suffix of the file."""
+"""ExportOptions beside ``--licence`` and ``--overwrite``, by the suffix of the file."""
 
 
 @dataclass(frozen=True)
-class Options:
+class ExportOptions:
     """What was asked for beside the net and the file.
 
     Attributes:
@@ -66,7 +66,7 @@ class Options:
                 raise ValueError(f"--{name} goes with {kinds}, and -o is {out}")
 
 
-def write(model: str, out: Path, options: Options, *, overwrite: bool) -> None:
+def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> None:
     """Write the net as the suffix says.
 
     Raises:
@@ -91,7 +91,7 @@ def write(model: str, out: Path, options: Options, *, overwrite: bool) -> None:
     say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
 
 
-def _graph(source: Path | None, model: str, out: Path, options: Options) -> bytes:
+def _graph(source: Path | None, model: str, out: Path, options: ExportOptions) -> bytes:
     net = _built(source, model, options.quality)
     facts = _facts(source, options)
     return onnx_file(net, options.form, facts) if out.suffix == ".onnx" else _exported_program(net, facts)
@@ -109,12 +109,12 @@ def _built(source: Path | None, model: str, quality: float | None) -> nn.Module:
     return (net if quality is None else at_quality(net, quality)).requires_grad_(False).eval()
 
 
-def _licence(source: Path | None, options: Options) -> str:
+def _licence(source: Path | None, options: ExportOptions) -> str:
     card = None if source is None else Card.beside(source)
     return options.licence or (NOT_STATED if card is None else card.licence)
 
 
-def _facts(source: Path | None, options: Options) -> dict[str, str]:
+def _facts(source: Path | None, options: ExportOptions) -> dict[str, str]:
     """Metadata beside those of ``contract``."""
     facts = {"licence": _licence(source, options)}
     if options.quality is not None:
@@ -122,7 +122,7 @@ def _facts(source: Path | None, options: Options) -> dict[str, str]:
     return facts if source is None else {**facts, "weights_sha256": sha256_of(source)}
 
 
-def _dtmodel(model: str, out: Path, options: Options) -> bytes:
+def _dtmodel(model: str, out: Path, options: ExportOptions) -> bytes:
     """Of the net, and of its sister for the other scale where the package has one."""
     nets = []
     for source in dict.fromkeys([weights_file(model), *(weights_file(model, scale) for scale in SCALES)]):
@@ -141,5 +141,5 @@ def _exported_program(net: nn.Module, facts: Mapping[str, str]) -> bytes:
         extra = {"zoomsr.json": json.dumps({**contract(net), **facts})}
         torch.export.save(program, content, extra_files=extra)
     content.seek(0)
-    require_parity(net, torch.export.load(content).module())
+    require_parity(net, torch.export.load(content).module(), limit=Form().limit)
     return content.getvalue()

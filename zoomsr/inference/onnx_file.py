@@ -106,7 +106,7 @@ def require_parity(
     run: Callable[[Tensor], Tensor],
     *,
     sizes: Sequence[tuple[int, int, int]] = ODD_SIZES,
-    limit: float = MAX_DIFFERENCE,
+    limit: float,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Hold what was written against the net, on noise.

@@ -17,7 +17,7 @@ from zoomsr.models import Net
 HALF_LEVEL = 0.5
 """Of 255: what no rounding to 8 bits can turn into more than one level."""
 
-Run = Callable[[Tensor], Tensor]
+RunTile = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Seam:
 
 
 @torch.inference_mode()
-def measured(net: Net, run: Run, pictures: Sequence[Tensor], *, tile: int, overlap: int, wider: Sequence[int]) -> Seam:
+def measured(
+    net: Net, run: RunTile, pictures: Sequence[Tensor], *, tile: int, overlap: int, wider: Sequence[int]
+) -> Seam:
     """The seam of a net that a program runs in tiles.
 
     Args:
@@ -79,7 +81,7 @@ def measured(net: Net, run: Run, pictures: Sequence[Tensor], *, tile: int, overl
     return Seam(tile, overlap, most, mean, border, needed)
 
 
-def tiled(run: Run, lr: Tensor, *, scale: int, tile: int, overlap: int) -> Tensor:
+def tiled(run: RunTile, lr: Tensor, *, scale: int, tile: int, overlap: int) -> Tensor:
     """A picture as a program makes it that runs tiles of one size, cuts off their overlap, and mirrors the border.
 
     Args:
