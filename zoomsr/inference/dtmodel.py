@@ -51,6 +51,7 @@ TILES = (512, 384, 256, 192)
 
 _OPSET = 20
 _MARGIN = 32
+_SIDE = 320  # of a crop on which seams are measured, in lr pixels: two tiles each way, for the time's sake
 
 
 class MirroredTile(nn.Module):
@@ -126,15 +127,17 @@ def _packed(one: PackedNet, pictures: Sequence[Tensor], *, half: bool) -> tuple[
     graph = onnx_file(asked, Form(opset=_OPSET, half=half), facts)
     run = OnnxRuntime.open(graph, threads=torch.get_num_threads(), bfloat16=False).run
     say({"seam": f"x{net.scale}: measuring on {len(pictures)} photographs"})
-    wider = range(2 * OVERLAP, net.halo + OVERLAP, OVERLAP)
-    seam = measured(net, run, pictures, tile=TILES[-1], overlap=OVERLAP, wider=wider)
+    seam = measured(net, run, pictures, tile=TILES[-1], overlap=OVERLAP)  # the smallest tiles have the most seams
     for words in seam_words(seam):
         say({"seam": f"x{net.scale}: {words}"})
     return graph, replace(one, seam=seam, margin=margin)
 
 
 def _picture(path: Path) -> Tensor:
-    return to_float(torch.from_numpy(Photograph.read(path).pixels.copy()).permute(2, 0, 1))[None].contiguous()
+    """The middle of a photograph, (1, 3, H, W), on [0, 1]."""
+    photograph = Photograph.read(path)
+    pixels = photograph.cropped(photograph.middle(_SIDE)).pixels
+    return to_float(torch.from_numpy(pixels.copy()).permute(2, 0, 1))[None].contiguous()
 
 
 def _config(package: str, nets: Sequence[PackedNet]) -> dict[str, Any]:

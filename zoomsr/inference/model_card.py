@@ -59,7 +59,7 @@ def seam_words(seam: Seam) -> list[str]:
     return [
         f"{seam.most:.2f} of an 8-bit level at most, {seam.mean:.4f} on average, between tiles of {seam.tile} px with "
         f"an overlap of {seam.overlap} px: {advice}",
-        f"{seam.border:.2f} levels at most within {seam.overlap} px of the picture's border, which darktable mirrors",
+        f"{seam.border:.2f} levels at most at the picture's border, which darktable mirrors and the net pads",
     ]
 
 

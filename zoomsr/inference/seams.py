@@ -22,15 +22,15 @@ RunTile = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Seam:
-    """Differences of a tiled picture from the whole one, in 8-bit levels before rounding, clipped as a picture is.
+    """Differences that tiles make, in 8-bit levels before rounding, clipped as a picture is.
 
     Attributes:
         tile: side of a tile in lr pixels.
         overlap: lr pixels on each side of a tile that are cut off again.
-        most: the largest one, more than ``overlap`` from the picture's border.
-        mean: of the same pixels.
-        border: the largest one nearer to the border, where the program mirrors the picture and the net pads it.
-        needed: the least overlap with which ``most`` is at most half a level; None where no overlap reaches that.
+        most: the largest difference from the net run without tiles on the picture, mirrored at its border.
+        mean: of the same differences.
+        border: what mirroring the picture changes at its border, at most, where the net itself pads it.
+        needed: the least overlap with which ``most`` is at most half a level; None where none of those tried is.
     """
 
     tile: int
@@ -42,43 +42,45 @@ class Seam:
 
 
 @torch.inference_mode()
-def measured(
-    net: Net, run: RunTile, pictures: Sequence[Tensor], *, tile: int, overlap: int, wider: Sequence[int]
-) -> Seam:
+def measured(net: Net, run: RunTile, pictures: Sequence[Tensor], *, tile: int, overlap: int) -> Seam:
     """The seam of a net that a program runs in tiles.
 
+    Wider overlaps are tried in steps of ``overlap`` up to the net's halo, where this one leaves more than half a level.
+
     Args:
-        net: gives the whole pictures, as ``zoom`` does without back-projection.
+        net: the net itself.
         run: what the program runs: (1, 3, tile, tile) to (1, 3, scale tile, scale tile).
-        pictures: (1, 3, H, W) on [0, 1], larger than two overlaps.
+        pictures: (1, 3, H, W) on [0, 1], both sides at least 2.
         tile: side in lr pixels.
         overlap: of the program.
-        wider: overlaps to try where this one leaves more than half a level, in ascending order.
     """
-    wholes = [net(picture).clamp_(0, 1) for picture in pictures]
+    wholes = [_mirrored_whole(net, picture) for picture in pictures]
     step = tile - 2 * overlap
 
-    def differences(overlap: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """In levels, of whole pictures; and a view of what lies farther from the border than the overlap."""
-        inner = slice(overlap * net.scale, -overlap * net.scale)
+    def differences(overlap: int) -> Iterator[Tensor]:
         for picture, whole in zip(pictures, wholes, strict=True):
             sr = tiled(run, picture, scale=net.scale, tile=step + 2 * overlap, overlap=overlap)  # the same seams
-            difference = (sr.clamp_(0, 1) - whole).abs_().mul_(255)
-            yield difference, difference[..., inner, inner]
+            yield (sr.clamp_(0, 1) - whole).abs_().mul_(255)
 
     found = list(differences(overlap))
-    most = max(float(inner.max()) for _, inner in found)
-    mean = sum(float(inner.sum()) for _, inner in found) / sum(inner.numel() for _, inner in found)
-    for _, inner in found:
-        inner.zero_()  # what is left is the border
-    border = max(float(whole.max()) for whole, _ in found)
+    most = max(float(one.max()) for one in found)
+    mean = sum(float(one.sum()) for one in found) / sum(one.numel() for one in found)
+    padded = [(net(picture).clamp_(0, 1) - whole).abs_() for picture, whole in zip(pictures, wholes, strict=True)]
+    border = 255 * max(float(one.max()) for one in padded)
     needed = overlap if most <= HALF_LEVEL else None
-    least_side = min(min(picture.shape[-2:]) for picture in pictures)
-    for other in (one for one in wider if needed is None and 2 * one < least_side):
-        if all(float(inner.max()) <= HALF_LEVEL for _, inner in differences(other)):
-            needed = other
+    for wider in range(2 * overlap, net.halo + overlap, overlap) if needed is None else ():
+        if all(float(one.max()) <= HALF_LEVEL for one in differences(wider)):
+            needed = wider
             break
     return Seam(tile, overlap, most, mean, border, needed)
+
+
+def _mirrored_whole(net: Net, lr: Tensor) -> Tensor:
+    """The picture without tiles, which goes on as its mirror image as far as the net sees."""
+    (height, width), reach = lr.shape[-2:], -(-net.halo // net.multiple_of) * net.multiple_of
+    sr = net(lr[..., _mirrored(height, height, reach), :][..., _mirrored(width, width, reach)])
+    top, left = (slice(net.scale * reach, net.scale * (reach + side)) for side in (height, width))
+    return sr[..., top, left].clamp(0, 1)
 
 
 def tiled(run: RunTile, lr: Tensor, *, scale: int, tile: int, overlap: int) -> Tensor:
