@@ -57,8 +57,8 @@ def seam_words(seam: Seam) -> list[str]:
     else:
         advice = f"an overlap of {seam.needed} px would leave half a level or less"
     return [
-        f"{seam.most:.2f} of an 8-bit level at most, {seam.mean:.4f} on average, between tiles of {seam.tile} px with "
-        f"an overlap of {seam.overlap} px: {advice}",
+        f"seams of at most {seam.most:.2f} of 255 levels, {seam.mean:.4f} on average, between tiles of {seam.tile} px "
+        f"with an overlap of {seam.overlap} px: {advice}",
         f"{seam.border:.2f} levels at most at the picture's border, which darktable mirrors and the net pads",
     ]
 
