@@ -120,7 +120,11 @@ def _card(weights: Path, net: nn.Module, arguments: dict[str, Any]) -> None:
 def _seam(said: str, scale: int) -> tuple[float, float, str]:
     """Printed: at most, at the border, and the advice."""
     most, advice = re.search(rf"x{scale}: seams of at most (\d+\.\d\d) of 255 .*? px: (.*?) seam", said).groups()
-    return float(most), float(re.search(rf"x{scale}: (\d+\.\d\d) levels at most at the picture's border", said)[1]), advice
+    return (
+        float(most),
+        float(re.search(rf"x{scale}: (\d+\.\d\d) levels at most at the picture's border", said)[1]),
+        advice,
+    )
 
 
 def _require_printed_seam(package: Package, scale: int, printed: tuple[float, float, str], *, model: str) -> None:
@@ -179,7 +183,9 @@ def test_darktable_makes_of_a_package_what_zoom_does(
 
 
 @pytest.mark.slow
-def test_the_seam_of_the_pretrained_net_is_the_one_that_was_printed(export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seam_of_the_pretrained_net_is_the_one_that_was_printed(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = []
     for photo in sample().val:  # crops with one seam, for the time's sake
         photos.append(Photo(photo.name, tmp_path / f"{photo.name}.png"))
