@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
@@ -36,7 +37,7 @@ class ResumableCSVLogger(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> _AppendingWriter:  # type: ignore[override]  # theirs returns the base class
+    def experiment(self) -> _AppendingWriter:
         """The writer of rows."""
         if self._experiment is None:
             self._experiment = _AppendingWriter(log_dir=self.log_dir)
@@ -178,18 +179,6 @@ class TrackioLogger(Logger):
         """The name of the trackio run, by which it is resumed."""
         return f"{self._run_dir.name}-{kept_id(self._run_dir, 'trackio_id')}"
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        """The trackio run."""
-        if self._run is None:
-            import trackio
-
-            self._run = trackio.init(
-                self._project, name=self.version, resume="allow", config=self._settings, embed=False
-            )
-        return self._run
-
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]  # no Namespace here
         """Keep settings for the first row, with which trackio writes them."""
@@ -198,7 +187,13 @@ class TrackioLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Write a row."""
-        self.experiment.log(dict(metrics), step=step)
+        import trackio
+
+        if self._run is None:  # not as an `experiment`, which Lightning would open before the settings are known
+            self._run = trackio.init(
+                self._project, name=self.version, resume="allow", config=self._settings, embed=False
+            )
+        self._run.log(dict(metrics), step=step)
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Image.Image], step: int | None = None) -> None:
@@ -210,8 +205,10 @@ class TrackioLogger(Logger):
 
     def close(self, *, failed: bool) -> None:
         """End the trackio run of this process."""
+        import trackio
+
         if self._run is not None:
-            self._run.finish()
+            trackio.finish()
             self._run = None
 
 
