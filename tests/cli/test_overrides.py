@@ -150,11 +150,12 @@ def test_a_run_with_any_name_is_resumed_with_the_yaml_files_it_had(
 
 
 def test_a_config_dir_that_is_given_takes_the_place_of_the_remembered(runs: Path) -> None:
+    own = str(runs)  # a folder that is there
     notes = runs / "new" / ".hydra" / "hydra.yaml"
-    sources = [{"path": "/its/own", "provider": "command-line"}, {"path": "x", "provider": "main"}]
+    sources = [{"path": own, "provider": "command-line"}, {"path": "x", "provider": "main"}]
     notes.write_text(yaml.safe_dump({"hydra": {"runtime": {"config_sources": sources}}}))
     sign(runs / "new")
-    assert completed(["ckpt=last"])[:2] == ["--config-dir", "/its/own"]
+    assert completed(["ckpt=last"])[:2] == ["--config-dir", own]
     assert completed(["ckpt=last", "--config-dir", "/given"])[:2] == ["--config-dir", "/given"]
     assert completed(["--config-dir=/given", "ckpt=last"])[0] == "--config-dir=/given"
-    assert "/its/own" not in completed(["ckpt=last", "-cd", "/given"])
+    assert own not in completed(["ckpt=last", "-cd", "/given"])

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from zoomsr.evaluation.recipe import _opened
-from zoomsr.inference.export import write
+from zoomsr.inference.export import ExportOptions, write
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.card import Card
@@ -100,11 +100,11 @@ def _zoom(path: Path) -> None:
 
 
 def _export(path: Path) -> None:
-    write(str(path), Path("out.pt2"), licence="", tests=(), overwrite=True)
+    write(str(path), Path("out.pt2"), ExportOptions(), overwrite=True)
 
 
 def _ship(path: Path) -> None:
-    write(str(path), Path("out.safetensors"), licence="", tests=(), overwrite=True)
+    write(str(path), Path("out.safetensors"), ExportOptions(), overwrite=True)
 
 
 def _evaluate(path: Path) -> None:
