@@ -20,7 +20,7 @@ from zoomsr.data.packed.packing import HR_INDEX, Photo, pack_photos
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.jobs.__main__ import _ended_rank
 from zoomsr.jobs.launchers.local import _signals_to
-from zoomsr.pretrained.weights import weights_file
+from zoomsr.pretrained.names import weights_file
 from zoomsr.runs.job import stop_signals
 from zoomsr.runs.trust import require_own, sign
 

@@ -19,7 +19,8 @@ from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import luma, to_float
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 HERE = Path(__file__).parent
 

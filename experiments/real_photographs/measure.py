@@ -27,7 +27,8 @@ from zoomsr.imaging.files import read
 from zoomsr.imaging.pixels import crop_to_multiple, to_float
 from zoomsr.models import at_quality
 from zoomsr.models.bicubic import Bicubic as BicubicUp
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")

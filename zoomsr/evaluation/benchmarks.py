@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from zoomsr.imaging import files
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import is_picture
 from zoomsr.imaging.pixels import crop_to_multiple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from zoomsr.models import scale_of
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.pretrained.weights import Weights, pretrained_nets, weights_file
+from zoomsr.pretrained.names import pretrained_nets, weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
 from zoomsr.runs.layout import IMAGES_CSV, METRICS_JSON, run_of
 from zoomsr.runs.run import versions

@@ -19,7 +19,8 @@ from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import Upscaler, bicubic
 from zoomsr.models import scale_of
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
 

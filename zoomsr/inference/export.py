@@ -18,7 +18,8 @@ from zoomsr.engines.onnx import OnnxRuntime
 from zoomsr.inference.release import Origin, ship
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import atomic_write, short
 
 ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))

@@ -28,7 +28,8 @@ from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights, pretrained_nets
+from zoomsr.pretrained.names import pretrained_nets
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.layout import HYDRA
 from zoomsr.runs.run import Run, versions

@@ -25,7 +25,8 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.strength import Strength
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.layout import run_of
 
 _MIN_TILE = 64

@@ -23,7 +23,7 @@ from zoomsr.imaging.resize import downscale
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
-from zoomsr.pretrained.weights import pretrained_nets
+from zoomsr.pretrained.names import pretrained_nets
 
 SIDE = 256
 """Of the crop that is upscaled, in pixels."""
