@@ -17,7 +17,10 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from zoomsr.cli.composition import trace
 from zoomsr.cli.config import CONF_DIR, instantiate, plain
+from zoomsr.cli.trace import Trace
+from zoomsr.cli.yaml_lines import read_yaml_lines
 
 FILES = sorted(path.relative_to(CONF_DIR).with_suffix("") for path in CONF_DIR.glob("*/*.yaml"))
 
@@ -54,9 +57,36 @@ def test_every_file_composes_and_its_classes_exist(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_file_is_short_and_says_what_it_is_for(file: Path) -> None:
-    lines = (CONF_DIR / file).with_suffix(".yaml").read_text().splitlines()
-    assert len(lines) <= 25
-    assert any("#" in line for line in lines) or len(lines) <= 2
+    path = (CONF_DIR / file).with_suffix(".yaml")
+    assert len(path.read_text().splitlines()) <= 25
+    assert read_yaml_lines(path).header
+
+
+# Of each group; experiments are walked in tests/cli/test_explain.py.
+CHOICES = {
+    group: [file.name for file in FILES if file.parts[0] == group]
+    for group in sorted({file.parts[0] for file in FILES} - {"experiment"})
+}
+
+
+def _lacking(found: Trace) -> list[str]:
+    """The lines of conf/ that set a key without a description."""
+    lines = [setting for setting in found.settings if setting.file and setting.file.is_relative_to(CONF_DIR)]
+    assert len(lines) > 10
+    return [f"{one.file}:{one.line}: {one.written}" for one in lines if not found.description(one.key)]
+
+
+@pytest.mark.parametrize("number", range(max(map(len, CHOICES.values()))))
+def test_every_key_has_a_comment_that_says_what_it_means(number: int) -> None:
+    chosen = {group: names[number % len(names)] for group, names in CHOICES.items()}
+    found = trace("train", [f"{group}={name}" for group, name in chosen.items()], conf_dir=CONF_DIR)
+    assert {group: found.groups[group].option for group in chosen} == chosen
+    assert _lacking(found) == []
+    assert [group for group in found.groups if "/" not in group and not found.description((group,))] == []
+
+
+def test_every_key_of_evaluate_has_a_comment_that_says_what_it_means() -> None:
+    assert _lacking(trace("evaluate", [], conf_dir=CONF_DIR)) == []
 
 
 def _is_degradation(degradation: Any) -> bool:

@@ -40,7 +40,7 @@ MAY_IMPORT = {
 }
 # A package, and the only places that may import it.
 ONLY = {
-    "hydra": {"cli/config", "jobs/search", "evaluation/recipe"},
+    "hydra": {"cli/config", "cli/composition", "jobs/search", "evaluation/recipe"},
     "omegaconf": {"cli", "training/recipe", "training/summary", "evaluation/recipe", "train", "evaluate"},
     "lightning": {"training", "data/datamodule"},
     "matplotlib": {"figures"},

@@ -15,6 +15,7 @@ from zoomsr.cli.overrides import LAST, completed, is_first_rank
 from zoomsr.jobs.launchers import train_here
 from zoomsr.jobs.sweep import metric
 from zoomsr.runs.directories import discard_unused, locks_end
+from zoomsr.runs.files import short
 from zoomsr.runs.job import STOPPED, Job, differences
 
 
@@ -44,8 +45,10 @@ def _run(config: DictConfig) -> float | None:
     if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
         raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
     if is_first_rank():
-        for line in differences(job.settings(), settings) if config.ckpt == LAST and job.exists else ():
-            say({"changed": line})
+        if config.ckpt == LAST and job.exists:
+            say({"resumes": short(job.path)})
+            for line in differences(job.settings(), settings):
+                say({"changed": line})
         job = Job.freeze(settings)
     if ranks > 1:
         train_here(job, settings)

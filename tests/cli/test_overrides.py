@@ -11,7 +11,7 @@ import yaml
 from _support.tiny import TINY, TINY_NET
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from zoomsr.cli.overrides import completed
+from zoomsr.cli.overrides import completed, stray
 from zoomsr.runs.job import Job
 from zoomsr.runs.run import Run
 from zoomsr.runs.trust import sign
@@ -37,6 +37,32 @@ def test_an_ordinary_command_stays_as_it_is() -> None:
     for arguments in (["model=unet", "seed=2"], ["-m", "model=unet,vdsr"], ["--help"], ["ckpt=null"]):
         assert completed(arguments) == arguments
     assert completed(["model=unet,vdsr", "-m", "seed=2"]) == ["-m", "model=unet,vdsr", "seed=2"]
+
+
+def test_the_words_of_explain_stay_beside_a_runs_own_settings(runs: Path) -> None:
+    assert completed(["explain", "model", "seed", "ckpt=last"])[:5] == [
+        "explain",
+        "model",
+        "seed",
+        "model=vdsr",
+        "seed=3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--max_epochs", "3"], ("--max_epochs", "3")),
+        (["seed=1", "--max-epochs=3"], ("--max-epochs", "3")),
+        (["--seed", "model=vdsr"], ("--seed", "")),
+        (["model", "vdsr", "seed=1"], ("model", "vdsr")),
+        (["seed=1,", "2"], ("2", "")),
+        (["-m", "model=a,b", "~ema", "+x=1", "--config-dir", "mine", "-cd=mine", "hydra/launcher=slurm"], None),
+        (["--cfg", "job", "--package", "model", "--info", "all", "--multi", "--resolve", "-"], None),
+    ],
+)
+def test_a_word_that_is_no_override_is_found(arguments: list[str], found: tuple[str, str] | None) -> None:
+    assert stray(arguments) == found
 
 
 @pytest.mark.parametrize("ckpt", ["last", "{runs}/new", "{runs}/new/checkpoints/last.ckpt"])
@@ -109,14 +135,16 @@ def test_any_name_of_a_run_is_read_back_by_hydra(runs: Path, name: str) -> None:
 
 
 def test_a_run_with_any_name_is_resumed_with_the_yaml_files_it_had(
-    command: Callable[..., Path], photos: Path, tmp_path: Path
+    command: Callable[..., Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "it's (lr=1), or not"
     (tmp_path / "my conf" / "loss").mkdir(parents=True)
     (tmp_path / "my conf" / "loss" / "huber.yaml").write_text("_target_: torch.nn.HuberLoss\ndelta: 0.1\n")
     mine = ["--config-dir", str(tmp_path / "my conf"), "loss=huber"]
     command(*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1", *mine, f"hydra.run.dir={run}")
+    capsys.readouterr()
     command(f"ckpt={run}", "trainer.max_epochs=2")
+    assert capsys.readouterr().out.startswith(f"resumes  {run.name}\nchanged  trainer.max_epochs")
     assert [row["epoch"] for row in Run.read(run).epochs] == [1, 2]
     assert Job(run).settings()["loss"] == {"_target_": "torch.nn.HuberLoss", "delta": 0.1}
 

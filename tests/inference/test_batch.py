@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -104,6 +106,58 @@ def test_the_disk_is_asked_before(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: _Usage(10**9, 10**9 - free, free))
     assert f"{words}{tmp_path}" in zoom("trip", "-m", "bicubic", code=code)
     assert (tmp_path / "trip-x2").exists() == (code == 0)
+
+
+def test_a_disk_that_becomes_full_costs_no_more_time(
+    zoom: Zoom, trip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def usage(folder: Path) -> _Usage:  # each needs 576 bytes
+        is_full = (tmp_path / "trip-x2" / "b-x2.png").exists()
+        return _Usage(10**9, 0, 200 if is_full else 10**9)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    Image.fromarray(photograph(8, 10)).save(trip / "d.png")
+    read: list[str] = []
+    sound = Photograph.read
+    monkeypatch.setattr(Photograph, "read", lambda path: read.append(path.name) or sound(path))
+    said = zoom("trip", "-m", "bicubic", code=2)
+    assert "error: trip/c.png: the results do not fit on the disk, about 576 bytes needed, 200 bytes free" in said
+    assert "done 2 of 4 photographs, 2 failed" in said
+    assert read == ["a.png", "b.png"]
+
+
+def test_a_write_that_fails_leaves_nothing_and_stops_no_other(zoom: Zoom, trip: Path, tmp_path: Path) -> None:
+    Image.fromarray(photograph(40, 40)).save(trip / "b.png")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # bytes of a file, as if the disk were full
+    try:
+        said = zoom("trip", "-m", "bicubic", code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "trip-x2/b-x2.png cannot be written: File too large" in said
+    assert "done 2 of 3 photographs, 1 failed" in said
+    assert sorted(path.name for path in (tmp_path / "trip-x2").iterdir()) == ["a-x2.png", "c-x2.png"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_before(
+    zoom: Zoom, trip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Photograph, "read", lambda path: pytest.fail("was read"))
+    Path("notes").write_text("a file")
+    said = zoom("trip", "-m", "bicubic", "-o", "notes/x/", code=3)
+    assert "error: notes/x/a-x2.png cannot be written: notes is no folder, name another with -o" in said
+    Path("ro").mkdir()
+    sound = os.access  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "ro" and sound(path, mode))
+    said = zoom("trip", "-m", "bicubic", "-o", "ro/large/", code=3)
+    assert said.count("cannot be written: ro is read-only, name another folder with -o") == 3
+    assert "done 0 of 3 photographs, 3 failed" in said
+    assert list(Path("ro").iterdir()) == []
+
+
+def test_an_empty_folder_is_one_line(zoom: Zoom) -> None:
+    Path("empty").mkdir()
+    assert zoom("empty", "-m", "bicubic", code=1) == "error: there is no photograph in empty"
 
 
 def test_what_is_replaced_or_skipped_needs_no_room(zoom: Zoom, trip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from _support.nets import build, strong
 from _support.tiny import photograph
 from torch import Tensor, nn
 
-from zoomsr.imaging.resize import downscale, resize
+from zoomsr.imaging.resize import Upscale, downscale, resize
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.transparency import Transparent
-from zoomsr.models.back_projection import REACH, STEPS, BackProjection
+from zoomsr.models.back_projection import REACH, STEPS, BackProjection, _inverse
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 
@@ -123,13 +124,65 @@ def test_a_grey_picture_and_an_opaque_one_shrink_to_themselves_too() -> None:
     assert _error(sr, opaque, 2) <= 0.5
 
 
+def _constant(sr: Tensor, scale: int) -> nn.Module:
+    """A net whose output is always ``sr``."""
+    net = nn.Identity()
+    net.scale, net.multiple_of, net.halo, net.channels = scale, 1, 0, sr.shape[1]  # type: ignore[assignment]
+    net.forward = lambda lr: sr  # type: ignore[method-assign,misc]
+    return net
+
+
+def _by_convolutions(sr: Tensor, lr: Tensor, *, scale: int, steps: int) -> Tensor:
+    """The steps as their formula says, with the layers of the package."""
+    filtering = torch.outer(_inverse(scale), _inverse(scale)).float()[None, None]
+    for _ in range(steps):
+        sr = sr.clamp(0, 1)
+        error = F.pad((lr - downscale(sr, scale)).reshape(-1, 1, *lr.shape[2:]), [3] * 4, mode="replicate")
+        sr = sr + Upscale(scale)(F.conv2d(error, filtering).reshape(lr.shape))
+    return sr
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(1, 3, 40, 57), (2, 1, 1, 1), (2, 3, 9, 17), (1, 4, 8, 3)])
+@pytest.mark.parametrize("scale", [2, 3, 4, 7])
+def test_a_step_is_its_formula(scale: int, shape: tuple[int, ...], memory_format: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(scale)
+    lr = torch.rand(shape, generator=generator)
+    sr = 0.5 + torch.randn(*shape[:2], shape[2] * scale, shape[3] * scale, generator=generator)
+    sr = sr.contiguous(memory_format=memory_format)
+    before, expected = sr.clone(), _by_convolutions(sr, lr, scale=scale, steps=2)
+    torch.testing.assert_close(BackProjection(_constant(sr, scale))(lr), expected, atol=2e-6, rtol=0)
+    assert torch.equal(sr, before)  # the net's own
+
+
+def test_the_filter_undoes_down_after_up() -> None:
+    for scale in (2, 3, 4):
+        row = _inverse(scale)
+        assert float(row.sum()) == pytest.approx(1)
+        impulse = torch.zeros(1, 1, 41, dtype=torch.float64)
+        impulse[..., 20] = 1
+        blurred = resize(resize(impulse, (1, 41 * scale)), (1, 41))
+        back = F.conv1d(blurred, row[None, None], padding=3)
+        assert float((back - impulse).abs().max()) < 0.13  # an eighth
+
+
+def test_it_can_be_trained_through_after_it_was_used() -> None:
+    """Its matrices are kept from call to call, and tensors made in inference mode have no gradients."""
+    lr, generator = _lr(9, 10), torch.Generator().manual_seed(0)
+    sr = nn.Parameter(0.5 + 0.3 * torch.randn(1, 3, 18, 20, generator=generator))
+    net = BackProjection(_constant(sr, 2))
+    with torch.inference_mode():
+        net(lr)
+    (found,) = torch.autograd.grad(net(lr).square().sum(), sr)
+    (expected,) = torch.autograd.grad(_by_convolutions(sr, lr, scale=2, steps=2).square().sum(), sr)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_plain_steps_have_the_same_end() -> None:
     """The filter changes how fast it comes there, not where: sr + up(inverse of down up)(lr - down(sr))."""
     lr, start = 0.3 + 0.4 * _lr(24, 20), 0.5 + 0.05 * torch.randn(1, 3, 48, 40)
-    net = nn.Identity()
-    net.scale, net.multiple_of, net.halo, net.channels = 2, 1, 0, 3  # type: ignore[assignment]
-    net.forward = lambda lr: start  # type: ignore[method-assign,misc]
-    found, expected = BackProjection(net, steps=12)(lr), start
+    found, expected = BackProjection(_constant(start, 2), steps=12)(lr), start
     for _ in range(120):
         expected = expected + resize(lr - downscale(expected, 2), (48, 40))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)

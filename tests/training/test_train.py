@@ -173,6 +173,9 @@ def _fails(train: Train, capsys: pytest.CaptureFixture[str], *overrides: str) ->
     [
         ("model=unett", "Available options in 'model': bicubic"),
         ("trainer.max_epoch=3", "the nearest: trainer.max_epochs"),
+        ("lr=1e-4", "the nearest: optimizer.lr (+lr=... would add it)"),
+        ("max_epochs=3", "the nearest: trainer.max_epochs ("),
+        ("--max_epochs=3", "--max_epochs is no option; settings are written KEY=VALUE: trainer.max_epochs=3"),
         ("modle=unet", "no setting is called 'modle'; the nearest: model"),
         ("data.root=/nowhere", "/nowhere is not a folder"),
         ("data.patch=64", "smaller than the training patch (data.patch) of 64x64"),

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.resize import Upscale, downscale
+from zoomsr.inference.certificate import detail_map, reshrink_error
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.back_projection import STEPS, BackProjection
@@ -26,9 +27,11 @@ from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
+from zoomsr.webapp import opened as page_photograph
 from zoomsr.webapp import steps as page_steps
-from zoomsr.webapp.results import View, data_address, numbers, side_by_side, under_slider
-from zoomsr.webapp.steps import SCALES, Nets, Score, Upscaled, at_click, framed, opened, snapped, upscaled
+from zoomsr.webapp.opened import SCALES, opened
+from zoomsr.webapp.results import View, data_address, found, numbers, side_by_side, under_slider
+from zoomsr.webapp.steps import Nets, Score, Upscaled, at_click, framed, snapped, upscaled
 
 
 def _saved(path: Path, height: int, width: int) -> Path:
@@ -87,7 +90,7 @@ def test_what_is_no_photograph_is_named_without_its_folder(tmp_path: Path) -> No
     (tmp_path / "half.png").write_bytes(_saved(tmp_path / "a.png", 100, 100).read_bytes()[:9000])
     Image.new("1", (10_000, 4_001)).save(tmp_path / "large.png")
     with (tmp_path / "heavy.png").open("wb") as file:
-        file.truncate(page_steps.MAX_BYTES + 1)
+        file.truncate(page_photograph.MAX_BYTES + 1)
     for name, words in {
         "text.png": "text.png is not an image",
         "half.png": "half.png is damaged or truncated",
@@ -112,6 +115,39 @@ def test_a_photograph_that_is_gone(tmp_path: Path) -> None:
         photo.read()
 
 
+def test_what_is_found_in_a_file_stands_in_one_line_each(tmp_path: Path) -> None:
+    Image.fromarray(photograph(64, 96)).save(tmp_path / "<i>a.jpg", quality=75)
+    photo = opened(tmp_path / "<i>a.jpg")
+    assert (photo.findings.header.jpeg_quality, photo.findings.header.chroma) == (75, "4:2:0")
+    text = found(photo)
+    assert "&lt;i&gt;a.jpg</b>: 96x64 pixels" in text
+    assert "<li>8 bit RGB</li><li>no profile</li><li>JPEG quality 75, 4:2:0</li><li>noise" in text
+
+
+def test_crops_of_a_photograph_that_is_shrunk_first_are_in_the_pixels_that_are_left(tmp_path: Path) -> None:
+    photo = opened(_saved(tmp_path / "a.png", 40, 61)).shrunk_by(2.5)
+    assert photo.size == (16, 24)
+    pixels = photograph(40, 61)
+    assert np.array_equal(photo.read().pixels, Photograph(pixels).resized((16, 24)).pixels)
+    assert at_click(photo, 60, 39) == (60.5 * 24 / 61, 39.5 * 16 / 40)
+    shown = framed(photo, CropBox(8, 4, 8, 8))
+    assert (shown[10, 20:41] == (57, 211, 83)).all()
+    assert np.array_equal(photo.shrunk_by(1).read().pixels, pixels)
+
+
+def test_an_enlargement_is_held_against_the_crop(weights: Path) -> None:
+    nets, area = Nets([], device="cpu"), Photograph(photograph(20, 30))
+    for scale in (2, 4):
+        result = upscaled(area, nets.open("srcnn", scale), scale)
+        pixels = result.photograph.pixels
+        assert result.error == reshrink_error(area.pixels, pixels, scale=2, passes=scale // 2)
+        assert np.array_equal(result.added, detail_map(area.pixels, pixels, factor=scale))
+        assert result.added.shape == (20 * scale, 30 * scale, 3)
+        assert result.added.max() > 10  # the net does something
+    bicubic = upscaled(area, nets.open("bicubic", 2), 2)
+    assert (bicubic.added, bicubic.error) == (None, None)
+
+
 def test_bicubic_is_always_on_offer_and_first(weights: Path, tmp_path: Path) -> None:
     assert Nets([], device="cpu").names == ["bicubic", "srcnn"]
     file = (weights / "srcnn.safetensors").rename(tmp_path / "mine.safetensors")
@@ -120,6 +156,27 @@ def test_bicubic_is_always_on_offer_and_first(weights: Path, tmp_path: Path) -> 
     assert nets.open("mine", 2) is nets.open("mine", 2)
     with pytest.raises(ValueError, match="no net is called vdsr; there are: bicubic, mine"):
         nets.open("vdsr", 2)
+
+
+def test_a_net_for_jpegs_is_told_the_quality_and_helped_to_other_scales() -> None:
+    nets, area = Nets([], device="cpu"), Photograph(photograph(20, 30))
+    told, clean = nets.open("unet_photo", 2, quality=40), nets.open("unet_photo", 2)
+    assert (told.quality, clean.quality, told.restorer) == (40, 100, None)
+    assert nets.open("unet_photo", 2, quality=40) is told
+    helped = nets.open("unet_photo", 3, quality=40)
+    assert (helped.name, helped.net.scale, helped.restorer) == ("unet_photo + unet", 3, told)
+    result = upscaled(area, helped, 3)
+    expected = nets.open("unet", 3).upscale(told.upscale(area).resized((20, 30))).pixels
+    assert np.array_equal(result.photograph.pixels, expected)
+    assert result.params == sum(upscaled(area, one, one.net.scale).params for one in (told, nets.open("unet", 3)))
+
+
+def test_strength_mixes_bicubic_and_the_net() -> None:
+    nets, area = Nets([], device="cpu"), Photograph(photograph(20, 30))
+    none, half, full = (nets.open("unet", 2, strength=one).upscale(area).pixels.astype(int) for one in (0, 0.5, 1))
+    assert np.array_equal(full, nets.open("unet", 2).upscale(area).pixels)
+    assert np.abs(full - none).max() > 4
+    assert np.abs(half - (none + full) / 2).max() <= 2  # each is rounded, and cut off at black and white
 
 
 def test_two_files_of_one_name_are_told_apart(weights: Path, tmp_path: Path) -> None:

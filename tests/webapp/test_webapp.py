@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
+import math
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +22,7 @@ from PIL import Image
 
 from zoomsr.data.sources.photographs import sample
 from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.runs.files import sha256_of
 from zoomsr.webapp import steps as page_steps
 from zoomsr.webapp.steps import Nets
 
@@ -27,6 +32,9 @@ pytestmark = needs_browser("gradio")
 @pytest.fixture
 def page(browser: Any, page_address: str) -> Iterator[Any]:
     """The page, opened; in the end it has asked this machine alone, and has met no error."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=20_000)  # the server may share its core
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     asked: list[str] = []
     errors: list[str] = []
@@ -94,6 +102,124 @@ def test_from_an_example_to_a_download(page: Any, page_weights: Path, tmp_path: 
     assert np.abs(got - expected.photograph.pixels).max() <= 1  # sums may be of another order on other threads
 
 
+def test_what_was_found_in_the_file_and_what_will_be_done(page: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    Image.fromarray(photograph(300, 400)).save(tmp_path / "a.jpg", quality=75)
+    _upload(page, tmp_path / "a.jpg")
+    found = page.get_by_role("list", name="found in the file").get_by_role("listitem")
+    expect(found).to_contain_text(["8 bit RGB", "no profile", "JPEG quality 75, 4:2:0", "noise", "sharp"])
+    expect(page.get_by_text("256x256 pixels become 512x512")).to_be_visible()
+    expect(page.get_by_text("unet_photo was chosen for this photograph: JPEG quality 75, 4:2:0")).to_be_visible()
+    assert page.get_by_label("unet_photo").is_checked()
+    assert not page.get_by_label("unet", exact=True).is_checked()
+    expect(page.get_by_label("shrink by")).to_have_count(0)
+    page.get_by_label("x4").check()
+    expect(page.get_by_text("256x256 pixels become 1024x1024")).to_be_visible()
+    page.get_by_role("button", name="Thumbnail 1 of 3").click()
+    expect(page.get_by_text("unet was chosen for this photograph: no trace of JPEG")).to_be_visible()
+    assert page.get_by_label("unet", exact=True).is_checked()
+    assert not page.get_by_label("unet_photo").is_checked()
+
+
+def test_strength_is_between_bicubic_and_the_net(page: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    path = _saved(tmp_path / "a.png", 100, 90)
+    _upload(page, path)
+    expect(page.get_by_text("a.png: 90x100 pixels")).to_be_visible()
+    page.get_by_label("number input for strength").fill("0.25")
+    page.get_by_label("number input for strength").press("Enter")
+    _enlarge(page)
+    shown = page.get_by_alt_text("unet", exact=True).first.get_attribute("src").removeprefix("data:image/png;base64,")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown)))).astype(int)
+    nets = Nets([], device="cpu")
+    quarter, full = (nets.open("unet", 2, strength=one).upscale(Photograph.read(path)).pixels for one in (0.25, 1))
+    assert np.abs(pixels - quarter).max() <= 1
+    assert np.abs(pixels - full).max() > 4
+
+
+def test_a_soft_photograph_is_shrunk_first_on_demand(page: Any, page_weights: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    soft = Image.fromarray(photograph(280, 300)).resize((600, 560), Image.Resampling.BICUBIC)
+    soft.save(tmp_path / "soft.png")
+    _upload(page, tmp_path / "soft.png")
+    expect(page.get_by_text("soft: shrinking by 2 first loses nothing")).to_be_visible()
+    assert _corner(page) == [172, 152]
+    page.get_by_label("shrink by 2 first").check()
+    expect(page.get_by_text("512x512 pixels, shrunk to 256x256, become 512x512")).to_be_visible()
+    assert _corner(page) == [22, 12]  # the same middle, in pixels of half the photograph
+    expect(page.get_by_label("test against ground truth")).to_be_disabled()
+    _enlarge(page)
+    links = page.locator("#files").get_by_role("link")
+    assert links.count() == 3  # no certificate: what was enlarged is in no file
+    with page.expect_download() as download:
+        links.nth(2).click()
+    download.value.save_as(tmp_path / "got.png")
+    lr = Photograph.read(tmp_path / "soft.png").resized((280, 300)).cropped(CropBox(22, 12, 256, 256))
+    expected = page_steps.upscaled(lr, Nets([str(page_weights)], device="cpu").open("mine", 2), 2)
+    got = Photograph.read(tmp_path / "got.png").pixels.astype(int)
+    assert np.abs(got - expected.photograph.pixels).max() <= 1
+
+
+def test_where_detail_was_added_and_the_certificate(page: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    path = _saved(tmp_path / "a.png", 100, 90)
+    _upload(page, path)
+    expect(page.get_by_text("a.png: 90x100 pixels")).to_be_visible()
+    page.get_by_label("unet", exact=True).uncheck()
+    _enlarge(page)
+    added = page.get_by_alt_text("where mine added detail")
+    expect(added).to_be_hidden()
+    page.get_by_label("show where detail was added").check()
+    expect(added).to_be_visible()
+    expect(page.get_by_text("0 to 16 grey levels of detail over bicubic")).to_be_visible()
+    assert added.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [180, 200]
+
+    links = page.locator("#files").get_by_role("link")
+    assert links.count() == 3
+    kept = []
+    for number in (1, 2):
+        with page.expect_download() as download:
+            links.nth(number).click()
+        kept.append(tmp_path / download.value.suggested_filename)
+        download.value.save_as(kept[-1])
+    assert [file.name for file in kept] == ["mine-a-x2.png", "mine-a-x2.json"]
+    certificate = json.loads(kept[1].read_text())
+    assert certificate["input"] == {"file": "a.png", "sha256": sha256_of(path), "box": [0, 0, 90, 100]}
+    assert certificate["output"] == {"file": "mine-a-x2.png", "sha256": sha256_of(kept[0])}
+    error = certificate["error"]
+    words = f"Shrunk again: {error['mean']:.2f} grey levels from the crop on average, {error['largest']:.1f} at most."
+    expect(page.get_by_text(words)).to_be_visible()
+    page.locator(".stack").hover()
+    page.mouse.wheel(0, -100)
+    zoomed = re.compile(rf"^matrix\({math.exp(0.2):.4f}")
+    for picture in page.locator(".stack img").all():  # both sides and the map
+        expect(picture).to_have_css("transform", zoomed)
+
+
+def test_a_picture_in_the_clipboard_is_pasted_anywhere(browser: Any, page_address: str) -> None:
+    from playwright.sync_api import expect
+
+    tab = browser.new_page()
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=page_address)
+    tab.goto(page_address)
+    tab.get_by_role("button", name="Thumbnail 3 of 3").click()
+    expect(tab.get_by_text("coffee.png: 600x400 pixels")).to_be_visible()
+    tab.evaluate("""async () => {
+        const canvas = Object.assign(document.createElement("canvas"), {width: 70, height: 50});
+        canvas.getContext("2d").fillRect(9, 9, 20, 20);
+        const picture = await new Promise((done) => canvas.toBlob(done));
+        await navigator.clipboard.write([new ClipboardItem({"image/png": picture})]);
+    }""")
+    tab.get_by_label("number input for left").focus()
+    tab.keyboard.press("Control+V")
+    expect(tab.get_by_text("image.png: 70x50 pixels")).to_be_visible()
+    tab.close()
+
+
 def test_work_is_shown_and_cancelled_and_the_next_is_scrolled_to(page: Any) -> None:
     from playwright.sync_api import expect
 
@@ -139,7 +265,7 @@ def test_before_and_after_by_keyboard_alone(page: Any) -> None:
     assert _corner(page) == [before[0] + 1, before[1]]
     page.get_by_role("button", name="Enlarge").focus()
     page.keyboard.press("Enter")
-    slider = page.locator(".compare input")
+    slider = page.locator(".compare input[type=range]")
     slider.focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")

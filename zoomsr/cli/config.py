@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 import importlib.util
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from hydra.experimental.callback import Callback
@@ -24,8 +23,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from zoomsr.cli.arguments import require_numbers
-from zoomsr.cli.errors import one_line_errors
-from zoomsr.cli.overrides import LAST, is_first_rank, quoted
+from zoomsr.cli.composition import trace
+from zoomsr.cli.errors import nearest, one_line_errors
+from zoomsr.cli.explain import EXPLAIN, explain, is_hydra
+from zoomsr.cli.overrides import LAST, is_first_rank, quoted, stray
 from zoomsr.runs import directories
 from zoomsr.runs.files import short
 from zoomsr.runs.layout import MULTIRUN
@@ -82,7 +83,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> None:
-    """Parse the command line with Hydra and run ``task``, or each job of a sweep; report a mistake in one line."""
+    """Parse the command line with Hydra and run ``task``, or each job of a sweep; report a mistake in one line.
+
+    With the word ``explain`` nothing runs: it says where settings come from.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing pages
 
     def job(config: DictConfig) -> float | None:
@@ -96,9 +100,16 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
 
     with one_line_errors(HydraException, OmegaConfBaseException):
         try:
+            if EXPLAIN in sys.argv[1:]:
+                explain(sys.argv[1:], config_name=config_name, conf_dir=CONF_DIR)
+                return
+            if (found := stray(sys.argv[1:])) is not None:
+                near = _nearest(found[0].lstrip("-").replace("-", "_"), config_name)
+                advice = f"{near[0]}={found[1] or 'VALUE'}" if near else "explain lists every setting"
+                raise ValueError(f"{found[0]} is no option; settings are written KEY=VALUE: {advice}")
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
         except ConfigCompositionException as error:
-            raise ValueError(_explain(error, config_name)) from None
+            raise ValueError(_message(error, config_name)) from None
         except _Refused as refused:
             raise refused.error from None
 
@@ -189,26 +200,22 @@ def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
         HydraConfig.instance().cfg = outer
 
 
-def _explain(error: ConfigCompositionException, config_name: str) -> str:
+def _message(error: ConfigCompositionException, config_name: str) -> str:
     """Hydra's message; for an unknown key, the nearest known ones."""
     message = " ".join(str(error).split()).split(" Config search path:")[0]
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown is None:
         return message
     key = unknown.group(1)
-    chosen = [
-        text for text in sys.argv[1:] if re.fullmatch(r"\w+=\w+", text) and (CONF_DIR / text.split("=")[0]).is_dir()
-    ]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        known = [name for name in _keys(compose(config_name, chosen)) if name.count(".") == key.count(".")]
-    near = difflib.get_close_matches(key, known, n=3)
-    hint = f"; the nearest: {', '.join(near)}" if near else "; --cfg job shows every name"
+    near = _nearest(key, config_name)
+    hint = f"; the nearest: {', '.join(near)}" if near else "; explain lists every name"
     return f"no setting is called {key!r}{hint} (+{key}=... would add it)"
 
 
-def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in map(str, node):
-        yield f"{prefix}{key}"
-        child = node._get_node(key)  # unresolved: some values exist only while a run is on
-        if isinstance(child, DictConfig) and not child._is_interpolation():
-            yield from _keys(child, f"{prefix}{key}.")
+def _nearest(key: str, config_name: str) -> list[str]:
+    """Settings that a mistyped key may mean, of the groups that the command line chooses."""
+    chosen = [
+        text for text in sys.argv[1:] if re.fullmatch(r"\w+=\w+", text) and (CONF_DIR / text.split("=")[0]).is_dir()
+    ]
+    known = trace(config_name, chosen, conf_dir=CONF_DIR).names()
+    return nearest(key, [name for name in known if is_hydra(name) == is_hydra(key)])

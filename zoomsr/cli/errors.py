@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 DEBUG_VARIABLE = "ZOOMSR_DEBUG"
@@ -28,3 +29,14 @@ def one_line_errors(*also: type[Exception], on_error: Callable[[], None] | None 
             raise
         print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         sys.exit(1)
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """At most three known names that a mistyped one may mean: ``lr`` is the end of ``optimizer.lr``."""
+    last = {text: text.rpartition(".")[2] for text in known}
+    end = name.rpartition(".")[2]
+    same_end = [text for text in known if last[text] == end]
+    same_end.sort(key=lambda text: (not text.endswith(f".{name}"), text.count(".")))
+    similar = difflib.get_close_matches(name, [text for text in known if text.count(".") == name.count(".")])
+    similar_end = difflib.get_close_matches(end, set(last.values()), n=1)
+    return (same_end or similar or [text for text in known if last[text] in similar_end])[:3]

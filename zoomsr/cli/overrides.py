@@ -19,6 +19,10 @@ _MULTIRUN_FLAGS = ("-m", "--multirun")
 _TRUST = "--trust"
 _CONFIG_DIR = ("--config-dir", "-cd")
 _NAMES = ("--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c", "--info", "-i")
+_OPTIONS = (
+    *("--help", "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion", "--config-dir"),
+    *("--experimental-rerun", *_NAMES),
+)
 _DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
 _RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
 
@@ -57,6 +61,27 @@ def completed(arguments: Sequence[str]) -> list[str]:
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
 
 
+def stray(arguments: Sequence[str]) -> tuple[str, str] | None:
+    """The first word that Hydra would not understand, with its value: ``--max_epochs 3``, ``model vdsr``."""
+    for before, text, after in zip(["", *arguments], arguments, [*arguments[1:], ""], strict=False):
+        name, equals, value = text.partition("=")
+        is_option = text.startswith("-") and (text[:2] != "--" or any(one.startswith(name) for one in _OPTIONS))
+        is_override = (equals and not text.startswith("-")) or text.startswith("~")
+        if not (is_option or is_override or before in (*_CONFIG_DIR, *_NAMES, "--experimental-rerun")):
+            return name, value if equals or "=" in after or after.startswith("-") else after
+    return None
+
+
+def noted(overrides: Sequence[str]) -> dict[str, tuple[Path, int]]:
+    """Of the overrides that ``completed`` took from a resumed run: the run's file, and the line in it, from 1."""
+    given = {key: _unquoted(value) for key, _, value in (text.partition("=") for text in overrides)}
+    file = Path(given.get("hydra.run.dir", "")) / HYDRA_OVERRIDES
+    if given.get("ckpt") != LAST or not file.is_file():
+        return {}
+    items = yaml.compose(file.read_text(encoding="utf-8"))
+    return {item.value: (file, item.start_mark.line + 1) for item in (items.value if items is not None else ())}
+
+
 def quoted(text: str) -> str:
     """A text as a value for Hydra, which may contain ``= , ( ) '`` or a space."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
@@ -69,11 +94,12 @@ def is_first_rank() -> bool:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides."""
+    """Hydra's flags with their values and the words of ``explain``, and the overrides."""
     flags: list[str] = []
     overrides: list[str] = []
     for before, text in zip(["", *arguments], arguments, strict=False):
-        (flags if text.startswith("-") or before in (*_CONFIG_DIR, *_NAMES) else overrides).append(text)
+        is_override = ("=" in text or text.startswith("~")) and not text.startswith("-")
+        (overrides if is_override and before not in (*_CONFIG_DIR, *_NAMES) else flags).append(text)
     return flags, overrides
 
 

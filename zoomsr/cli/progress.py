@@ -24,7 +24,8 @@ class PixelProgress:
 
     def __init__(self, bar: Progress, total: int) -> None:
         self._bar, self._task = bar, bar.add_task("", total=total)
-        self._total, self._done, self._label, self._start = total, 0, "", time.monotonic()
+        self._total, self._done, self._skipped = total, 0, 0
+        self._label, self._start = "", time.monotonic()
 
     def describe(self, label: str) -> None:
         """Name what is worked on."""
@@ -35,15 +36,22 @@ class PixelProgress:
         """Further pixels are done."""
         self.reach(self._done + pixels)
 
+    def skip(self, pixels: int) -> None:
+        """Further pixels need not be computed: they count neither as done nor as waiting, nor in the time left."""
+        self._skipped += pixels
+        self._bar.update(self._task, total=self._total - self._skipped)
+        self.advance(pixels)
+
     def reach(self, pixels: int) -> None:
         """So many pixels in all are done, or will not be: at the end of each picture, also of one that failed."""
         self._done = pixels
-        self._bar.update(self._task, completed=pixels)
+        self._bar.update(self._task, completed=pixels - self._skipped)
 
     @property
     def line(self) -> str:
         """``3 of 40  a.jpg  7 %, about 12 min left``."""
-        share = self._done / self._total if self._total else 0.0
+        total = self._total - self._skipped
+        share = (self._done - self._skipped) / total if total else 0.0
         passed = time.monotonic() - self._start
         left = f", about {duration(passed * (1 - share) / share)} left" if share else ""
         return f"{self._label}  {share:.0%}{left}"

@@ -54,7 +54,7 @@ class Accelerated(nn.Module):
             setattr(self, name, getattr(net, name))
         self.lr_8bit = getattr(net, "lr_8bit", False)
         self._messages: list[str] = []
-        self._digest, self._engine = digest, engine
+        self._digest, self.choice = digest, engine
         self._pixels, self._is_on = 0, engine != AUTO
         self._opened: dict[tuple[int, bool], Engine | None] = {}
         self._graphs: dict[int, bytes] = {}
@@ -99,7 +99,7 @@ class Accelerated(nn.Module):
                 engine = self._checked(ENGINES[name], channels, bfloat16=half)
             except Exception as error:  # torch's exporter and the engines raise errors of any type
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                if self._engine != AUTO and not half:
+                if self.choice != AUTO and not half:
                     raise ValueError(f"engine {name} cannot be used here: {reason}") from error
                 self._messages.append(f"{label}, cannot be used here: {reason}")
                 if isinstance(error, _NoGraphError):
@@ -111,10 +111,10 @@ class Accelerated(nn.Module):
 
     def _candidates(self, bfloat16: bool) -> list[tuple[str, bool]]:
         """Names, and whether in bfloat16: where torch may run in it, it is faster than the others are in float32."""
-        if self._engine == AUTO:
+        if self.choice == AUTO:
             return [(name, bfloat16) for name in installed() if ENGINES[name].has_bfloat16 or not bfloat16]
-        halves = (True, False) if bfloat16 and ENGINES[self._engine].has_bfloat16 else (False,)
-        return [(self._engine, half) for half in halves]
+        halves = (True, False) if bfloat16 and ENGINES[self.choice].has_bfloat16 else (False,)
+        return [(self.choice, half) for half in halves]
 
     def _checked(self, kind: type[Engine], channels: int, *, bfloat16: bool) -> Engine:
         """An engine whose pixels were compared with the net's; a cached graph that fails is exported again."""

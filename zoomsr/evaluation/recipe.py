@@ -40,11 +40,8 @@ def run(config: DictConfig) -> None:
     """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV.
 
     Raises:
-        ValueError: a setting is missing or wrong, a folder is no benchmark, or a file holds no weights of the net.
+        ValueError: a setting is wrong, a folder is no benchmark, or a file holds no weights of the net.
     """
-    if OmegaConf.is_missing(config, "data_dir"):
-        advice = "and model=NAME for a pretrained net, or ckpt=FILE"
-        raise ValueError(f"data_dir is not given: data_dir=FOLDER (HR/ with or without LRx2/, or images), {advice}")
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ValueError(f"scale={config.scale} must be a whole number from 1")
     device = device_named(config.device)

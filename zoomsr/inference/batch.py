@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +20,13 @@ from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.choice import JPEG_NET, Compression, OpenAt, open_for
-from zoomsr.inference.disk import about_bytes, require_room
+from zoomsr.inference.disk import about_bytes, require_folder, require_room
 from zoomsr.inference.pre_shrink import PreShrink
 from zoomsr.inference.proof import Proof
 from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.sizes import OutputSize
 from zoomsr.inference.targets import Task, plan
+from zoomsr.inference.unfinished import bytes_kept
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import short
 
@@ -94,7 +96,8 @@ class Options:
         return upscaler
 
     def require_free(self, target: Path) -> None:
-        """Raise ValueError where the target exists and must not be replaced."""
+        """Raise ValueError where the target cannot be written, or exists and must not be replaced."""
+        require_folder(target)
         if target.exists() and not self.overwrite:
             raise ValueError(f"{target} is there already: --overwrite replaces it, --skip-existing leaves it")
 
@@ -175,7 +178,11 @@ def run(patterns: Sequence[str], options: Options) -> None:
                 count = f"{number} of {len(waiting)}  " if len(waiting) > 1 else ""
                 progress.describe(f"{count}{task.source.name}")
                 end += forecast.pixels
-                _attempt(task, options, progress, outcome)
+                with _failure_counted(task, outcome):
+                    if number > 1:  # the disk may have become full
+                        require_room([(task.target, forecast.n_bytes)], is_told=False)
+                    _upscale(task, options, progress)
+                    outcome.done += 1
                 progress.reach(end)
     finally:
         if len(tasks) > 1 or outcome.skipped:
@@ -186,10 +193,10 @@ def run(patterns: Sequence[str], options: Options) -> None:
         sys.exit(min(len(outcome.failures), MAX_EXIT_CODE))
 
 
-def _attempt(task: Task, options: Options, progress: PixelProgress, outcome: _Outcome) -> None:
+@contextmanager
+def _failure_counted(task: Task, outcome: _Outcome) -> Iterator[None]:
     try:
-        _upscale(task, options, progress.advance)
-        outcome.done += 1
+        yield
     except Exception as error:  # decoders and encoders raise errors of any type
         if os.environ.get(DEBUG_VARIABLE) == "1":
             traceback.print_exception(error)
@@ -202,10 +209,13 @@ def _forecast(task: Task, options: Options) -> _Forecast:
         options.require_free(task.target)
         height, width = files.size(task.source) if options.box is None else (options.box.height, options.box.width)
         route = Route.to(options.size, (height, width), options.opener(options.compression(task.source)))
+        pixels, raw = route.size[0] * route.size[1], 0
+        if height * width > MAX_PIXELS and options.box is None:
+            from zoomsr.inference.out_of_core import raw_bytes
+
+            raw = max(0, raw_bytes(task.source, pixels) - bytes_kept(task.target))
     except Exception:  # as above
         return _Forecast(0, 0)
-    pixels = route.size[0] * route.size[1]
-    raw = 3 * pixels if height * width > MAX_PIXELS and options.box is None else 0  # see upscale_file
     return _Forecast(route.computed, about_bytes(task.target, pixels) + raw)
 
 
@@ -218,21 +228,19 @@ def error_line(error: Exception, task: Task) -> str:
     return " ".join((text if is_named else f"{task.source}: {text}").split())
 
 
-def _upscale(task: Task, options: Options, advance: Callable[[int], None]) -> None:
+def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
     options.require_free(task.target)
     height, width = files.size(task.source)
     if height * width > MAX_PIXELS and options.box is None:
-        from zoomsr.inference.out_of_core import upscale_file
+        from zoomsr.inference.out_of_core import streaming, upscale_file
 
-        if options.pre_shrink.factor != 1:
-            raise ValueError(f"{task.source} has more than {MAX_PIXELS:,} pixels: --pre-shrink goes with --box")
         compression = options.compression(task.source)
         route = Route.to(options.size, (height, width), options.opener(compression))
-        if route.upscaler is None or not route.is_one_pass:
-            large, wanted = f"{task.source} has more than {MAX_PIXELS:,} pixels", f"{route.size[1]}x{route.size[0]}"
-            raise ValueError(f"{large}: {wanted}, which is not one pass of {route.name}, goes with --box")
+        upscaler = streaming(task.source, task.target, route, options.pre_shrink)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
-        height, width, notes = upscale_file(task.source, task.target, route.upscaler, advance=advance)
+        height, width, notes = upscale_file(
+            task.source, task.target, upscaler, advance=progress.advance, skip=progress.skip
+        )
     else:
         photograph = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
         compression = options.compression(task.source, photograph)
@@ -241,7 +249,7 @@ def _upscale(task: Task, options: Options, advance: Callable[[int], None]) -> No
         route = Route.to(options.size, photograph.size, options.opener(compression))
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
-        photograph = route.follow(photograph, advance)
+        photograph = route.follow(photograph, progress.advance)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         notes += photograph.write(task.target, quality=options.quality, overwrite=options.overwrite)
         if photograph.size[0] < height or photograph.size[1] < width:

@@ -14,14 +14,11 @@ from torch import Tensor
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.imaging.pixels import luma, white_of
+from zoomsr.imaging.pixels import PixelArray, luma, white_of
 from zoomsr.imaging.resize import downscale, resize
 from zoomsr.inference.out_of_core import TIFF_SUFFIXES, PictureFile, read_region
 from zoomsr.inference.tiling import TILE, Region, TileSource
 from zoomsr.inference.upscaler import Upscaler
-from zoomsr.models.back_projection import BackProjection
-from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.models.strength import Strength
 from zoomsr.runs.files import sha256_of, write_json
 from zoomsr.runs.run import versions
 
@@ -76,7 +73,13 @@ def certify(
         "input": {"file": source.name, "sha256": sha256_of(source), "box": None if box is None else list(box)},
         "output": {"file": target.name, "sha256": sha256_of(target)},
         "net": {"name": upscaler.name, "weights_sha256": None if weights is None else sha256_of(weights)},
-        "settings": {**_settings(upscaler), "passes": passes, "quality": quality},
+        "settings": {
+            **upscaler.settings,
+            "engine": "torch" if upscaler.engine is None else upscaler.engine.engine,
+            "tile": upscaler.tile,
+            "passes": passes,
+            "quality": quality,
+        },
         "versions": versions(),
     }
     write_json(certificate_of(target), content)
@@ -104,46 +107,39 @@ def reshrink_error(source: TileSource, output: TileSource, *, scale: int, passes
 
 
 def write_map(source: Path, target: Path, path: Path, *, box: CropBox | None, factor: int, overwrite: bool) -> None:
-    """Write where detail was added, as an 8-bit PNG of the output's size, atomically.
-
-    Its value is the root mean square, over a square of 2 factor + 1 pixels, of the luma of the output minus that of
-    bicubic: black is none, white ``MAP_RANGE`` grey levels or more, linear between, in the colours of
-    ``zoomsr.figures.ramp``.
+    """Write where detail was added, see ``detail_map``, as an 8-bit PNG, atomically.
 
     Raises:
         ValueError: one of the files cannot be read, or ``path`` is there already.
     """
-    from zoomsr.figures.ramp import ramped  # matplotlib is heavy
-
-    lr, output = _pixels(source, box), _pixels(target, None)
-    _require_fit(lr, output, factor)
-    pixels = np.empty((*output.shape[:2], 3), np.uint8)
-    for region, small, larger in _parts(lr, output, factor):
-        added = luma(larger - resize(small, tuple(larger.shape[-2:])))  # type: ignore[arg-type]  # two sides
-        added = added - luma(torch.zeros_like(larger))  # the offset of Y
-        energy = F.avg_pool2d(added.square()[None], 2 * factor + 1, 1, factor, count_include_pad=False)[0]
-        level = _inner(energy.sqrt(), region, lr, factor)[0] * 255 / MAP_RANGE
-        pixels[region.slices(factor)] = ramped(level.numpy())
+    pixels = detail_map(_pixels(source, box), _pixels(target, None), factor=factor)
     path.parent.mkdir(parents=True, exist_ok=True)
     Photograph(pixels).write(path, overwrite=overwrite)
 
 
-def _settings(upscaler: Upscaler) -> dict[str, Any]:
-    net = upscaler.net
-    steps, inner = (net.steps, net.net) if isinstance(net, BackProjection) else (0, net)
-    strength, inner = (inner.strength, inner.net) if isinstance(inner, Strength) else (1.0, inner)
-    return {
-        "scale": net.scale,
-        "back_projection": steps,
-        "strength": strength,
-        "self_ensemble": isinstance(inner, SelfEnsemble),
-        "jpeg_quality_told": upscaler.quality,
-        "restored_by": None if upscaler.restorer is None else upscaler.restorer.name,
-        "bfloat16": upscaler.bfloat16,
-        "engine": "torch" if upscaler.engine is None else upscaler.engine.engine,
-        "tile": upscaler.tile,
-        "halo": net.halo if upscaler.halo is None else upscaler.halo,
-    }
+def detail_map(source: TileSource, output: TileSource, *, factor: int) -> PixelArray:
+    """Where an enlargement has more than bicubic; in bounded memory.
+
+    The root mean square, over a square of 2 factor + 1 pixels, of the luma of the output minus that of bicubic.
+
+    Returns:
+        (H, W, 3) uint8 of the output's size: black is none, white ``MAP_RANGE`` grey levels or more, linear between, in
+        the colours of ``zoomsr.figures.ramp``.
+
+    Raises:
+        ValueError: the sizes do not fit.
+    """
+    from zoomsr.figures.ramp import ramped  # matplotlib is heavy
+
+    _require_fit(source, output, factor)
+    pixels = np.empty((*output.shape[:2], 3), np.uint8)
+    for region, small, larger in _parts(source, output, factor):
+        added = luma(larger - resize(small, tuple(larger.shape[-2:])))  # type: ignore[arg-type]  # two sides
+        added = added - luma(torch.zeros_like(larger))  # the offset of Y
+        energy = F.avg_pool2d(added.square()[None], 2 * factor + 1, 1, factor, count_include_pad=False)[0]
+        level = _inner(energy.sqrt(), region, source, factor)[0] * 255 / MAP_RANGE
+        pixels[region.slices(factor)] = ramped(level.numpy())
+    return pixels
 
 
 def _pixels(path: Path, box: CropBox | None) -> TileSource:

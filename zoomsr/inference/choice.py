@@ -59,6 +59,11 @@ class Compression:
             return Compression(_UNKNOWN_QUALITY, f"once a JPEG of unknown quality{cropped}")
         return Compression(trace.quality, f"once a JPEG of about quality {trace.quality}{cropped}")
 
+    @property
+    def net(self) -> str:
+        """The name of the net for it."""
+        return CLEAN_NET if self.quality >= CLEAN_QUALITY else JPEG_NET
+
     @staticmethod
     def told(quality: float) -> Compression:
         """As the user says."""
@@ -82,7 +87,7 @@ def open_for(compression: Compression, open_at: OpenAt, *, model: str | None, sc
     """
     if model is not None:
         return open_at(model, scale, compression.quality)
-    if compression.quality >= CLEAN_QUALITY:
+    if compression.net == CLEAN_NET:
         return open_at(CLEAN_NET, scale, NEVER_COMPRESSED)
     restorer = open_at(JPEG_NET, None, compression.quality)
     if scale in (None, restorer.net.scale):

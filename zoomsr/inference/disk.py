@@ -1,13 +1,15 @@
-"""The disk space that a batch needs, against what is free."""
+"""Whether results can be written: their folders, and the disk space that they need, against what is free."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from zoomsr.cli.console import decimal, say
+from zoomsr.runs.files import short
 
 # Median of six photographs of Set14, upscaled by the U-Net, in 8 bit RGB, with quality 95.
 _BYTES_PER_PIXEL = {".png": 1.8, ".tif": 1.9, ".tiff": 1.9, ".webp": 0.45, ".avif": 0.45, ".jxl": 0.35}
@@ -17,6 +19,15 @@ _JPEG_BYTES_PER_PIXEL = 0.7
 def about_bytes(target: Path, pixels: int) -> int:
     """Size of a file with so many pixels of a photograph; a drawing needs a fraction of it."""
     return round(pixels * _BYTES_PER_PIXEL.get(target.suffix.lower(), _JPEG_BYTES_PER_PIXEL))
+
+
+def require_folder(target: Path) -> None:
+    """Raise ValueError where no file can be written into the target's folder, or no folder be made there."""
+    folder = next(one for one in target.absolute().parents if one.exists())
+    if not folder.is_dir():
+        raise ValueError(f"{target} cannot be written: {short(folder)} is no folder, name another with -o")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{target} cannot be written: {short(folder)} is read-only, name another folder with -o")
 
 
 def require_room(results: Iterable[tuple[Path, int]], *, is_told: bool) -> None:

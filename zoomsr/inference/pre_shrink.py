@@ -40,6 +40,12 @@ class PreShrink:
         factor = enlarged_by(luma_samples(photograph.pixels)) if self.factor is None else self.factor
         if math.isnan(factor) or factor == 1:
             return photograph
-        height, width = (max(1, round(side / factor)) for side in photograph.size)
+        height, width = shrunk(photograph.size, factor)
         note = f"shrunk by {factor:g} first, to {width}x{height}"
         return replace(photograph.resized((height, width)), notes=(*photograph.notes, note))
+
+
+def shrunk(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """(height, width) of a photograph of ``size`` that was shrunk."""
+    height, width = (max(1, round(side / factor)) for side in size)
+    return height, width

@@ -109,6 +109,7 @@ def _photographs(pattern: str) -> list[Path]:
         names = [pattern] if path.is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         found = [Path(name) for name in names if Path(name).is_file()]
     if not found:
+<<<<<<< HEAD
         raise ValueError(f"there is no photograph {pattern}")
     return found
 
@@ -119,6 +120,10 @@ def _place(source: Path, root: Path, folder_ending: str) -> Path:
         return source if folder_ending else Path(source.name)
     place = source.relative_to(root)
     return root.resolve().with_name(f"{root.resolve().name}{folder_ending}") / place if folder_ending else place
+=======
+        raise ValueError(f"there is no photograph {'in ' if path.is_dir() else ''}{pattern}")
+    yield from found
+>>>>>>> main
 
 
 def _without_results(tasks: Sequence[Task]) -> list[Task]:

@@ -7,7 +7,7 @@ pads it as it would pad the whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -84,6 +84,7 @@ def upscale_tiled(
     tile: int = TILE,
     halo: int | None = None,
     bfloat16: bool = False,
+    done: Container[Region] = (),
     advance: Callable[[int], None] = lambda pixels: None,
 ) -> None:
     """Upscale a picture into ``out``, which gets each tile as soon as it is done.
@@ -99,6 +100,7 @@ def upscale_tiled(
             memory suffices.
         halo: lr pixels around a tile; None for the net's receptive radius, which is exact.
         bfloat16: run the net's layers in it, where they allow it.
+        done: tiles that ``out`` has already, from an earlier call with the same ``tile`` and ``halo``.
         advance: called with the number of output pixels that are done.
 
     Raises:
@@ -110,6 +112,8 @@ def upscale_tiled(
     tile, margin = _up_to(tile, grid), _up_to(net.halo if halo is None else halo, grid)
     waiting = Region(0, 0, *source.shape[:2]).cut(tile=tile, margin=margin, grid=grid)
     while (region := next(waiting, None)) is not None:
+        if region in done:
+            continue
         pixels = _upscaled_or_reason(net, source, region, margin, device, bfloat16=bfloat16)
         if not isinstance(pixels, str):
             out[region.slices(net.scale)] = pixels

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
 from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import white_of
-from zoomsr.inference.tiling import TILE, TileSink, TileSource, upscale_tiled
+from zoomsr.inference.tiling import TILE, Region, TileSink, TileSource, upscale_tiled
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.back_projection import REACH, STEPS, BackProjection
@@ -54,6 +54,7 @@ class Upscaler:
         weights: the file of its weights, or None.
         quality: the JPEG quality that the net was told of its pictures; None for a net that is told none.
         restorer: removes the traces of compression first, its result shrunk to the picture's size; or None.
+        is_tile_given: whether the user chose ``tile``, which else depends on the free memory.
     """
 
     name: str
@@ -67,6 +68,24 @@ class Upscaler:
     weights: Path | None = None
     quality: float | None = None
     restorer: Upscaler | None = None
+    is_tile_given: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the pixels of a tile depend on, beside the net's weights, its device and its engine."""
+        net = self.net
+        steps, inner = (net.steps, net.net) if isinstance(net, BackProjection) else (0, net)
+        strength, inner = (inner.strength, inner.net) if isinstance(inner, Strength) else (1.0, inner)
+        return {
+            "scale": net.scale,
+            "back_projection": steps,
+            "strength": strength,
+            "self_ensemble": isinstance(inner, SelfEnsemble),
+            "jpeg_quality_told": self.quality,
+            "restored_by": None if self.restorer is None else self.restorer.name,
+            "bfloat16": self.bfloat16,
+            "halo": net.halo if self.halo is None else self.halo,
+        }
 
     @staticmethod
     def open(
@@ -127,8 +146,8 @@ class Upscaler:
         is_safe = card is not None and card.bfloat16
         is_half = precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where))
         made = cast(Net, net)
-        tile = tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
-        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told)
+        side = tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
+        return Upscaler(_name(path), made, where, halo, is_half, side, card, runner, path, told, None, tile is not None)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None
@@ -172,7 +191,14 @@ class Upscaler:
             raise ValueError(f"{self.name} enlarges by {own**8} at most, not by {float(factor):g}")
         return powers[0]
 
-    def into(self, source: TileSource, out: TileSink, *, advance: Callable[[int], None] = lambda pixels: None) -> None:
+    def into(
+        self,
+        source: TileSource,
+        out: TileSink,
+        *,
+        done: Container[Region] = (),
+        advance: Callable[[int], None] = lambda pixels: None,
+    ) -> None:
         """Upscale from any source into any sink, see ``upscale_tiled``. Of 2 or 4 channels alpha is last."""
         net, halo = self.net, self.halo
         if source.shape[2] in (2, 4):
@@ -181,7 +207,9 @@ class Upscaler:
         if self.engine is not None:
             self.engine.expect(source.shape[0] * source.shape[1])
         half = self.bfloat16 and source.dtype == np.uint8
-        upscale_tiled(net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, advance=advance)
+        upscale_tiled(
+            net, source, out, device=self.device, tile=self.tile, halo=halo, bfloat16=half, done=done, advance=advance
+        )
 
     def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
         pixels, alpha = photograph.pixels, photograph.alpha

@@ -16,7 +16,8 @@ from zoomsr.cli.console import say
 from zoomsr.inference.targets import INPUT_SUFFIXES
 from zoomsr.webapp.events import Page
 from zoomsr.webapp.gate import Gate
-from zoomsr.webapp.steps import MAX_BYTES, MAX_PIXELS, SCALES, SIDE, Nets
+from zoomsr.webapp.opened import MAX_BYTES, MAX_PIXELS, SCALES, SIDE
+from zoomsr.webapp.steps import Nets
 
 MAX_WAITING = 8
 """Requests in the queue; more are turned away. One is worked on at a time."""
@@ -24,10 +25,18 @@ MAX_WAITING = 8
 _KEPT_SECONDS = 3600
 _VISITORS = 32  # whose last photograph is remembered
 
-# The slider's edge; for the HTML that ``zoomsr.webapp.results.under_slider`` is in.
-_MOVE_EDGE = """
-element.addEventListener("input", (event) => {
-    event.target.closest(".compare").style.setProperty("--edge", event.target.value + "%");
+_VIEWER = Path(__file__).with_name("viewer.js").read_text(encoding="utf-8")
+# A picture in the clipboard goes to the hidden button, which uploads it; for an HTML that is always there.
+_PASTE = """
+document.addEventListener("paste", (event) => {
+    const picture = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+    const input = document.querySelector("#paste input");
+    if (!picture || !input) return;
+    event.preventDefault();
+    const files = new DataTransfer();
+    files.items.add(picture);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", {bubbles: true}));
 });
 """
 # Messages vanish with the visitor's next action; for an HTML that is always there.
@@ -58,20 +67,24 @@ def build(nets: Nets, *, folder: Path) -> gr.Blocks:
         gr.Markdown("# Digital zoom\nA crop of a photograph, enlarged by every net.", elem_id="title")
         photograph, views = gr.State(time_to_live=_KEPT_SECONDS), gr.State(time_to_live=_KEPT_SECONDS)
         with gr.Row():
-            upload, examples, status = _source(page)
-            crop = _crop()
-        names, scale, test, button, cancel, progress = _choice(nets)
+            upload, pasted, examples, status, shrink = _source(page)
+            picture, left, top = _crop()
+        names, scale, strength, test, plan, button, cancel, progress = _choice(nets)
         column, shown, slider, table, row, files = _results()
-        opening = [photograph, *crop, test, status, column]
-        corner = [photograph, *crop[1:], test, scale]
-        upload.change(page.open, upload, opening, **one)
-        examples.select(page.example, None, opening, **one)
-        crop[0].select(page.click, [photograph, test, scale], crop, **quiet)
-        for control in (*crop[1:], test, scale):
-            control.input(page.move, corner, crop, **quiet)
+        crop = [picture, left, top, plan]
+        opening = [photograph, *crop, test, shrink, status, column]
+        corner = [photograph, left, top, test, scale]
+        opened = [chosen(page.open, upload, opening, **one) for chosen in (upload.upload, upload.clear)]
+        opened.append(pasted.upload(page.paste, pasted, [*opening, upload], **one))
+        opened.append(examples.select(page.example, None, [*opening, upload], **one))
+        opened.append(shrink.input(page.shrink, [*corner, shrink], [photograph, *crop, test], **quiet))
+        picture.select(page.click, [photograph, test, scale], crop, **quiet)
+        moved = [control.input(page.move, corner, crop, **quiet) for control in (left, top, scale, test)]
+        for event in (*opened, moved[-1]):
+            event.then(page.choose, [photograph, test, names], names, **quiet)
         shown.input(page.compare, [views, shown], slider, **quiet)
         results = [views, column, shown, slider, table, row, files]
-        work = button.click(page.upscale, [*corner, names], results, show_progress_on=progress, **one)
+        work = button.click(page.upscale, [*corner, names, strength], results, show_progress_on=progress, **one)
         work.success(None, js=_SHOW_RESULTS)
         cancel.click(None, cancels=work)
     return blocks
@@ -121,13 +134,15 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         blocks.close(verbose=False)
 
 
-def _source(page: Page) -> tuple[gr.File, gr.Gallery, gr.HTML]:
+def _source(page: Page) -> tuple[gr.File, gr.UploadButton, gr.Gallery, gr.HTML, gr.Checkbox]:
     with gr.Column(scale=2, min_width=300):
         gr.Markdown("## 1. Choose a photograph", elem_classes="step")
-        upload = gr.File(
-            label="photograph", show_label=False, file_types=["image", *sorted(INPUT_SUFFIXES)], height=130
-        )
-        gr.Markdown(f"At most {MAX_BYTES >> 20} MB and {MAX_PIXELS // 10**6} megapixels. Or an example:")
+        kinds = ["image", *sorted(INPUT_SUFFIXES)]
+        upload = gr.File(label="photograph", show_label=False, file_types=kinds, height=130)
+        with gr.Column(elem_id="paste"):  # never shown
+            pasted = gr.UploadButton()
+        most = f"At most {MAX_BYTES >> 20} MB, {MAX_PIXELS // 10**6} megapixels"
+        gr.Markdown(f"Or paste it (Ctrl+V). {most}.<br>Or an example:")
         examples = gr.Gallery(
             [(_thumbnail(path), path.stem) for path in page.examples],
             label="examples",
@@ -138,7 +153,9 @@ def _source(page: Page) -> tuple[gr.File, gr.Gallery, gr.HTML]:
             interactive=False,
             buttons=[],
         )
-        return upload, examples, gr.HTML()
+        status = gr.HTML(js_on_load=_PASTE)
+        info = "it is larger than its detail; the net then adds detail where there is room for it"
+        return upload, pasted, examples, status, gr.Checkbox(label="shrink first", info=info, visible=False)
 
 
 def _crop() -> tuple[gr.Image, gr.Slider, gr.Slider]:
@@ -152,22 +169,26 @@ def _crop() -> tuple[gr.Image, gr.Slider, gr.Slider]:
     return picture, left, top
 
 
-def _choice(nets: Nets) -> tuple[gr.CheckboxGroup, gr.Radio, gr.Checkbox, gr.Button, gr.Button, gr.HTML]:
+def _choice(
+    nets: Nets,
+) -> tuple[gr.CheckboxGroup, gr.Radio, gr.Slider, gr.Checkbox, gr.HTML, gr.Button, gr.Button, gr.HTML]:
     gr.Markdown("## 3. Choose nets", elem_classes="step")
     names = gr.CheckboxGroup(nets.names, value=nets.chosen, label="nets")
-    scale = gr.Radio([(f"x{scale}", scale) for scale in SCALES], value=SCALES[0], label="scale")
+    with gr.Row():
+        scale = gr.Radio([(f"x{scale}", scale) for scale in SCALES], value=SCALES[0], label="scale", min_width=240)
+        strength = gr.Slider(0, 1, 1, step=0.05, label="strength", info="0 is bicubic, 1 the net", min_width=240)
     info = "makes a crop so many times as large smaller first, so that dB and errors are known"
     test = gr.Checkbox(label="test against ground truth", info=info, interactive=False)
-    button = gr.Button("Enlarge", variant="primary")
+    plan, button = gr.HTML(elem_id="plan"), gr.Button("Enlarge", variant="primary")
     with gr.Column(elem_id="working"):  # shown by page.css while Gradio says that the work is pending
         progress, cancel = gr.HTML(elem_id="progress", js_on_load=_DISMISS), gr.Button("Cancel", elem_id="cancel")
-    return names, scale, test, button, cancel, progress
+    return names, scale, strength, test, plan, button, cancel, progress
 
 
 def _results() -> tuple[gr.Column, gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.File]:
     with gr.Column(visible=False, elem_id="results") as column:
         gr.Markdown("## 4. Compare", elem_classes="step")
-        shown, slider, table = gr.Radio([], label="bicubic and"), gr.HTML(js_on_load=_MOVE_EDGE), gr.HTML()
+        shown, slider, table = gr.Radio([], label="bicubic and"), gr.HTML(js_on_load=_VIEWER), gr.HTML()
         gr.Markdown("**Side by side, 1:1**")
         row, files = gr.HTML(), gr.File(label="download", file_count="multiple", interactive=False, elem_id="files")
     return column, shown, slider, table, row, files

@@ -1,4 +1,4 @@
-"""The results on the page, as HTML: before and after under a slider, all nets side by side, and the numbers.
+"""Findings and results on the page, as HTML: before and after in one view, all nets side by side, and the numbers.
 
 These are not Gradio's own parts: its ImageSlider cannot be moved by keyboard and has no text for screen readers, its
 Gallery scales pictures, and its Dataframe shows one column on a phone. The templates are in ``results.html.j2``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from PIL import Image
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.certificate import MAP_RANGE
+from zoomsr.webapp.opened import Opened
 from zoomsr.webapp.steps import RAMP_CSS, Score, Upscaled, error_map
 
 _TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -35,6 +37,8 @@ class View:
         height: pixels.
         caption: numbers below the name.
         error: the error map, as ``source``; or None.
+        added: the map of added detail, as ``source``; or None.
+        reshrunk: the largest and the mean error in grey levels when it is shrunk again; or None.
     """
 
     name: str
@@ -43,6 +47,8 @@ class View:
     height: int
     caption: str = ""
     error: str | None = None
+    added: str | None = None
+    reshrunk: tuple[float, float] | None = None
 
     @staticmethod
     def of(name: str, shown: Photograph, *, caption: str = "", hr: Photograph | None = None) -> View:
@@ -50,6 +56,19 @@ class View:
         height, width = shown.size
         error = None if hr is None else data_address(Image.fromarray(error_map(shown, hr)))
         return View(name, data_address(shown.picture()), width, height, f"{width}x{height} {caption}".strip(), error)
+
+    @staticmethod
+    def of_net(result: Upscaled, *, caption: str, hr: Photograph | None) -> View:
+        """With what is known of it beside its pixels."""
+        view = View.of(result.name, result.photograph, caption=caption, hr=hr)
+        added = None if result.added is None else data_address(Image.fromarray(result.added))
+        return replace(view, added=added, reshrunk=result.error)
+
+
+def found(photograph: Opened) -> str:
+    """What was found in a file, in a line that wraps."""
+    one = photograph.findings
+    return str(_MACROS.found(photograph.path.name, one, [*one.file_lines, *one.lines]))
 
 
 def data_address(picture: Image.Image) -> str:
@@ -60,8 +79,11 @@ def data_address(picture: Image.Image) -> str:
 
 
 def under_slider(before: View, after: View) -> str:
-    """Two pictures of one size, of which a slider shows the left part of one and the right part of the other."""
-    return str(_MACROS.compare(before, after))
+    """Two pictures of one size, of which a slider shows the left part of one and the right part of the other.
+
+    ``viewer.js`` zooms and moves both.
+    """
+    return str(_MACROS.compare(before, after, MAP_RANGE, RAMP_CSS))
 
 
 def side_by_side(views: Sequence[View]) -> str:

@@ -1,11 +1,12 @@
-"""The page's work, without the page: open a photograph, choose a crop, upscale it, compare it with the ground truth."""
+"""The page's work, without the page: choose a crop, upscale it, compare it with the input and with the ground truth."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -16,59 +17,23 @@ from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.figures.ramp import RAMP, ramped
-from zoomsr.imaging import files
+from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
+from zoomsr.inference.certificate import detail_map, reshrink_error
+from zoomsr.inference.choice import JPEG_NET, Compression, open_for
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
 from zoomsr.pretrained.names import pretrained_nets
+from zoomsr.webapp.opened import SCALES, Opened
 
-SIDE = 256
-"""Of the crop that is upscaled, in pixels."""
-
-SCALES = (2, 3, 4)
-"""On offer; the first unless the visitor says otherwise."""
-
-MAX_BYTES = 100 * 2**20
-MAX_PIXELS = 40_000_000
-
-_PREVIEW = 1024  # pixels on the longer side: sharp enough to aim at, and small on the wire
+_MAX_OPENED = 16  # nets: of each scale, quality and strength one
 _CONTEXT = 4  # lr pixels around a crop that its downscaled picture depends on, and to spare
 _FRAME = (57, 211, 83)
 RAMP_CSS = f"linear-gradient(to right, {', '.join(f'rgb({r:.0f} {g:.0f} {b:.0f})' for r, g, b in RAMP)})"
 """The colours of ``error_map``, from 0 to ``ERROR_RANGE``."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A photograph that was chosen. Its pixels stay in the file: 40 megapixels for each visitor would fill the memory.
-
-    Attributes:
-        path: of the file.
-        size: (height, width), upright.
-        preview: (h, w, 3) uint8, to choose a crop on.
-        notes: what of the file is not used: ``frame 1 of 12``.
-    """
-
-    path: Path
-    size: tuple[int, int]
-    preview: PixelArray
-    notes: tuple[str, ...]
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether it is large enough to be downscaled first."""
-        return min(self.size) >= SCALES[0] * SIDE
-
-    def read(self) -> Photograph:
-        """All of it.
-
-        Raises:
-            ValueError: the file is broken, or gone.
-        """
-        return _read(self.path)
 
 
 class Upscaled(NamedTuple):
@@ -79,12 +44,16 @@ class Upscaled(NamedTuple):
         photograph: the result.
         seconds: that it took.
         params: number of the net's parameters.
+        added: where detail was added, see ``zoomsr.inference.certificate.detail_map``; None of bicubic.
+        error: the largest and the mean difference from the crop when it is shrunk again, in grey levels.
     """
 
     name: str
     photograph: Photograph
     seconds: float
     params: int
+    added: PixelArray | None = None
+    error: tuple[float, float] | None = None
 
 
 class Score(NamedTuple):
@@ -95,7 +64,7 @@ class Score(NamedTuple):
 
 
 class Nets:
-    """The nets on offer: bicubic, the weights that come with the package, and files. Each is opened once.
+    """The nets on offer: bicubic, the weights that come with the package, and files. The last that were used stay open.
 
     Args:
         files: of weights; opened now, so that a mistake is seen before the page is.
@@ -117,10 +86,10 @@ class Nets:
         }
         self._files = frozenset(files)
         self._device, self._engine = device, engine
-        self._opened: dict[tuple[str, int], Upscaler] = {}
+        self._cached = lru_cache(maxsize=_MAX_OPENED)(self._opened)
         for name, model in self._models.items():
             if model in ("bicubic", *files):
-                self._new(name, None)
+                self._opened(name, None)
 
     @property
     def names(self) -> list[str]:
@@ -132,45 +101,41 @@ class Nets:
         """Those that are run unless the visitor says otherwise: bicubic, what ``zoom`` takes by default, the files."""
         return [name for name, model in self._models.items() if name in ("bicubic", "unet") or model in self._files]
 
-    def open(self, name: str, scale: int) -> Upscaler:
+    def open(self, name: str, scale: int, *, quality: float = NEVER_COMPRESSED, strength: float = 1.0) -> Upscaler:
         """The net of that name, of that scale where there is one.
+
+        ``JPEG_NET`` of a compressed picture is helped to other scales as in ``zoom``, see ``open_for``.
+
+        Args:
+            name: see ``names``.
+            scale: of the enlargement.
+            quality: JPEG quality of the picture.
+            strength: 0 for bicubic, 1 for the net.
 
         Raises:
             ValueError: there is none, its file is broken, or it does not reach the scale.
         """
         if name not in self._models:
             raise ValueError(f"no net is called {name}; there are: {', '.join(self.names)}")
-        net = self._opened.get((name, scale)) or self._new(name, scale)
+        compression = Compression.told(quality)
+        is_chosen = name == compression.net == JPEG_NET
+        net = open_for(
+            compression,
+            lambda name, scale, quality: self._cached(name, scale, quality, strength),
+            model=None if is_chosen else name,
+            scale=scale,
+        )
         net.passes(scale)
-        return net
+        return net if net.restorer is None else replace(net, name=f"{net.restorer.name} + {net.name}")
 
-    def _new(self, name: str, scale: int | None) -> Upscaler:
-        net = Upscaler.open(self._models[name], scale, device=self._device, engine=self._engine)
+    def _opened(
+        self, name: str, scale: int | None, quality: float = NEVER_COMPRESSED, strength: float = 1.0
+    ) -> Upscaler:
+        open_net = partial(Upscaler.open, self._models[name], scale, device=self._device, engine=self._engine)
+        net = open_net(quality=quality, strength=strength)
         if net.net.scale not in SCALES:
             raise ValueError(f"{name} enlarges by {net.net.scale}, and the page by {', '.join(map(str, SCALES))}")
-        return self._opened.setdefault((name, scale or net.net.scale), replace(net, name=name))
-
-
-def opened(path: Path) -> Opened:
-    """Open a photograph. Its size is read and checked before any pixel is decoded.
-
-    Raises:
-        ValueError: no image, a broken one, or one of more than ``MAX_BYTES`` or ``MAX_PIXELS``.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path.name} has more than {MAX_BYTES >> 20} MB")
-    try:
-        height, width = files.size(path)
-    except (ValueError, OSError, SyntaxError) as error:
-        raise ValueError(_without_folder(error, path)) from None
-    if height * width > MAX_PIXELS:
-        millions = f"{height * width / 1e6:.0f} megapixels, and {MAX_PIXELS // 10**6} are the most here"
-        raise ValueError(f"{path.name} has {millions}: python -m zoomsr.zoom enlarges it")
-    photograph = _read(path)
-    pixels = to_8bit(photograph.pixels)
-    small = Image.fromarray(pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels)
-    small.thumbnail((_PREVIEW, _PREVIEW))
-    return Opened(path, photograph.size, np.asarray(small), photograph.notes)
+        return replace(net, name=name)
 
 
 def snapped(left: float, top: float, *, size: tuple[int, int], side: int, grid: int = 1) -> CropBox:
@@ -211,12 +176,17 @@ def at_click(photograph: Opened, x: float, y: float) -> tuple[float, float]:
 
 
 def upscaled(crop: Photograph, net: Upscaler, scale: int) -> Upscaled:
-    """The crop by the net, timed."""
+    """The crop by the net, timed; then held against the crop."""
     start = time.perf_counter()
     larger = net.upscale(crop, scale=scale)
     seconds = time.perf_counter() - start
-    params = sum(parameter.numel() for parameter in cast(nn.Module, net.net).parameters())
-    return Upscaled(net.name, larger, seconds, params)
+    nets = [cast(nn.Module, one.net) for one in (net.restorer, net) if one is not None]
+    params = sum(parameter.numel() for one in nets for parameter in one.parameters())
+    if net.weights is None:  # bicubic
+        return Upscaled(net.name, larger, seconds, params)
+    before, after = crop.interleaved, larger.interleaved
+    error = reshrink_error(before, after, scale=net.net.scale, passes=net.passes(scale))
+    return Upscaled(net.name, larger, seconds, params, detail_map(before, after, factor=scale), error)
 
 
 def nearest(crop: Photograph, scale: int) -> Photograph:
@@ -258,20 +228,6 @@ def score(sr: Photograph, hr: Photograph, scale: int) -> Score:
 def error_map(sr: Photograph, hr: Photograph) -> PixelArray:
     """|sr - hr|, the mean of R, G and B, in the colours of ``RAMP_CSS``; (H, W, 3) uint8."""
     return ramped((_tensor(sr) - _tensor(hr)).abs().mean(0).numpy() / ERROR_RANGE)
-
-
-def _read(path: Path) -> Photograph:
-    try:
-        return Photograph.read(path)
-    except ValueError as error:
-        if not path.exists():
-            raise ValueError(f"{path.name} is not kept any more: drop it again") from None
-        raise ValueError(_without_folder(error, path)) from None
-
-
-def _without_folder(error: Exception, path: Path) -> str:
-    """A visitor does not need to know where the file lies."""
-    return str(error).replace(str(path), path.name)
 
 
 def _tensor(photograph: Photograph) -> Tensor:
