@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +14,9 @@ from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
 
 if TYPE_CHECKING:
-    from zoomsr.inference.batch import Options
+    from zoomsr.inference.options import Options
     from zoomsr.inference.proof import Proof
+    from zoomsr.inference.upscaler import Upscaler
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -87,13 +90,15 @@ def zoom(
     """Upscale photographs, or a crop of one, by a trained net; transparency, 16 bit, profile and EXIF stay."""
     with one_line_errors():
         give_back_early()
-        from zoomsr.inference.batch import Options, parse_box, parse_format  # heavy
+        from zoomsr.inference.options import Options, parse_box  # NumPy and Pillow
         from zoomsr.inference.pre_shrink import PreShrink
         from zoomsr.inference.sizes import parse_size
-        from zoomsr.inference.upscaler import Upscaler
+        from zoomsr.inference.targets import parse_format
 
         @cache
         def open_net(name: str, net_scale: int | None, jpeg_quality: float) -> Upscaler:
+            from zoomsr.inference.upscaler import Upscaler  # torch, which is slow: all other answers come before
+
             return Upscaler.open(
                 name,
                 net_scale,
@@ -120,7 +125,7 @@ def zoom(
 
 
 def _proof(certificate: bool, map_file: Path | None) -> Proof:
-    from zoomsr.inference.proof import Proof  # heavy
+    from zoomsr.inference.proof import Proof  # as above
 
     return Proof(certificate, map_file)
 
@@ -140,13 +145,19 @@ def _dispatch(
     if options.pre_shrink.factor != 1 and compare:
         raise ValueError("--pre-shrink does not go with --compare")
     if inspect:
+        options.require_one_net("--inspect takes one")
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():  # notes
+            tasks = options.plan(files)
         from zoomsr.inference.inspection import inspect as print_inspection
 
-        print_inspection(files, options, as_json=as_json)
+        print_inspection(tasks, options, as_json=as_json)
     elif compare:
+        task = options.plan_comparison(files)
+        if truth is not None and not truth.is_file():
+            raise ValueError(f"--truth {truth}: there is no such file")
         from zoomsr.inference.side_by_side import draw
 
-        draw(files, options, ground_truth=truth)
+        draw(task, options, ground_truth=truth)
     else:
         from zoomsr.inference.batch import run
 

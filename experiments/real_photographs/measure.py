@@ -22,7 +22,8 @@ from zoomsr.evaluation.crops import comparison_row, crop_at, upscaled
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.figures import Enlargement, comparison
 from zoomsr.figures.style import chart, looks
-from zoomsr.imaging.degradations import NEVER_COMPRESSED, Bicubic, Chain, Degradation, GaussianNoise, Jpeg
+from zoomsr.imaging.degradations import Bicubic, Chain, Degradation, GaussianNoise, Jpeg
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.files import read
 from zoomsr.imaging.pixels import crop_to_multiple, to_float
 from zoomsr.models import at_quality

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zoomsr.hardware.devices import device_named
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import Upscaler, bicubic

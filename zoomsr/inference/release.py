@@ -17,8 +17,8 @@ from zoomsr.data.sources.photographs import sample
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.evaluation.recognition import known_sets, recognised
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
 from zoomsr.inference.tiling import upscale_tiled

@@ -54,8 +54,8 @@ def plan(
     Args:
         patterns: files, folders, or patterns.
         out: a file for one photograph, a folder for more; None for beside the photograph, or beside the folder.
-        ending: gives that of a file's stem: ``-x2``, see ``OutputSize``. Called once all photographs are found, since it
-            may have to open a net.
+        ending: gives that of a file's stem: ``-x2``, see ``OutputSize``; called once all photographs are found, because
+            it may have to open a net.
         suffix: of files whose names ``out`` does not say; None for ``.png``.
 
     Raises:
@@ -109,8 +109,7 @@ def _photographs(pattern: str) -> list[Path]:
         names = [pattern] if path.is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         found = [Path(name) for name in names if Path(name).is_file()]
     if not found:
-<<<<<<< HEAD
-        raise ValueError(f"there is no photograph {pattern}")
+        raise ValueError(f"there is no photograph {'in ' if path.is_dir() else ''}{pattern}")
     return found
 
 
@@ -118,12 +117,8 @@ def _place(source: Path, root: Path, folder_ending: str) -> Path:
     """The place relative to the output folder; without one (an ending), beside the photograph, or beside the folder."""
     if not root.is_dir():
         return source if folder_ending else Path(source.name)
-    place = source.relative_to(root)
-    return root.resolve().with_name(f"{root.resolve().name}{folder_ending}") / place if folder_ending else place
-=======
-        raise ValueError(f"there is no photograph {'in ' if path.is_dir() else ''}{pattern}")
-    yield from found
->>>>>>> main
+    place, whole = source.relative_to(root), _real(root)
+    return whole.with_name(f"{whole.name}{folder_ending}") / place if folder_ending else place
 
 
 def _without_results(tasks: Sequence[Task]) -> list[Task]:

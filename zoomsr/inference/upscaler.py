@@ -14,7 +14,7 @@ import torch
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import white_of
 from zoomsr.inference.tiling import TILE, Region, TileSink, TileSource, upscale_tiled
