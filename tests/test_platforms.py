@@ -16,7 +16,8 @@ import pytest
 from _support.tiny import TINY, TINY_NET, photograph
 from PIL import Image
 
-from zoomsr.data.packed.packing import HR_INDEX, Photo, pack_photos
+from zoomsr.data.packed.inventory import HR_INDEX
+from zoomsr.data.packed.packing import Photo, pack_photos
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.jobs.__main__ import _ended_rank
 from zoomsr.jobs.launchers.local import _signals_to

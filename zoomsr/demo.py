@@ -15,6 +15,7 @@ import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
+from zoomsr.pretrained.names import existing_weights
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
 
@@ -40,8 +41,10 @@ def demo(
     with one_line_errors():
         if importlib.util.find_spec("gradio") is None:
             raise ValueError("the page needs an extra: pip install zoomsr[demo]")
+        for name in model or ():
+            existing_weights(name)
         give_back_early()
-        from zoomsr.webapp.steps import Nets  # heavy
+        from zoomsr.webapp.steps import Nets  # torch, which is slow: mistakes are answered before
 
         nets = Nets(model or [], device=device, engine=engine)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder is removed

@@ -29,7 +29,7 @@ def export(
     What is written is first run beside the net itself, and refused where it gives other pixels.
     """
     with one_line_errors():
-        from zoomsr.inference.export import write  # heavy
+        from zoomsr.inference.export import write  # NumPy and Pillow; torch later
 
         write(model, out, licence=licence, tests=test or (), overwrite=overwrite)
 

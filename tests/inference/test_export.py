@@ -14,8 +14,7 @@ from _support.commands import said_by
 from _support.tiny import photograph
 from PIL import Image
 
-from zoomsr.inference import export as exporting
-from zoomsr.inference import release
+from zoomsr.inference import graphs, release
 from zoomsr.inference.release import HALOS, Origin, smallest_halo
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import Upscaler
@@ -94,7 +93,7 @@ def test_a_net_that_comes_out_otherwise_is_not_written(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = _weights(tmp_path, "srcnn")
-    monkeypatch.setattr(exporting, "MAX_DIFFERENCE", -1.0)
+    monkeypatch.setattr(graphs, "MAX_DIFFERENCE", -1.0)
     assert "the exported net differs by" in export("-m", path, "-o", "net.pt2", code=1)
     assert not (tmp_path / "net.pt2").exists()
 

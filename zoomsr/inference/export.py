@@ -1,29 +1,14 @@
-"""The recipe of ``zoomsr.export``: write a net, and check what was written against it."""
+"""The recipe of ``zoomsr.export``: what stands in the way, before torch is imported; then the file."""
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
 from zoomsr.cli.console import say
-from zoomsr.engines import missing
-from zoomsr.engines.accelerated import MAX_DIFFERENCE
-from zoomsr.engines.graph import contract, example, exported, quiet
-from zoomsr.engines.onnx import OnnxRuntime
-from zoomsr.inference.release import Origin, ship
-from zoomsr.models.bicubic import Bicubic
-from zoomsr.models.ircnn import IRCNN
-from zoomsr.pretrained.names import weights_file
-from zoomsr.pretrained.weights import Weights
+from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.pretrained.names import existing_weights, scale_on_card
 from zoomsr.runs.files import atomic_write, short
-
-ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
-"""Batch, height and width of the pictures on which an exported net must agree."""
 
 
 def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool) -> None:
@@ -32,54 +17,29 @@ def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwri
     Raises:
         ValueError: an unknown suffix, a file that is there, a net that cannot be exported, or gives other pixels then.
     """
-    serializers: dict[str, Callable[[nn.Module], bytes]] = {".onnx": _onnx, ".pt2": _exported_program}
-    if out.suffix not in (*serializers, ".safetensors"):
+    if out.suffix not in (".onnx", ".pt2", ".safetensors"):
         raise ValueError(f"-o {out} must end in .onnx, .pt2 or .safetensors")
     if out.exists() and not overwrite:
         raise ValueError(f"{out} is there already: --overwrite replaces it")
-    source = weights_file(model)
+    source = existing_weights(model)
+    if out.suffix == ".safetensors" and source is None:
+        raise ValueError("bicubic has no weights: there is nothing to write")
+    for folder in tests:
+        Benchmark.find(folder, scale=scale_on_card(model) or 2, published_lr=False)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".safetensors":
-        if source is None:
-            raise ValueError("bicubic has no weights: there is nothing to write")
-        ship(Weights.read(source), out, origin=Origin.of(source), licence=licence, tests=tests)
+    if out.suffix == ".safetensors" and source is not None:
+        _ship(source, out, licence=licence, tests=tests)
         return
-    net = Bicubic() if source is None else Weights.read(source).build()
-    if isinstance(net, IRCNN):
-        raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
-    content = serializers[out.suffix](net.requires_grad_(False).eval())
+    from zoomsr.inference.graphs import graph_of  # torch, which is slow: mistakes are answered before
+
+    content = graph_of(model, source, out.suffix)
     with atomic_write(out) as file:
         file.write(content)
     say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
 
 
-def _onnx(net: nn.Module) -> bytes:
-    if missing(OnnxRuntime):
-        raise ValueError("ONNX needs an extra: pip install zoomsr[export]")
-    program = exported(net)
-    content: bytes = program.model_proto.SerializeToString()
-    _require_parity(net, OnnxRuntime.open(content, threads=torch.get_num_threads(), bfloat16=False).run)
-    say({"onnx": f"opset {program.model.opset_imports['']}, batch x 3 x height x width, all of them free"})
-    return content
+def _ship(source: Path, out: Path, *, licence: str, tests: Sequence[Path]) -> None:
+    from zoomsr.inference.release import Origin, ship  # torch, as above
+    from zoomsr.pretrained.weights import Weights
 
-
-def _exported_program(net: nn.Module) -> bytes:
-    content = io.BytesIO()
-    dims = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
-    with quiet():
-        program = torch.export.export(net, (example(),), dynamic_shapes=(dims,))
-        torch.export.save(program, content, extra_files={"zoomsr.json": json.dumps(contract(net))})
-    content.seek(0)
-    _require_parity(net, torch.export.load(content).module())
-    return content.getvalue()
-
-
-@torch.no_grad()
-def _require_parity(net: nn.Module, exported: Callable[[Tensor], Tensor]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    for batch, height, width in ODD_SIZES:
-        lr = torch.rand(batch, 3, height, width, generator=generator)
-        difference = float((exported(lr) - net(lr)).abs().max())
-        say({"parity": f"{batch} x {height}x{width}: {difference:.1e}"})
-        if not difference <= MAX_DIFFERENCE:
-            raise ValueError(f"the exported net differs by {difference:.1e} at {height}x{width}: it is not written")
+    ship(Weights.read(source), out, origin=Origin.of(source), licence=licence, tests=tests)

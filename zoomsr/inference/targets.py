@@ -62,11 +62,11 @@ def plan(
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
     """
     _real.cache_clear()  # links may have changed
-    photographs = [(Path(pattern), _photographs(pattern)) for pattern in patterns]
+    listed = [(Path(pattern), _photographs(pattern)) for pattern in patterns]
     end = ending()
     found: dict[Path, Task] = {}
-    for root, sources in photographs:
-        for source in sources:
+    for root, photographs in listed:
+        for source in photographs:
             place = _place(source, root, end if out is None else "")
             found.setdefault(_real(source.parent) / source.name, Task(source, place))
     if out is not None and not _is_folder(out):
