@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext, redirect_stdout
-from functools import cache
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from zoomsr.cli.malloc import give_back_early
 if TYPE_CHECKING:
     from zoomsr.inference.options import Options
     from zoomsr.inference.proof import Proof
-    from zoomsr.inference.upscaler import Upscaler
+    from zoomsr.inference.upscaler import NetOptions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -95,33 +95,22 @@ def zoom(
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.targets import parse_format
 
-        @cache
-        def open_net(name: str, net_scale: int | None, jpeg_quality: float) -> Upscaler:
-            from zoomsr.inference.upscaler import Upscaler  # torch, which is slow: all other answers come before
-
-            return Upscaler.open(
-                name,
-                net_scale,
-                device=device,
-                precision=precision,
-                tile=tile,
-                exact=exact,
-                self_ensemble=self_ensemble,
-                engine=engine,
-                back_projection=back_projection,
-                quality=jpeg_quality,
-                strength=strength,
-            )
-
+        how = partial(_how, device, precision, tile, exact, self_ensemble, engine, back_projection, strength)
         crop = None if box is None else parse_box(box)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         suffix = None if kind is None else parse_format(kind)
         shrink = PreShrink.parse(pre_shrink)
         proof = _proof(certificate, map_file)
         options = Options(
-            model or [], open_net, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof, quality_in
+            model or [], how, crop, size, out, quality, overwrite, skip_existing, suffix, shrink, proof, quality_in
         )
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
+
+
+def _how(*options: Any) -> NetOptions:
+    from zoomsr.inference.upscaler import NetOptions  # torch, which is slow: all other mistakes are answered before
+
+    return NetOptions(*options)
 
 
 def _proof(certificate: bool, map_file: Path | None) -> Proof:

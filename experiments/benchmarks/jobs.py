@@ -21,7 +21,7 @@ import torch
 from experiments.benchmarks.harness import Answer, matrix_rate
 from experiments.report import Value
 from zoomsr.cli.errors import DEBUG_VARIABLE
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.runs.run import versions
 from zoomsr.train import main as train
 
@@ -135,7 +135,7 @@ def zoomed(net: str, precision: str, sizes: Sizes) -> Answer:
     """Seconds of the second time that a photograph is upscaled, and the most memory that the device gave."""
     torch.backends.cudnn.allow_tf32 = True  # torch's default, for what bf16 leaves in float32
     on_cuda = sizes.device == "cuda"
-    upscaler = Upscaler.open(net, device=sizes.device, precision=PRECISIONS[precision])
+    upscaler = Upscaler.open(net, how=NetOptions(sizes.device, PRECISIONS[precision]))
     pixels = np.random.default_rng(0).integers(0, 256, (sizes.height, sizes.width, 3), np.uint8)
     out = np.empty((upscaler.net.scale * sizes.height, upscaler.net.scale * sizes.width, 3), np.uint8)
     if on_cuda:

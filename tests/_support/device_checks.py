@@ -30,7 +30,7 @@ from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.export import write
 from zoomsr.inference.tiling import upscale_tiled
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job
@@ -114,7 +114,7 @@ def zoomed(
     model: str, pixels: PixelArray, device: str, *, precision: str = "32", tile: int | None = None, exact: bool = True
 ) -> PixelArray:
     """A photograph, (H, W, 3) of uint8, enlarged."""
-    upscaler = Upscaler.open(model, device=device, precision=precision, tile=tile, exact=exact, engine="torch")
+    upscaler = Upscaler.open(model, how=NetOptions(device, precision, tile, exact, engine="torch"))
     assert upscaler.device.type == torch.device(device).type
     out = np.zeros((2 * pixels.shape[0], 2 * pixels.shape[1], 3), np.uint8)
     upscaler.into(pixels, out)

@@ -22,7 +22,7 @@ from zoomsr.engines import accelerated as module
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.engines.graph import GraphFile
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
@@ -303,7 +303,7 @@ def test_the_upscaler_counts_the_pixels_of_each_photograph(
     net: nn.Module, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LEAST_PIXELS_TO_EXPORT", 2 * 20 * 30)
-    upscaler = Upscaler.open(str(weights.path), device="cpu", back_projection=0)
+    upscaler = Upscaler.open(str(weights.path), how=NetOptions(device="cpu", back_projection=0))
     photo, results = Photograph(photograph(20, 30)), []
     for engine in ("torch", "Stand-in", "Stand-in"):
         results.append(upscaler.upscale(photo).pixels)
@@ -311,16 +311,16 @@ def test_the_upscaler_counts_the_pixels_of_each_photograph(
         assert upscaler.engine.engine == engine
     assert np.array_equal(results[0], results[2])
     assert len(StandIn.opened) == 1
-    assert Upscaler.open(str(weights.path), device="cpu", engine="torch").engine is None
+    assert Upscaler.open(str(weights.path), how=NetOptions(device="cpu", engine="torch")).engine is None
 
 
 def test_no_engine_is_imported_before_it_is_opened(weights: Weights) -> None:
     heavy = {"openvino", "openvino_telemetry", "onnxruntime", "onnx", "onnxscript", "zoomsr.models.ircnn"}
     code = f"""
 import sys
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 print(sorted({heavy} & set(sys.modules)))
-upscaler = Upscaler.open({str(weights.path)!r}, device="cpu")
+upscaler = Upscaler.open({str(weights.path)!r}, how=NetOptions(device="cpu"))
 print(sorted({heavy - {"zoomsr.models.ircnn"}} & set(sys.modules)))
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -20,7 +20,7 @@ from zoomsr.engines.graph import exported
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.tiling import upscale_tiled
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
@@ -103,7 +103,9 @@ def test_a_photograph_through_an_engine_is_at_most_one_level_apart(tmp_path: Pat
     weights = Weights(tmp_path / "net.safetensors", perturbed(SRCNN(widths=[6, 5])).state_dict(), SRCNN_CONFIG)
     weights.save(weights.path)
     photo = Photograph(photograph(40, 52))
-    torch_upscaler, other = (Upscaler.open(str(weights.path), device="cpu", engine=name) for name in ("torch", engine))
+    torch_upscaler, other = (
+        Upscaler.open(str(weights.path), how=NetOptions(device="cpu", engine=name)) for name in ("torch", engine)
+    )
     found, expected = (upscaler.upscale(photo).pixels.astype(int) for upscaler in (other, torch_upscaler))
     assert other.engine is not None
     assert other.engine.engine == ENGINES[engine].label

@@ -19,7 +19,7 @@ from PIL import Image
 
 from zoomsr.imaging import files
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 
 N_PICTURES = 2_000
 MAX_SECONDS = 20.0
@@ -88,7 +88,7 @@ def _damaged(data: bytes, rng: random.Random) -> bytes:
 
 def _try_all(folder: Path, progress: multiprocessing.SimpleQueue[str]) -> None:
     """In a process of its own, which a decoder of another language might take down."""
-    rng, upscaler = random.Random(16), Upscaler.open("bicubic", device="cpu")
+    rng, upscaler = random.Random(16), Upscaler.open("bicubic", how=NetOptions(device="cpu"))
     names = list(originals := _originals(folder))
     for number in range(N_PICTURES):
         name = names[number % len(names)]

@@ -17,7 +17,7 @@ from PIL import Image
 from zoomsr.inference import graphs, release
 from zoomsr.inference.release import HALOS, Origin, smallest_halo
 from zoomsr.inference.tiling import upscale_tiled
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.back_projection import REACH
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
@@ -123,9 +123,11 @@ def test_a_run_becomes_weights_with_a_card(export: Export, train: Callable[..., 
     assert card.data == run.results["data"]
     (sets,) = card.sets.values()
     assert sets["srcnn"]["modern"]["psnr_y"] == run.means()["srcnn"]["psnr_y"]
-    opened = (Upscaler.open(str(tmp_path / "own.safetensors"), back_projection=steps) for steps in (0, 2))
+    opened = (
+        Upscaler.open(str(tmp_path / "own.safetensors"), how=NetOptions(back_projection=steps)) for steps in (0, 2)
+    )
     assert [upscaler.halo for upscaler in opened] == [card.halo, card.halo + 2 * REACH]
-    assert Upscaler.open(str(tmp_path / "own.safetensors"), exact=True).halo is None
+    assert Upscaler.open(str(tmp_path / "own.safetensors"), how=NetOptions(exact=True)).halo is None
     with (tmp_path / "own.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ValueError, match=r"own\.json is the card of other weights"):

@@ -17,7 +17,7 @@ from torch import nn
 from zoomsr.hardware.devices import free_memory
 from zoomsr.inference import tiling, upscaler
 from zoomsr.inference.tiling import upscale_tiled
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
@@ -187,7 +187,7 @@ def test_the_tile_suits_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(upscaler, "free_memory", lambda device, free=free: free)
         assert Upscaler.open("bicubic").tile == side, free
         assert Upscaler.open("bicubic", 16).tile == at_16, free  # 9216 bytes for each pixel
-    assert Upscaler.open("bicubic", tile=33).tile == 33
+    assert Upscaler.open("bicubic", how=NetOptions(tile=33)).tile == 33
 
 
 def test_the_tile_is_larger_where_the_halo_is_and_memory_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from zoomsr.hardware.devices import device_named
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
-from zoomsr.inference.upscaler import Upscaler, bicubic
+from zoomsr.inference.upscaler import NetOptions, Upscaler, bicubic
 from zoomsr.models import scale_of
 from zoomsr.pretrained.names import weights_file
 from zoomsr.pretrained.weights import Weights
@@ -90,11 +90,17 @@ def upscale(
     """
     path = weights_file(str(model), scale)
     stamp = None if path is None or not path.is_file() else (path.stat().st_mtime_ns, path.stat().st_size)
-    upscaler = _opened(str(model), scale, device, engine, back_projection, quality, strength, stamp)
+    how = NetOptions(device=device, engine=engine, back_projection=back_projection, strength=strength)
+    upscaler = _opened(str(model), scale, how, quality, stamp)
 
     def larger(photograph: Photograph) -> Photograph:
         return upscaler.upscale(_cropped(photograph, box), scale=scale)
 
+    return _over(image, larger)
+
+
+def _over(image: ImageLike, larger: Callable[[Photograph], Photograph]) -> ImageLike:
+    """A function of photographs, of a picture of another kind."""
     if isinstance(image, Image.Image):
         return larger(Photograph.of(image)).picture()
     if isinstance(image, np.ndarray):
@@ -114,26 +120,9 @@ def _cropped(photograph: Photograph, box: tuple[float, float, float, float] | No
 
 
 @lru_cache(maxsize=8)
-def _opened(
-    model: str,
-    scale: int | None,
-    device: str,
-    engine: str,
-    back_projection: int | None,
-    quality: float,
-    strength: float,
-    stamp: tuple[int, int] | None,
-) -> Upscaler:
+def _opened(model: str, scale: int | None, how: NetOptions, quality: float, stamp: tuple[int, int] | None) -> Upscaler:
     """Cached for each ``stamp`` of the file, its time and size, which differ when a net was trained anew."""
-    return Upscaler.open(
-        model,
-        scale,
-        device=device,
-        engine=engine,
-        back_projection=back_projection,
-        quality=quality,
-        strength=strength,
-    )
+    return Upscaler.open(model, scale, how, quality=quality)
 
 
 def _of_array(array: PixelArray) -> Photograph:

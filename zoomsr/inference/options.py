@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from zoomsr.inference.targets import Task, plan
 from zoomsr.pretrained.names import existing_weights, scale_on_card
 
 if TYPE_CHECKING:
-    from zoomsr.inference.upscaler import Upscaler
+    from zoomsr.inference.upscaler import NetOptions, Upscaler
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Options:
 
     Attributes:
         models: names of nets; none for the choice by each photograph's compression.
-        open: opens a net for a scale and a JPEG quality, as the options say; the same one for the same.
+        how: says how nets are run, when the first one is opened.
 
     Raises:
         ValueError: existing files are to be both skipped and replaced.
     """
 
     models: Sequence[str]
-    open: OpenAt
+    how: Callable[[], NetOptions]
     box: CropBox | None
     size: OutputSize | None
     out: str | None
@@ -113,6 +114,14 @@ class Options:
         if self.pre_shrink.factor not in (None, 1):
             return Compression(NEVER_COMPRESSED, "shrunk first")
         return Compression.of(source, photograph)
+
+    @cached_property
+    def open(self) -> OpenAt:
+        """Opens a net by name for a scale and a JPEG quality, once."""
+        from zoomsr.inference.upscaler import Upscaler  # torch
+
+        how = self.how()
+        return cache(lambda name, scale, quality: Upscaler.open(name, scale, how, quality=quality))
 
     def opener(self, compression: Compression) -> OpenNet:
         """Opens the nets for a photograph by scale."""

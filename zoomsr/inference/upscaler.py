@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
@@ -36,6 +37,56 @@ _BYTES_PER_OUTPUT_PIXEL = 36  # RGB in float32, three times: more than the layer
 _MAX_BICUBIC = 16
 
 PRECISIONS = ("auto", "32", "bf16")
+
+
+@dataclass(frozen=True)
+class NetOptions:
+    """How a net is run.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+        precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit pixel
+            changes by more than a level; ``32`` never, ``bf16`` always.
+        tile: side in lr pixels; None for ``tile_for`` the device.
+        exact: the full halo, also where the card has a smaller one.
+        self_ensemble: the mean over the eight flips and rotations, in eight times the time.
+        engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
+        back_projection: steps after the net, see ``BackProjection``; 0 for none. Bicubic never has any. None for
+            ``STEPS``, but for none where the net is told that its pictures were compressed: the traces would come back.
+        strength: 0 for bicubic, 1 for the net, or between.
+
+    Raises:
+        ValueError: no such precision.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+    exact: bool = False
+    self_ensemble: bool = False
+    engine: str = AUTO
+    back_projection: int | None = None
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision {self.precision} is none of {', '.join(PRECISIONS)}")
+
+    def steps(self, quality: float | None) -> int:
+        """Of back-projection, for a net that was told the JPEG quality, or None."""
+        default = STEPS if quality in (None, NEVER_COMPRESSED) else 0
+        return default if self.back_projection is None else self.back_projection
+
+    def around(self, net: nn.Module, *, steps: int) -> nn.Module:
+        """The net with all that is wrapped around it."""
+        net = SelfEnsemble(net) if self.self_ensemble else net
+        net = net if self.strength == 1 else Strength(net, self.strength)
+        return BackProjection(net, steps=steps) if steps else net
+
+    def in_bfloat16(self, card: Card | None, device: torch.device) -> bool:
+        """Whether a net with that card runs in bfloat16."""
+        is_safe = card is not None and card.bfloat16
+        return self.precision == "bf16" or (self.precision == "auto" and is_safe and has_fast_bfloat16(device))
 
 
 @dataclass(frozen=True)
@@ -91,63 +142,39 @@ class Upscaler:
     def open(
         model: str,
         scale: int | None = None,
+        how: NetOptions = NetOptions(),  # frozen
         *,
-        device: str = "auto",
-        precision: str = "auto",
-        tile: int | None = None,
-        exact: bool = False,
-        self_ensemble: bool = False,
-        engine: str = AUTO,
-        back_projection: int | None = None,
         quality: float = NEVER_COMPRESSED,
-        strength: float = 1.0,
     ) -> Upscaler:
         """Open a net by name, or from a file.
 
         Args:
             model: ``bicubic``, the name of a pretrained net, a run's directory, or a file.
             scale: that is wanted, see ``weights_file``; bicubic reaches up to 16 in one pass.
-            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-            precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit
-                pixel changes by more than a level; ``32`` never, ``bf16`` always.
-            tile: side in lr pixels; None for ``tile_for`` the device.
-            exact: the full halo, also where the card has a smaller one.
-            self_ensemble: the mean over the eight flips and rotations, in eight times the time.
-            engine: ``torch``, ``openvino``, ``onnx``; ``auto`` is the fastest that is installed, where it pays.
-            back_projection: steps after the net, see ``BackProjection``; 0 for none. Bicubic never has any. None for
-                ``STEPS``, but for none where the net is told that its pictures were compressed: they would come back.
+            how: it is run.
             quality: JPEG quality of the pictures, 1 to 100, which is never compressed; for nets that can be told.
-            strength: 0 for bicubic, 1 for the net, or between.
 
         Raises:
             ValueError: no such net, no weights, no such device or engine, negative steps, a quality or strength out of
                 range; what to do instead.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision} is none of {', '.join(PRECISIONS)}")
-        where, path = device_named(device), weights_file(model, scale)
+        where, path = device_named(how.device), weights_file(model, scale)
         weights = None if path is None else Weights.read(path)
-        card = None if weights is None else weights.card
         net = bicubic(scale) if weights is None else weights.build()
         told = quality if takes_quality(net) else None
         if weights is not None and told is not None:
             net = at_quality(net, told)
             weights = replace(weights, tensors=net.state_dict())
-        net = accelerated(net, weights, engine=engine, device=where)
+        net = accelerated(net, weights, engine=how.engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
-        net = SelfEnsemble(net) if self_ensemble else net
-        net = net if weights is None or strength == 1 else Strength(net, strength)
-        if back_projection is None:
-            back_projection = STEPS if told in (None, NEVER_COMPRESSED) else 0
-        steps = 0 if weights is None else back_projection
-        net = BackProjection(net, steps=steps) if steps else net
+        steps = 0 if weights is None else how.steps(told)
+        net = how.around(net, steps=steps)
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-        halo = None if exact or card is None else card.halo + steps * REACH
-        is_safe = card is not None and card.bfloat16
-        is_half = precision == "bf16" or (precision == "auto" and is_safe and has_fast_bfloat16(where))
-        made = cast(Net, net)
-        side = tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
-        return Upscaler(_name(path), made, where, halo, is_half, side, card, runner, path, told, None, tile is not None)
+        card, made = None if weights is None else weights.card, cast(Net, net)
+        halo = None if how.exact or card is None else card.halo + steps * REACH
+        tile = how.tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
+        is_half = how.in_bfloat16(card, where)
+        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None

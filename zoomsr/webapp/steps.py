@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -23,7 +23,7 @@ from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
 from zoomsr.inference.certificate import detail_map, reshrink_error
 from zoomsr.inference.choice import JPEG_NET, Compression, open_for
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
 from zoomsr.pretrained.names import pretrained_nets
@@ -131,8 +131,8 @@ class Nets:
     def _opened(
         self, name: str, scale: int | None, quality: float = NEVER_COMPRESSED, strength: float = 1.0
     ) -> Upscaler:
-        open_net = partial(Upscaler.open, self._models[name], scale, device=self._device, engine=self._engine)
-        net = open_net(quality=quality, strength=strength)
+        how = NetOptions(device=self._device, engine=self._engine, strength=strength)
+        net = Upscaler.open(self._models[name], scale, how, quality=quality)
         if net.net.scale not in SCALES:
             raise ValueError(f"{name} enlarges by {net.net.scale}, and the page by {', '.join(map(str, SCALES))}")
         return replace(net, name=name)

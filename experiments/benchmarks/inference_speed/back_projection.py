@@ -26,7 +26,7 @@ from experiments.report import Value, machine, write_rows
 from zoomsr.data.sources.photographs import sample
 from zoomsr.engines import TORCH, installed
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.back_projection import STEPS
 
 HERE = Path(__file__).parent
@@ -50,7 +50,8 @@ def main() -> None:
 def measure(photo: Photograph, engine: str, scale: int) -> dict[str, Value]:
     """A row: medians of seconds with and without, by turns, and their ratio."""
     nets = {
-        steps: Upscaler.open("unet", scale, device="cpu", engine=engine, back_projection=steps) for steps in (0, STEPS)
+        steps: Upscaler.open("unet", scale, NetOptions("cpu", engine=engine, back_projection=steps))
+        for steps in (0, STEPS)
     }
     ways = {str(steps): lambda net=net: net.upscale(photo) for steps, net in nets.items()}
     seconds = turns(ways, rounds=ROUNDS, clock=time.process_time)

@@ -28,7 +28,7 @@ from zoomsr.data.sources.photographs import sample
 from zoomsr.engines import installed
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.tiling import TILE
-from zoomsr.inference.upscaler import Upscaler
+from zoomsr.inference.upscaler import NetOptions, Upscaler
 
 HERE = Path(__file__).parent
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # OpenVINO hears the first
@@ -50,9 +50,9 @@ def measure(precision: str) -> list[dict[str, Value]]:
     """The pretrained U-Net on a photograph, the engines by turns; each beside torch."""
     with Image.open(min(photo.path for photo in sample().val)) as opened:
         photo = Photograph(np.asarray(opened.convert("RGB").resize((1020, 678), Image.Resampling.LANCZOS)))
-    engines = {name: {"engine": name} for name in ("torch", *installed())}
-    engines[f"torch, tiles of {TILE}"] = {"engine": "torch", "tile": TILE}
-    upscalers = {name: Upscaler.open("unet", device="cpu", precision=precision, **how) for name, how in engines.items()}
+    engines = {name: NetOptions("cpu", precision, engine=name) for name in ("torch", *installed())}
+    engines[f"torch, tiles of {TILE}"] = NetOptions("cpu", precision, TILE, engine="torch")
+    upscalers = {name: Upscaler.open("unet", how=how) for name, how in engines.items()}
     pixels: dict[str, np.ndarray] = {}
 
     def upscale(name: str) -> None:
