@@ -18,6 +18,7 @@ from zoomsr.imaging.header import Header
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.resize import Upscale
 from zoomsr.inference.choice import Compression
+from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.strength import Strength
 from zoomsr.pretrained.weights import Weights
@@ -148,3 +149,11 @@ def test_in_python(jpeg: Path, photo_net: PhotoUNet) -> None:
 
 def test_tables_of_another_form_are_of_unknown_quality() -> None:
     assert Compression.found(Header("JPEG", None, None), None) == Compression(85, "JPEG of unknown quality")
+
+
+def test_no_strength_is_bicubic_also_with_back_projection(zoom: Zoom, unets: Nets, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    zoom("a.png", "-m", "unet", "--strength", 0)
+    _close(tmp_path / "a-x2.png", _pixels(Upscale(2), PIXELS))
+    zoom("a.png", "-m", "unet", "--strength", 0.5, "--overwrite")
+    _close(tmp_path / "a-x2.png", _pixels(Strength(BackProjection(unets[2]), 0.5), PIXELS))

@@ -80,8 +80,8 @@ class NetOptions:
     def around(self, net: nn.Module, *, steps: int) -> nn.Module:
         """The net with all that is wrapped around it."""
         net = SelfEnsemble(net) if self.self_ensemble else net
-        net = net if self.strength == 1 else Strength(net, self.strength)
-        return BackProjection(net, steps=steps) if steps else net
+        net = BackProjection(net, steps=steps) if steps else net
+        return net if self.strength == 1 else Strength(net, self.strength)
 
     def in_bfloat16(self, card: Card | None, device: torch.device) -> bool:
         """Whether a net with that card runs in bfloat16."""
@@ -125,8 +125,8 @@ class Upscaler:
     def settings(self) -> dict[str, Any]:
         """What the pixels of a tile depend on, beside the net's weights, its device and its engine."""
         net = self.net
-        steps, inner = (net.steps, net.net) if isinstance(net, BackProjection) else (0, net)
-        strength, inner = (inner.strength, inner.net) if isinstance(inner, Strength) else (1.0, inner)
+        strength, inner = (net.strength, net.net) if isinstance(net, Strength) else (1.0, net)
+        steps, inner = (inner.steps, inner.net) if isinstance(inner, BackProjection) else (0, inner)
         return {
             "scale": net.scale,
             "back_projection": steps,
@@ -174,7 +174,8 @@ class Upscaler:
         halo = None if how.exact or card is None else card.halo + steps * REACH
         tile = how.tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
         is_half = how.in_bfloat16(card, where)
-        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told)
+        is_given = how.tile is not None
+        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told, is_tile_given=is_given)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from zoomsr.runs.run import Run
 from zoomsr.training.callbacks import limits
 from zoomsr.training.callbacks.limits import Budget
-from zoomsr.training.callbacks.progress import EpochBar
 from zoomsr.training.module import ZoomModule
 
 Train = Callable[..., Run]
@@ -87,10 +85,3 @@ def test_more_time_for_an_annealed_training_is_refused(
     with pytest.raises(SystemExit):
         command(f"ckpt={run.path}", "budget=4s")
     assert "budget=4s: this training has used up the 2 s that it had" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("max_epochs", "shown"), [(-1, "Epoch 3"), (10, "Epoch 3/9")])
-def test_a_bar_names_no_last_epoch_where_there_is_none(max_epochs: int, shown: str) -> None:
-    bar = EpochBar()
-    bar._trainer = Trainer(max_epochs=max_epochs, logger=False, accelerator="cpu", enable_checkpointing=False)
-    assert bar._get_train_description(3).strip() == shown

@@ -53,12 +53,39 @@ def _best(trainer: Trainer) -> list[str]:
 
 
 class EpochBar(RichProgressBar):
-    """Lightning's bar without ``Epoch 3/-2``, which it shows where steps or a time end the training."""
+    """Lightning's bar with epochs from 1, the loss, and the last validation's PSNR on Y.
+
+    Args:
+        every_n_steps: how often the loss is read, which waits for the device.
+    """
+
+    def __init__(self, *, every_n_steps: int) -> None:
+        super().__init__(leave=True)
+        self._every_n_steps = every_n_steps
+        self._loss: float | None = None
 
     def _get_train_description(self, current_epoch: int) -> str:
-        return super()._get_train_description(current_epoch).replace("/-2", "")
+        last = self.trainer.max_epochs
+        of = f"/{last}" if last is not None and last > 0 else ""  # steps or a time end it
+        # As wide as Lightning's "Validation", so that bars below each other do not move.
+        return f"{f'Epoch {current_epoch + 1}{of}':{len(self.validation_description)}}"
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Read the loss of the first and of every n-th step."""
+        if isinstance(outputs, dict) and (self._loss is None or trainer.global_step % self._every_n_steps == 0):
+            self._loss = float(outputs["loss"]) * trainer.accumulate_grad_batches  # the trainer has divided it
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The loss, and the last validation's PSNR on Y in dB; no version number."""
+        values = {"loss": (self._loss, ".4f"), "val/psnr_y": (trainer.callback_metrics.get("val/psnr_y"), ".2f")}
+        return {name: f"{value:{form}}" for name, (value, form) in values.items() if value is not None}
 
 
-def progress_bar() -> ProgressBar:
+def progress_bar(*, every_n_steps: int = 50) -> ProgressBar:
     """A bar on a terminal; lines where the output goes into a file, which cannot redraw."""
-    return EpochBar(leave=True) if sys.stdout.isatty() else EpochLines()
+    return EpochBar(every_n_steps=every_n_steps) if sys.stdout.isatty() else EpochLines()
