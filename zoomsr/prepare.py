@@ -90,7 +90,7 @@ def stream(
     with _command():
         _require_pictures(path)
         require_new(output)
-        from zoomsr.cli.console import progress_bar
+        from zoomsr.cli.progress import progress_bar
         from zoomsr.data.sources.photographs import images
         from zoomsr.data.sources.streaming import write_stream
 
@@ -105,14 +105,15 @@ def stream(
 def verify(path: Packed = None) -> None:
     """Check packed pixels: intact, lr and hr of the same names, sizes and alignment, no validation image trained on."""
     with _command():
-        from zoomsr.cli.console import CONSOLE, findings_table, progress_bar
+        from zoomsr.cli.console import CONSOLE, findings_table
+        from zoomsr.cli.progress import progress_bar
         from zoomsr.data.packed.inventory import folders
 
         places = folders(path)
         from zoomsr.data.packed.verify import verify_folders
 
         with progress_bar() as progress:
-            task = progress.add_task("checking")
+            task = progress.add_task("checking", total=None)
             findings = verify_folders(places, advance=lambda: progress.advance(task))
         CONSOLE.print(findings_table("Packed photographs", findings))
         if not all(finding.fine for _, finding in findings):

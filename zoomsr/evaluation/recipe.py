@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from zoomsr.cli.config import instantiate, plain
-from zoomsr.cli.console import CONSOLE, band_table, progress_bar, say, score_table
+from zoomsr.cli.console import CONSOLE, band_table, say, score_table
+from zoomsr.cli.progress import progress_bar
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from zoomsr.cli.console import CONSOLE, comparison_table, progress_bar, say
+from zoomsr.cli.console import CONSOLE, comparison_table, say
+from zoomsr.cli.progress import track
 from zoomsr.figures import Figure
 from zoomsr.report.charts import Drawing, charts
 from zoomsr.report.columns import columns_of
@@ -62,14 +63,13 @@ def _write(folder: Path, groups: Sequence[SeedGroup], tables: Sequence[Leaderboa
     """Write all files; return a line for each figure that could not be drawn."""
     drawings = sorted([*charts(groups, tables), *image_figures(groups)], key=lambda one: one.name != COMPARISON)
     figures, undrawn = [], []
-    with progress_bar() as progress:
-        for drawing in progress.track(drawings, description="figures"):
-            try:
-                figure = drawing.draw()
-            except ValueError as error:  # a file of its run is damaged; the numbers do not depend on it
-                undrawn.append(f"{drawing.name} is missing: {' '.join(str(error).split())}")
-            else:
-                figures.append(_page_figure(drawing, figure, folder / FIGURES))
+    for drawing in track(drawings, "figures"):
+        try:
+            figure = drawing.draw()
+        except ValueError as error:  # a file of its run is damaged; the numbers do not depend on it
+            undrawn.append(f"{drawing.name} is missing: {' '.join(str(error).split())}")
+        else:
+            figures.append(_page_figure(drawing, figure, folder / FIGURES))
     write_results(folder / RESULTS, tables)
     write_images(folder / IMAGES, tables)
     write_text_tables(folder, tables)
