@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from zoomsr.cli.progress import progress_bar
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate
+from zoomsr.evaluation.kept_scores import KeptScores, device_facts, is_ours
 from zoomsr.evaluation.recognition import known_sets, recognised
 from zoomsr.evaluation.request import Request, as_list, choice
 from zoomsr.hardware.devices import device_named
@@ -62,8 +64,15 @@ def run(config: DictConfig, request: Request) -> None:
     for name, verdict in verdicts.items():
         say({"test set": f"{name}: {verdict}"})
     scores: dict[str, Scores] = {}
+    kept = (
+        {label: one.kept(config, device) for label, one in nets.items() if one.is_kept(config)} if config.reuse else {}
+    )
+    total = len(nets) * sum(len(one.files) for one in benchmarks.values())
+    reused = _n_kept(kept, benchmarks)
+    if reused:
+        say({"reused": f"{reused:,} of {total:,} scores were measured before; reuse=false measures all anew"})
     with progress_bar() as progress:
-        task = progress.add_task("images", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
+        task = progress.add_task("images", total=total - reused)
         for name, benchmark in benchmarks.items():
             scores[name] = evaluate(
                 {label: one.net.to(device).eval() for label, one in nets.items()},
@@ -71,6 +80,7 @@ def run(config: DictConfig, request: Request) -> None:
                 degradation=degradation,
                 device=device,
                 advance=lambda: progress.advance(task),
+                kept=kept,
             )
     run_dir = Path(config.run_dir)
     write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation))
@@ -99,6 +109,25 @@ class EvaluatedNet(NamedTuple):
         net.start()
         return self._replace(net=net, engine=net)
 
+    def is_kept(self, config: DictConfig) -> bool:
+        """Whether all that its scores follow from is known: no engine but torch, and no code but ours."""
+        return self.engine is None and is_ours(self.config) and is_ours(plain(config.degradation))
+
+    def kept(self, config: DictConfig, device: torch.device) -> KeptScores:
+        """What was measured before of the same net, under the same settings."""
+        weights = None if self.weights is None else [self.weights.digest, *self.weights.tensors]  # loaded in this order
+        settings = {key: config[key] for key in ("scale", "self_ensemble", "back_projection")}
+        degradation = plain(config.degradation)
+        return KeptScores(
+            {
+                **settings,
+                "net": self.config,
+                "weights": weights,
+                "degradation": degradation,
+                "device": device_facts(device),
+            }
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For ``metrics.json``."""
         path = None if self.weights is None else self.weights.path
@@ -108,6 +137,12 @@ class EvaluatedNet(NamedTuple):
             "weights": None if path is None else {"path": str(path), "sha256": sha256_of(path)},
             "engine": "torch" if self.engine is None else self.engine.engine,
         }
+
+
+def _n_kept(kept: Mapping[str, KeptScores], benchmarks: Mapping[str, Benchmark]) -> int:
+    """How many scores need not be measured."""
+    digests = [one.digest_of(number) for one in benchmarks.values() for number in range(len(one.files))] if kept else []
+    return sum(digest in scores for scores in kept.values() for digest in digests)
 
 
 def _benchmarks(request: Request, degradation: Degradation) -> dict[str, Benchmark]:
