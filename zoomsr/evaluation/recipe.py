@@ -23,7 +23,7 @@ from zoomsr.evaluation.evaluator import Scores, evaluate
 from zoomsr.evaluation.kept_scores import KeptScores, device_facts, is_ours
 from zoomsr.evaluation.recognition import known_sets, recognised
 from zoomsr.evaluation.request import Request, as_list, choice
-from zoomsr.hardware.devices import device_named
+from zoomsr.hardware.devices import DeviceUse, device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.metrics.protocol import PROTOCOLS
@@ -50,6 +50,7 @@ def run(config: DictConfig, request: Request) -> None:
         ValueError: a setting is wrong, a folder is no benchmark, or a file holds no weights of the net.
     """
     device = device_named(config.device)
+    use = DeviceUse(device)
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
@@ -64,9 +65,7 @@ def run(config: DictConfig, request: Request) -> None:
     for name, verdict in verdicts.items():
         say({"test set": f"{name}: {verdict}"})
     scores: dict[str, Scores] = {}
-    kept = (
-        {label: one.kept(config, device) for label, one in nets.items() if one.is_kept(config)} if config.reuse else {}
-    )
+    kept = {label: one.kept(config, device) for label, one in nets.items() if config.reuse and one.is_kept(config)}
     total = len(nets) * sum(len(one.files) for one in benchmarks.values())
     reused = _n_kept(kept, benchmarks)
     if reused:
@@ -83,7 +82,7 @@ def run(config: DictConfig, request: Request) -> None:
                 kept=kept,
             )
     run_dir = Path(config.run_dir)
-    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation))
+    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation, use.as_dict()))
     _write_images(run_dir / IMAGES_CSV, scores)
     for one in nets.values():
         for line in () if one.engine is None else one.engine.said():
@@ -196,6 +195,7 @@ def _summary(
     verdicts: dict[str, str],
     scores: dict[str, Scores],
     degradation: Degradation,
+    device: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of ``metrics.json``, as of a run's, with an entry per folder, net and protocol."""
     digests = {name: benchmark.digest() for name, benchmark in benchmarks.items()}
@@ -227,6 +227,7 @@ def _summary(
         "scale": config.scale,
         "self_ensemble": config.self_ensemble,
         "back_projection": config.back_projection,
+        "device": device,
         "sets": sets,
         "versions": versions(),
     }
