@@ -21,7 +21,7 @@ from zoomsr.runs.files import cache_folder
 from zoomsr.runs.run import versions
 from zoomsr.runs.trust import seal
 
-ImageScores = dict[str, ImageScore]
+ScoresByProtocol = dict[str, ImageScore]
 """Protocol to the score of one image."""
 
 _MAX_KEPT = 64  # files, of a net under its settings each
@@ -48,10 +48,10 @@ class KeptScores:
     def __contains__(self, image: str) -> bool:
         return image in self._scores
 
-    def __getitem__(self, image: str) -> ImageScores:
+    def __getitem__(self, image: str) -> ScoresByProtocol:
         return self._scores[image]
 
-    def add(self, image: str, scores: ImageScores) -> None:
+    def add(self, image: str, scores: ScoresByProtocol) -> None:
         """Keep the scores of an image, by ``Benchmark.digest_of``; nothing is kept where there is no place for it."""
         values = {protocol: list(score.as_dict().values()) for protocol, score in scores.items()}
         text = json.dumps({"image": image, "scores": values})
@@ -64,7 +64,7 @@ class KeptScores:
             for old in _newest_first(path.parent)[_MAX_KEPT:] if is_new else ():
                 old.unlink(missing_ok=True)
 
-    def _read(self) -> Iterator[tuple[str, ImageScores]]:
+    def _read(self) -> Iterator[tuple[str, ScoresByProtocol]]:
         with suppress(OSError, RuntimeError, ValueError):  # no file, no key, or no home
             for line in self._path().read_text(encoding="utf-8", errors="replace").splitlines():
                 signature, _, text = line.partition(" ")
