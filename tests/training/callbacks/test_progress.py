@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from zoomsr.runs.run import Run
 from zoomsr.training.callbacks import progress
 from zoomsr.training.callbacks.progress import EpochBar, EpochLines
 
@@ -63,3 +66,14 @@ def test_a_long_epoch_says_each_minute_how_far_it_is(
         now[0] += 10
         lines.on_train_batch_end(trainer, module, None, None, number)
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_says_how_far_its_steps_its_validation_and_its_test_are(
+    train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+    train("trainer.max_epochs=1", "data.val_fraction=0.4")  # 4 photographs to train on, 2 for validation
+    said = capsys.readouterr().out
+    assert re.findall(r"^epoch 1/1  step (\d) of 4", said, re.MULTILINE) == ["1", "2", "3", "4"]
+    assert re.findall(r"^epoch 1/1  validation (\d) of 2", said, re.MULTILINE) == ["1", "2"]
+    assert re.findall(r"^test (\d) of 2", said, re.MULTILINE) == ["1", "2"]

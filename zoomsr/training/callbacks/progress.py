@@ -63,6 +63,7 @@ class EpochLines(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """A line, when one is due."""
+        self.has_dataloader_changed(dataloader_idx)  # Lightning asks for it before it tells the total
         total = self.total_val_batches_current_dataloader
         self._advance(trainer, f"{_epoch(trainer)}  validation", batch_idx + 1, total)
 
@@ -76,6 +77,7 @@ class EpochLines(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """A line, when one is due."""
+        self.has_dataloader_changed(dataloader_idx)  # as above
         self._advance(trainer, "test", batch_idx + 1, self.total_test_batches_current_dataloader)
 
     def _advance(self, trainer: Trainer, stage: str, done: int, total: float) -> None:
