@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,11 @@ WANTED: dict[str, Callable[[Any], bool]] = {
 
 
 @pytest.mark.parametrize("group", WANTED)
-def test_every_choice_instantiates(group: str, tmp_path: Path) -> None:
+def test_every_choice_instantiates(group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOMSR_RUNS", str(tmp_path))  # where MLflow makes its database
     for file in (CONF_DIR / group).glob("*.yaml"):
+        if file.stem in ("mlflow", "trackio", "wandb") and importlib.util.find_spec(file.stem) is None:
+            continue  # an extra; tests/training/test_loggers.py
         node = composed(f"{group}={file.stem}", run_dir=str(tmp_path))[group]
         for part in [node] if "_target_" in node else node.values():
             assert WANTED[group](instantiate(part)), file

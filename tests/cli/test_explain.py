@@ -117,6 +117,13 @@ def test_a_group_says_which_file_was_chosen_and_shows_its_keys(said: Said) -> No
     assert "hydra.launcher._target_" in said("explain", "hydra/launcher")
 
 
+def test_several_files_of_a_group_may_be_chosen(said: Said) -> None:
+    text = said("logger=[tensorboard,csv]", "explain", "logger")
+    assert "set by   command line  logger=[tensorboard,csv]" in text
+    assert re.search(r"over +conf/train.yaml:13  .*logger: tensorboard", text)
+    assert "logger.csv.version = csv" in text
+
+
 def test_explain_alone_lists_every_setting(said: Said) -> None:
     lines = said("explain").splitlines()
     shown = {line.split(" ")[0] for line in lines}

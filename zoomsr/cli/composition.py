@@ -63,7 +63,9 @@ def trace(config_name: str, overrides: Sequence[str], *, conf_dir: Path, config_
         else:
             choosing.append(Setting(tuple(override.get_key_element().lstrip("+~").split("/")), written, place, line))
     values: Any = OmegaConf.to_container(config, resolve=False)
-    groups = dict(_groups(config.hydra.runtime.choices, choosing, files))
+    # Hydra leaves out a group of which several files are chosen: logger=[tensorboard,csv].
+    several = {"/".join(one.key): one.written.partition("=")[2] for one in choosing if "=[" in one.written}
+    groups = dict(_groups({**several, **config.hydra.runtime.choices}, choosing, files))
     return Trace(values, dict(_resolved(config, values)), settings, groups)
 
 

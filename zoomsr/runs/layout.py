@@ -43,6 +43,12 @@ METRICS_JSON = "metrics.json"
 IMAGES_CSV = "images.csv"
 """A row for each image, net and protocol of an evaluation."""
 TENSORBOARD = "tensorboard"
+CSV = "csv"
+"""Rows of logger=csv."""
+WANDB = "wandb"
+"""Files of Weights & Biases, which chooses the name."""
+LOGGERS_JSON = "loggers.json"
+"""The ids of a run at W&B, MLflow and trackio, and what they were given; see ``zoomsr.training.loggers``."""
 NONFINITE = "nonfinite_step{step}.safetensors"
 """The batch whose loss was NaN or Inf, by the optimizer step."""
 
@@ -70,7 +76,7 @@ TRIAL = "trial_{number}"
 TRIALS = "trial_*"
 
 # What is in a directory from the start, beside files of a log
-NOTES = (HYDRA, TENSORBOARD, SETTINGS, STATUS, MADE_BY, LOCK, LOCKED_BY)
+NOTES = (HYDRA, TENSORBOARD, CSV, WANDB, LOGGERS_JSON, SETTINGS, STATUS, MADE_BY, LOCK, LOCKED_BY)
 # What shows that a directory holds a run or a search; .hydra does not, because every rank of torchrun writes it
 SIGNS = (SETTINGS, CHECKPOINTS, METRICS_JSON, METRICS_CSV, STUDY_DB)
 # What else a run leaves, as patterns

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,13 @@ from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.callbacks.exact_resume import ExactResume
 from zoomsr.training.callbacks.last_checkpoint import Stopped
 from zoomsr.training.callbacks.limits import Budget, StepLimit, TimeLimit
+from zoomsr.training.callbacks.loggers import Loggers
 from zoomsr.training.callbacks.pruning import Pruned
 from zoomsr.training.callbacks.results import Results
 from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
-from zoomsr.training.summary import log_hyperparameters, say_result, say_start
+from zoomsr.training.summary import hyper_parameters, say_result, say_start
 from zoomsr.training.targets import ground_truth
 from zoomsr.training.warm_start import Start, trained_on, warm_start
 
@@ -75,7 +76,8 @@ def train(settings: Mapping[str, Any]) -> None:
         settings_hash=settings_hash(plain(config)),
         started_from=start.trained_on,
     )
-    trainer = _trainer(config, results, budget, accelerator=accelerator)
+    loggers = Loggers(Path(config.run_dir), hyper_parameters(config))
+    trainer = _trainer(config, [results, loggers], budget, accelerator=accelerator)
     if trainer.is_global_zero:
         say_start(config, data=data, module=module, trainer=trainer, start=start.resume, reason=precision.reason)
     with _one_line_causes(config, trainer):
@@ -85,8 +87,8 @@ def train(settings: Mapping[str, Any]) -> None:
             # Not by test(ckpt_path=), with which EMA's callback would load the weights that are not averaged.
             module.load_state_dict(open_plain(Path(best))["state_dict"])
         trainer.test(module, data, verbose=False)
+        loggers.finish()
     if trainer.is_global_zero:
-        log_hyperparameters(trainer, config)
         say_result(Path(config.run_dir))
 
 
@@ -188,10 +190,10 @@ def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
     return name
 
 
-def _trainer(config: DictConfig, results: Results, budget: Budget | None, *, accelerator: str) -> Trainer:
+def _trainer(config: DictConfig, recorders: Sequence[Callback], budget: Budget | None, *, accelerator: str) -> Trainer:
     limits = _limits(config) if budget is None else [*_limits(config), budget]
     is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
-    callbacks: list[Callback] = [*limits, results, ExactResume()]
+    callbacks: list[Callback] = [*limits, *recorders, ExactResume()]
     if config.ema is not None:
         callbacks.append(EMA(config.ema))
     callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 
 from zoomsr.cli.config import plain
@@ -23,7 +22,6 @@ from zoomsr.models import scale_of
 from zoomsr.runs.files import short
 from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, TENSORBOARD
 from zoomsr.runs.run import Run
-from zoomsr.training.callbacks.results import trained_epochs
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
 
@@ -81,22 +79,12 @@ def _then(values: Sequence[int]) -> str:
     return ", then ".join(str(value) for value, _ in groupby(values))
 
 
-def log_hyperparameters(trainer: Trainer, config: DictConfig) -> None:
-    """Log the settings and the test's means: a row of TensorBoard's hyperparameters tab."""
+def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
+    """The settings that loggers get."""
     settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
-    settings |= {"seed": config.seed, "scale": config.scale, "epochs": trained_epochs(trainer)}
-    scalars = {
-        key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))
-    }
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(scalars, metrics)  # no other logger takes both
-        else:
-            logger.log_hyperparams(scalars)
-            logger.log_metrics(metrics, trained_epochs(trainer))
-        logger.finalize("success")  # again: the trainer has finalized it before
+    settings |= {"seed": config.seed, "scale": config.scale}
+    return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
 
 
 def say_result(run_dir: Path) -> None:

@@ -19,7 +19,7 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.runs.crops import Crop
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import GALLERY, GALLERY_PNG
-from zoomsr.training.callbacks.curves import tensorboard
+from zoomsr.training.callbacks.loggers import loggers_of
 
 
 class _Scored(NamedTuple):
@@ -30,7 +30,7 @@ class _Scored(NamedTuple):
 
 
 class BestWorstCrops(Callback):
-    """``gallery/`` and ``gallery.png`` in the run's directory after the test, and the same in TensorBoard.
+    """``gallery/`` and ``gallery.png`` in the run's directory after the test, and the same for loggers.
 
     Crops do not overlap, and are shared out equally among the images.
 
@@ -77,8 +77,8 @@ class BestWorstCrops(Callback):
         figure = best_worst(gains=gains, errors=errors)
         with atomic_write(self._run_dir / GALLERY_PNG) as file:
             figure.savefig(file, dpi=110, format="png")
-        if (writer := tensorboard(trainer)) is not None:
-            writer.add_figure("gallery/good results and difficulties", figure, trainer.current_epoch)
+        if (loggers := loggers_of(trainer)) is not None:
+            loggers.log_figure("gallery/good results and difficulties", figure, trainer.current_epoch)
 
 
 def _sorted(crops: list[_Scored]) -> list[_Scored]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 from zoomsr.cli.console import say
 from zoomsr.data.loader import PatchLoader
-from zoomsr.training.callbacks.curves import tensorboard
+from zoomsr.training.callbacks.loggers import loggers_of
 from zoomsr.training.checkpoint_io import find_places, forget_places
 from zoomsr.training.module import ZoomModule
 
@@ -40,11 +38,11 @@ class ExactResume(Callback):
         if trainer.world_size > 1:
             on_cpu = tree_map(lambda value: value.cpu() if isinstance(value, torch.Tensor) else value, own)
             torch.distributed.all_gather_object(ranks, on_cpu)
-        loader = trainer.train_dataloader
+        loader, loggers = trainer.train_dataloader, loggers_of(trainer)
         checkpoint[_KEY] = {
             "ranks": ranks,
             "loader": loader.state_dict() if isinstance(loader, PatchLoader) else {},
-            "events": _event_sizes(trainer),
+            "events": {} if loggers is None else loggers.event_sizes(),
             "precision": trainer.precision,
         }
         forget_places(trainer, checkpoint)
@@ -63,8 +61,8 @@ class ExactResume(Callback):
             )
         find_places(trainer, checkpoint)
         self._loaded = checkpoint.get(_KEY)
-        if self._loaded is not None and trainer.training and trainer.is_global_zero:
-            _cut_back(trainer, self._loaded["events"])
+        if self._loaded is not None and trainer.training and (loggers := loggers_of(trainer)) is not None:
+            loggers.cut_back(self._loaded["events"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Just before the first step."""
@@ -104,20 +102,3 @@ def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"].cpu())
     if "cuda" in states and device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"].cpu(), device)
-
-
-def _event_sizes(trainer: Trainer) -> dict[str, int]:
-    """The lengths of TensorBoard's files by name, once they are flushed."""
-    if (writer := tensorboard(trainer)) is None:
-        return {}
-    writer.flush()
-    return {path.name: path.stat().st_size for path in Path(writer.log_dir).glob("events.out.*")}
-
-
-def _cut_back(trainer: Trainer, sizes: dict[str, int]) -> None:
-    for logger in trainer.loggers:
-        for path in Path(logger.log_dir).glob("events.out.*") if logger.log_dir else ():
-            if path.name not in sizes:
-                path.unlink()
-            elif path.stat().st_size > sizes[path.name]:
-                os.truncate(path, sizes[path.name])

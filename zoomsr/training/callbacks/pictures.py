@@ -13,11 +13,11 @@ from zoomsr.figures import Enlargement, comparison, epochs
 from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import COMPARISON_PNG, PICTURES
-from zoomsr.training.callbacks.curves import tensorboard
+from zoomsr.training.callbacks.loggers import loggers_of
 
 
 class Pictures(Callback):
-    """Figures in TensorBoard after every epoch, ``pictures/`` in the run's directory, ``comparison.png`` at the end.
+    """Figures for loggers after every epoch, ``pictures/`` in the run's directory, ``comparison.png`` at the end.
 
     The crops are those of the first validation images where bicubic errs most. The output after the epochs 1, 2, 3, 5,
     10, 20 ... and the last is saved (see ``zoomsr.runs.crops``).
@@ -49,10 +49,10 @@ class Pictures(Callback):
             image = _upscaled(pl_module, crop)
             if is_milestone(epoch) or epoch == trainer.max_epochs:
                 keep_epoch(folder, epoch, image)
-            if (writer := tensorboard(trainer)) is not None:
+            if (loggers := loggers_of(trainer)) is not None and loggers.takes_figures:
                 methods = {"bicubic": panel(crop.bicubic, crop.hr), self._net_name: panel(image, crop.hr)}
                 figure = epochs([Enlargement(crop.name, crop.lr, methods, hr=crop.hr)])
-                writer.add_figure(f"held-out/{crop.name}", figure, epoch)
+                loggers.log_figure(f"held-out/{crop.name}", figure, epoch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the comparison with the tested weights."""

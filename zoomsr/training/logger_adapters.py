@@ -1,0 +1,154 @@
+"""What a logger is told of a run, any logger of Lightning, and what TensorBoard shows beyond it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import Logger
+from PIL import Image
+from torch.utils.tensorboard.summary import scalar
+
+from zoomsr.figures import Figure
+from zoomsr.metrics.quality import METRICS
+from zoomsr.metrics.spectrum import N_BANDS
+
+_CHARTS = {
+    "MAE": "mae",
+    "PSNR on Y (dB)": "psnr_y",
+    "PSNR on RGB (dB)": "psnr_rgb",
+    "SSIM on Y": "ssim_y",
+    "SSIM on RGB": "ssim_rgb",
+}
+_SPLITS = {"train": "training patches", "val": "validation images"}
+_MEANINGS = {
+    "mae": "Mean absolute error on [0, 1]; less is better.",
+    "psnr_y": "Peak signal-to-noise ratio on Y in dB, mean over images; more is better.",
+    "psnr_rgb": "Peak signal-to-noise ratio on 8-bit RGB in dB, mean over images; more is better.",
+    "ssim_y": "Structural similarity on Y, at most 1; more is better.",
+    "ssim_rgb": "Structural similarity on RGB, at most 1; more is better.",
+    "mae_gap": "Validation MAE minus training MAE: a gap that grows is overfitting.",
+    "loss": "The training loss.",
+    "wait": "Share of the epoch in which the device waited for data.",
+}
+
+
+class LoggerAdapter:
+    """Any logger. Nothing is taken back from it, so it must get every point once.
+
+    Args:
+        logger: the logger.
+    """
+
+    rewinds = False
+    """Whether a resume takes back what was logged after its checkpoint."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    @property
+    def takes_figures(self) -> bool:
+        """Whether it has Lightning's ``log_image``, as W&B's logger has."""
+        return hasattr(self._logger, "log_image")
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Log the settings of a run that begins or resumes."""
+        self._logger.log_hyperparams(dict(settings))
+
+    def log_points(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log a point of each metric."""
+        self._logger.log_metrics(dict(metrics), step)
+
+    def log_figure(self, name: str, figure: Figure, step: int) -> None:
+        """Log a figure as a picture, where the logger takes any."""
+        if self.takes_figures:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=figure.dpi)
+            self._logger.log_image(name, [Image.open(buffer)], step)  # type: ignore[attr-defined]  # takes_figures
+
+    def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
+        """Log the test's means, and settings that are known only now."""
+        self._logger.log_hyperparams(dict(settings))
+        if metrics:
+            self.log_points(metrics, step)
+        self._logger.finalize("success")  # again: the trainer has finalized it before
+        self.close(failed=False)
+
+    def close(self, *, failed: bool) -> None:
+        """End a run that would stay open until the process ends, as those of W&B."""
+        if (close := getattr(self._logger, "close", None)) is not None:
+            close(failed=failed)
+
+
+class TensorBoardAdapter(LoggerAdapter):
+    """TensorBoard: charts of several curves, descriptions, figures, and the hyperparameters tab."""
+
+    rewinds = True
+    takes_figures = True
+    _logger: TensorBoardLogger
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Nothing: a row of the hyperparameters tab is written with its scores."""
+
+    def lay_out(self) -> None:
+        """Lay out the charts: training beside validation, runs beside each other, the error's spectrum."""
+        both = {title: ["Multiline", [f"train/{name}$", f"val/{name}$"]] for title, name in _CHARTS.items()}
+        runs = {title: ["Multiline", [f"val/{name}$"]] for title, name in _CHARTS.items()}
+        bands = [f"val/{name}" for name in METRICS if name.startswith("error_band_")]
+        self._logger.experiment.add_custom_scalars(
+            {
+                "Training and validation, by epoch": both,
+                "Validation of each run, by epoch": runs,
+                "Validation, by frequency": {"Error over ground truth (dB), by band": ["Multiline", bands]},
+            }
+        )
+
+    def log_points(self, metrics: Mapping[str, float], step: int) -> None:
+        """As ``add_scalar``, which takes no description."""
+        for name, value in metrics.items():
+            summary = scalar(name, value)  # type: ignore[no-untyped-call]  # torch's own is not typed
+            summary.value[0].metadata.summary_description = describe(name)
+            self._logger.experiment._get_file_writer().add_summary(summary, step)
+
+    def log_figure(self, name: str, figure: Figure, step: int) -> None:
+        """Log a figure."""
+        self._logger.experiment.add_figure(name, figure, step)
+
+    def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
+        """Write the row of the hyperparameters tab."""
+        self._logger.log_hyperparams(dict(settings), dict(metrics), step)  # no other logger takes all three
+        self._logger.finalize("success")
+
+    def file_sizes(self) -> dict[str, int]:
+        """The lengths of the event files by name, once they are flushed."""
+        writer = self._logger.experiment
+        writer.flush()
+        return {path.name: path.stat().st_size for path in Path(writer.log_dir).glob("events.out.*")}
+
+    def cut_back(self, sizes: Mapping[str, int]) -> None:
+        """Truncate the event files to these lengths and remove others, before anything is appended."""
+        for path in Path(self._logger.log_dir).glob("events.out.*"):
+            if path.name not in sizes:
+                path.unlink()
+            elif path.stat().st_size > sizes[path.name]:
+                os.truncate(path, sizes[path.name])
+
+
+def adapt(logger: Logger) -> LoggerAdapter:
+    """The adapter of a logger."""
+    return TensorBoardAdapter(logger) if isinstance(logger, TensorBoardLogger) else LoggerAdapter(logger)
+
+
+def describe(tag: str) -> str:
+    """The meaning of ``val/psnr_y`` and its like, as TensorBoard shows it."""
+    split, _, name = tag.partition("/")
+    meaning = _MEANINGS.get(name, "")
+    if name.startswith("error_band_"):
+        number = int(name.removeprefix("error_band_")) - 1
+        low, high = number / (2 * N_BANDS), (number + 1) / (2 * N_BANDS)
+        meaning = f"Error over ground truth on Y in dB at {low:g} to {high:g} cycles per pixel; less is better."
+    return f"{meaning} On {_SPLITS[split]}, by epoch." if split in _SPLITS else meaning
