@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from zoomsr.hardware.devices import has_fast_bfloat16
+from zoomsr.hardware.devices import has_fast_bfloat16, processor
 from zoomsr.runs.files import write_text
 
 Value = str | float | None
@@ -18,10 +18,8 @@ Value = str | float | None
 
 def machine() -> str:
     """Processor, cores, and the instructions that make the difference: ``AMD EPYC, 2 cores, AVX512_BF16``."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    (name, *_) = (line.split(": ")[1] for line in lines if line.startswith("model name"))
     cores = len(os.sched_getaffinity(0))
-    return f"{name}, {cores} core{'s' if cores > 1 else ''}, {_instructions()}"
+    return f"{processor()}, {cores} core{'s' if cores > 1 else ''}, {_instructions()}"
 
 
 def _instructions() -> str:

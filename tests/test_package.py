@@ -11,9 +11,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from _support.tiny import TINY
 from packaging.specifiers import SpecifierSet
 
+import zoomsr
 from zoomsr.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,12 @@ def test_no_version_that_is_allowed_opens_what_the_newest_closes(package: str, c
     text = (ROOT / "pyproject.toml").read_text()
     (bound,) = re.findall(rf'^  "({package}[<>=!][^"]*)", # .*CVE', text, re.MULTILINE)
     assert min(SpecifierSet(bound.removeprefix(package)), key=lambda one: one.operator != ">=").version == closed_in
+
+
+def test_the_version_to_cite_is_the_packages() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == zoomsr.__version__
+    assert f"Version {zoomsr.__version__}," in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.slow

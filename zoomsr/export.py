@@ -1,7 +1,8 @@
-"""``python -m zoomsr.export``: a trained net as a file of its own, for zoomsr or for other engines."""
+"""``python -m zoomsr.export``: a trained net as a file of its own, for zoomsr or for other programs."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,23 @@ def export(
     model: Annotated[
         str, typer.Option("--model", "-m", help="unet, vdsr, srcnn, a run's folder, or a file of weights")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="FILE.onnx, FILE.pt2 (torch.export) or FILE.safetensors")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="FILE.onnx, .dtmodel (for darktable), .pt2 (torch.export) or .safetensors"),
+    ],
     test: Annotated[
         list[Path] | None, typer.Option(help="a folder as for zoomsr.evaluate: scores for the card; may be repeated")
     ] = None,
-    licence: Annotated[str, typer.Option(help="of the weights, for their card")] = "not stated",
+    licence: Annotated[str | None, typer.Option(help="of the weights; without it what their card says")] = None,
+    quality: Annotated[
+        float | None, typer.Option(help="JPEG quality of the input, for a net that is told it; 100: never compressed")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="ONNX of one input size: 512x512, width and height")] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX of this opset, 17 or newer")] = None,
+    half: Annotated[bool, typer.Option("--half", help="store weights in float16; the net computes in float32")] = False,
+    uint8: Annotated[
+        bool, typer.Option("--uint8", help="ONNX with bytes in and out, instead of floats on 0 to 1")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there")] = False,
 ) -> None:
     """Write a trained net: any batch, height and width for ONNX and torch.export; with a card for safetensors.
@@ -29,9 +42,18 @@ def export(
     What is written is first run beside the net itself, and refused where it gives other pixels.
     """
     with one_line_errors():
-        from zoomsr.inference.export import write  # heavy
+        from zoomsr.inference.export import ExportOptions, write  # heavy
+        from zoomsr.inference.onnx_file import Form
 
-        write(model, out, licence=licence, tests=test or (), overwrite=overwrite)
+        form = Form(size=None if size is None else _size(size), opset=opset, half=half, uint8=uint8)
+        write(model, out, ExportOptions(licence, test or (), quality, form), overwrite=overwrite)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Height and width."""
+    if (found := re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)) is None:
+        raise ValueError(f"--size {text} must be WIDTHxHEIGHT in pixels, as 512x512")
+    return int(found[2]), int(found[1])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from zoomsr.data.datamodule import PairsDataModule, Residence
 from zoomsr.data.sources.photographs import folder
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import PixelArray
-from zoomsr.inference.export import write
+from zoomsr.inference.export import ExportOptions, write
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.pretrained.weights import Weights
@@ -138,14 +138,14 @@ def tiles_run(
 
 def exported_differs(checkpoint: Path, out: Path, device: torch.device) -> float:
     """Write a run's net for other engines, and run it on the CPU beside the net itself on the device."""
-    write(str(checkpoint), out, licence="none", tests=(), overwrite=False)
+    write(str(checkpoint), out, ExportOptions(), overwrite=False)
     lr = torch.rand(1, 3, 37, 50, generator=torch.Generator().manual_seed(1))
     net = Weights.read(checkpoint).build().to(device)
     with torch.no_grad():
         expected = net(lr.to(device)).cpu()
         if out.suffix == ".onnx":
             session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
-            sr = torch.from_numpy(session.run(None, {"lr": lr.numpy()})[0])
+            sr = torch.from_numpy(session.run(None, {"input": lr.numpy()})[0])
         else:
             sr = torch.export.load(out).module()(lr)
     return float((sr - expected).abs().max())

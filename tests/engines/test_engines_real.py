@@ -16,7 +16,7 @@ from _support.tiny import photograph
 from zoomsr.engines import ENGINES
 from zoomsr.engines import accelerated as module
 from zoomsr.engines.accelerated import Accelerated, accelerated
-from zoomsr.engines.graph import exported
+from zoomsr.engines.graph import example, exported
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.tiling import upscale_tiled
@@ -93,7 +93,7 @@ def exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @lru_cache(maxsize=1)
 def _graph(channels: int) -> object:
     torch.manual_seed(0)
-    return exported(perturbed(SRCNN(widths=[6, 5])), channels=channels)
+    return exported(perturbed(SRCNN(widths=[6, 5])), example(channels))
 
 
 @pytest.mark.usefixtures("exported_once")

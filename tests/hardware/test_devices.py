@@ -13,7 +13,7 @@ from PIL import Image
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.hardware import devices
-from zoomsr.hardware.devices import DeviceUse, is_out_of_memory
+from zoomsr.hardware.devices import DeviceUse, is_out_of_memory, processor
 from zoomsr.imaging.degradations import Bicubic as Down
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.models.bicubic import Bicubic
@@ -86,7 +86,7 @@ def test_what_is_shown_and_measured_is_float32_proper(tmp_path: Path) -> None:
 def test_the_use_of_a_cpu_is_not_measured() -> None:
     use = DeviceUse(torch.device("cpu"))
     use.sample()
-    assert use.as_dict() == {"type": "cpu"}
+    assert use.as_dict() == {"type": "cpu", "name": processor()}
 
 
 def test_the_use_of_a_gpu_is_the_mean_of_its_samples_and_the_peak_of_its_memory(

@@ -14,6 +14,7 @@ from torch import Tensor
 from zoomsr.imaging.blocking import jpeg_trace
 from zoomsr.imaging.camera import Camera
 from zoomsr.imaging.degradations import NEVER_COMPRESSED, Bicubic, Chain, Jpeg, jpeg_quality
+from zoomsr.imaging.pixels import quantize
 from zoomsr.imaging.resize import LANCZOS, downscale
 from zoomsr.imaging.sampling import luma_samples
 
@@ -47,24 +48,31 @@ def test_all_is_drawn_from_the_generator() -> None:
 
 def test_how_often_and_how_strongly() -> None:
     shots = [Camera(2).drawn(_generator(seed)) for seed in range(2000)]
+    photographs = [shot for shot in shots if shot.quality != NEVER_COMPRESSED]
+    assert len(photographs) == pytest.approx(0.8 * 2000, rel=0.04)
     share = {
-        "none": np.mean([shot.quality == NEVER_COMPRESSED for shot in shots]),
-        "4:2:0": np.mean([shot.halves_chroma for shot in shots]),
-        "blurred": np.mean([shot.blur > 0 for shot in shots]),
-        "sharpened": np.mean([shot.sharpening > 0 for shot in shots]),
-        "noisy": np.mean([shot.noise > 0 for shot in shots]),
-        "means": np.mean([shot.kernel is None for shot in shots]),
-        "lanczos": np.mean([shot.kernel is LANCZOS for shot in shots]),
+        "4:2:0": np.mean([shot.halves_chroma for shot in photographs]),
+        "blurred": np.mean([shot.blur > 0 for shot in photographs]),
+        "sharpened": np.mean([shot.sharpening > 0 for shot in photographs]),
+        "noisy": np.mean([shot.noise > 0 for shot in photographs]),
+        "means": np.mean([shot.kernel is None for shot in photographs]),
+        "lanczos": np.mean([shot.kernel is LANCZOS for shot in photographs]),
     }
-    expected = {"none": 0.15 + 0.85 / 81, "4:2:0": 0.7, "blurred": 0.25, "sharpened": 0.25, "noisy": 0.5}
-    assert share == pytest.approx({**expected, "means": 0.2, "lanczos": 0.2}, abs=0.03)
-    qualities = [shot.quality for shot in shots if shot.quality != NEVER_COMPRESSED]
+    expected = {"4:2:0": 0.7, "blurred": 0.25, "sharpened": 0.25, "noisy": 0.5, "means": 0.2, "lanczos": 0.2}
+    assert share == pytest.approx(expected, abs=0.04)
+    qualities = [shot.quality for shot in photographs]
     assert (min(qualities), max(qualities)) == (20, 99)
     assert np.mean(qualities) == pytest.approx(59.5, abs=2)
     assert max(shot.blur for shot in shots) == pytest.approx(1, abs=0.01)
     assert max(shot.sharpening for shot in shots) == pytest.approx(0.6, abs=0.01)
     assert max(shot.noise for shot in shots) == pytest.approx(6 / 255, abs=1e-3)
     assert {shot.row for shot in shots} == set(range(16))
+
+
+def test_what_was_never_compressed_is_bicubic() -> None:
+    camera = Camera(2, compressed=0.0)
+    assert torch.equal(camera.down(HR, _generator(1)), quantize(downscale(HR.float() / 255, 2)))
+    assert jpeg_quality(camera, _generator(1)) == NEVER_COMPRESSED
 
 
 def test_the_quality_that_is_drawn_is_the_one_that_is_told() -> None:
@@ -101,15 +109,16 @@ def test_blocks_begin_where_it_was_drawn() -> None:
 
 
 def test_noise_grows_with_light_and_sharpening_with_detail() -> None:
-    camera = Camera(2, compressed=0.0, blur=0.3, sharpening=0.0, noise=0.02)
+    undamaged = {"quality": (100, 100), "compressed": 1.0}
+    camera = Camera(2, **undamaged, blur=0.3, sharpening=0.0, noise=0.02)
     seed = next(seed for seed in range(100) if camera.drawn(_generator(seed)).noise > 0.015)
     sigma = camera.drawn(_generator(seed)).noise
     for value, factor in ((0.25, 0.75), (0.5, 1.0), (0.75, 1.25)):
         lr = camera.down(torch.full((3, 128, 128), value), _generator(seed))
         assert lr.std().item() == pytest.approx(sigma * factor**0.5, rel=0.05)
         assert lr.mean().item() == pytest.approx(value, abs=1e-3)
-    sharp = Camera(2, compressed=0.0, blur=0.3, noise=0.0, sharpening=1.0)
-    plain = Camera(2, compressed=0.0, **PLAIN)
+    sharp = Camera(2, **undamaged, blur=0.3, noise=0.0, sharpening=1.0)
+    plain = Camera(2, **undamaged, **PLAIN)
     seed = next(seed for seed in range(100) if sharp.drawn(_generator(seed)).sharpening > 0.5)
     assert sharp.down(HR, _generator(seed)).float().std() > 1.05 * plain.down(HR, _generator(seed)).float().std()
 

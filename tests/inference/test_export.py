@@ -14,8 +14,7 @@ from _support.commands import said_by
 from _support.tiny import photograph
 from PIL import Image
 
-from zoomsr.inference import export as exporting
-from zoomsr.inference import release
+from zoomsr.inference import onnx_file, release
 from zoomsr.inference.release import HALOS, Origin, smallest_halo
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import NetOptions, Upscaler
@@ -79,7 +78,7 @@ def test_any_batch_height_and_width_gives_the_nets_own_pixels(
         import onnxruntime
 
         session = onnxruntime.InferenceSession(out)
-        found, facts = session.run(None, {"lr": lr.numpy()})[0], session.get_modelmeta().custom_metadata_map
+        found, facts = session.run(None, {"input": lr.numpy()})[0], session.get_modelmeta().custom_metadata_map
         assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
     else:
         extra = {"zoomsr.json": ""}
@@ -94,7 +93,7 @@ def test_a_net_that_comes_out_otherwise_is_not_written(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = _weights(tmp_path, "srcnn")
-    monkeypatch.setattr(exporting, "MAX_DIFFERENCE", -1.0)
+    monkeypatch.setattr(onnx_file, "MAX_DIFFERENCE", -1.0)
     assert "the exported net differs by" in export("-m", path, "-o", "net.pt2", code=1)
     assert not (tmp_path / "net.pt2").exists()
 
@@ -102,7 +101,7 @@ def test_a_net_that_comes_out_otherwise_is_not_written(
 def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
     path, _ = _weights(tmp_path, "srcnn")
     for arguments, words in {
-        ("-m", path, "-o", "net.xyz"): "-o net.xyz must end in .onnx, .pt2 or .safetensors",
+        ("-m", path, "-o", "net.xyz"): "-o net.xyz must end in .onnx, .dtmodel, .pt2 or .safetensors",
         ("-m", path, "-o", path): "is there already: --overwrite replaces it",
         ("-m", "vdsrr", "-o", "net.pt2"): "no net is called vdsrr; the nearest: vdsr",
         ("-m", "bicubic", "-o", "net.safetensors"): "bicubic has no weights",

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, missing
-from zoomsr.engines.graph import GraphFile, exported
+from zoomsr.engines.graph import GraphFile, example, exported
 from zoomsr.pretrained.weights import Weights
 
 MAX_DIFFERENCE = 1e-4
@@ -137,7 +137,7 @@ class Accelerated(nn.Module):
             return
         start = time.perf_counter()
         try:
-            graph = cast(bytes, exported(self.net, channels=channels).model_proto.SerializeToString())
+            graph = cast(bytes, exported(self.net, example(channels)).model_proto.SerializeToString())
         except Exception as error:  # torch's exporter raises errors of any type
             raise _NoGraphError(f"torch makes no graph of the net: {error or type(error).__name__}") from error
         self._graphs[channels] = graph

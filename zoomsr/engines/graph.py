@@ -23,25 +23,26 @@ _MAX_KEPT = 16
 _SEAL_BYTES = 32
 
 
-def exported(net: nn.Module, *, channels: int = 3) -> Any:
-    """A net as torch's ONNX program: input ``lr``, output ``sr``, batch, height and width free.
+def exported(net: nn.Module, lr: Tensor, *, is_static: bool = False, opset: int | None = None) -> Any:
+    """A net as torch's ONNX program: input ``input``, output ``output``.
 
     Args:
         net: in eval mode, on the CPU.
-        channels: of the input.
+        lr: an example of its input, (N, C, H, W); C is fixed.
+        is_static: fix N, H and W of the example too; they are free else.
+        opset: version of ONNX's operators, as far as torch can make it; None for torch's own.
     """
     with torch.inference_mode(False), torch.autocast("cpu", enabled=False), quiet():
-        program: Any = torch.onnx.export(
+        return torch.onnx.export(
             net,
-            (example(channels),),
+            (lr,),
             dynamo=True,
-            dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
-            input_names=["lr"],
-            output_names=["sr"],
+            dynamic_shapes=None if is_static else ({0: "batch", 2: "height", 3: "width"},),
+            input_names=["input"],
+            output_names=["output"],
+            opset_version=opset,
             verbose=False,
         )
-    program.model.metadata_props.update(contract(net))
-    return program
 
 
 def contract(net: nn.Module) -> dict[str, str]:

@@ -17,6 +17,7 @@ class OnnxRuntime:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        self._input = session.get_inputs()[0].name
 
     @classmethod
     def open(cls, graph: bytes, *, threads: int, bfloat16: bool) -> OnnxRuntime:
@@ -30,7 +31,7 @@ class OnnxRuntime:
     def run(self, lr: Tensor) -> Tensor:
         """See ``zoomsr.engines.Engine``."""
         try:
-            (sr,) = self._session.run(None, {"lr": lr.contiguous().numpy()})
+            (sr,) = self._session.run(None, {self._input: lr.contiguous().numpy()})
         except Exception as error:  # its errors have no common base class but Exception
             raise RuntimeError(f"{self.label}: {error}") from error
         return torch.from_numpy(sr)

@@ -20,7 +20,7 @@ from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate
 from zoomsr.evaluation.recognition import known_sets, recognised
-from zoomsr.hardware.devices import device_named
+from zoomsr.hardware.devices import DeviceUse, device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.metrics.protocol import PROTOCOLS
@@ -44,6 +44,7 @@ def run(config: DictConfig) -> None:
     if not isinstance(config.scale, int) or config.scale < 1:
         raise ValueError(f"scale={config.scale} must be a whole number from 1")
     device = device_named(config.device)
+    use = DeviceUse(device)
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
@@ -69,7 +70,7 @@ def run(config: DictConfig) -> None:
                 advance=lambda: progress.advance(task),
             )
     run_dir = Path(config.run_dir)
-    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation))
+    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation, use.as_dict()))
     _write_images(run_dir / IMAGES_CSV, scores)
     for one in nets.values():
         for line in () if one.engine is None else one.engine.said():
@@ -176,6 +177,7 @@ def _summary(
     verdicts: dict[str, str],
     scores: dict[str, Scores],
     degradation: Degradation,
+    device: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of ``metrics.json``, as of a run's, with an entry per folder, net and protocol."""
     digests = {name: benchmark.digest() for name, benchmark in benchmarks.items()}
@@ -207,6 +209,7 @@ def _summary(
         "scale": config.scale,
         "self_ensemble": config.self_ensemble,
         "back_projection": config.back_projection,
+        "device": device,
         "sets": sets,
         "versions": versions(),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
 
 
+@cache
+def processor() -> str:
+    """The processor's name: ``AMD EPYC 9654``; where the system tells none, its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
 class DeviceUse:
     """Memory and utilisation of a GPU from here on, by this process."""
 
@@ -165,9 +178,9 @@ class DeviceUse:
             self._next = float("inf")
 
     def as_dict(self) -> dict[str, Any]:
-        """``type``; of a GPU also ``name``, ``peak_mb`` (10^6 bytes) and, where known, ``utilisation``, 0 to 1."""
+        """``type`` and ``name``; of a GPU also ``peak_mb`` (10^6 bytes) and, where known, ``utilisation``, 0 to 1."""
         if self._device.type != "cuda":
-            return {"type": self._device.type}
+            return {"type": self._device.type, "name": processor()}
         busy = {"utilisation": round(sum(self._samples) / len(self._samples) / 100, 3)} if self._samples else {}
         peak = round(torch.cuda.max_memory_allocated(self._device) / 1e6, 2)
         return {"type": "cuda", "name": torch.cuda.get_device_name(self._device), "peak_mb": peak, **busy}

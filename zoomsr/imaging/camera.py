@@ -41,6 +41,9 @@ class Shot(NamedTuple):
     column: int
 
 
+_CLEAN = Shot(CUBIC, 0.0, 0.0, 0.0, NEVER_COMPRESSED, halves_chroma=False, row=0, column=0)
+
+
 @dataclass
 class Camera(Shrinking):
     """Blur, a shrink, sharpening, noise and one JPEG, each with its own probability and strength.
@@ -48,21 +51,24 @@ class Camera(Shrinking):
     A mild form of the random degradations of Wang et al. ("Real-ESRGAN", ICCVW 2021, arXiv:2107.10833), in the order of
     a camera's own processing. All is drawn from the generator.
 
-    ===========  =============================================================================  ===========
-    step         drawn                                                                          probability
-    ===========  =============================================================================  ===========
-    blur         a Gaussian of sd 0.3 to ``blur`` hr pixels                                     0.25
-    shrink       bicubic 0.6, mean of blocks 0.2, Lanczos 0.2                                   1
-    sharpening   unsharp masking, sd of 1 lr pixel, amount 0 to ``sharpening``                  0.25
-    noise        white, in each channel: variance sd**2 (1/2 + value), sd from 0 to ``noise``   0.5
-    JPEG         libjpeg's quality from ``quality``; chroma 4:2:0 (0.7) or 4:4:4; half of them  ``compressed``
+    ===========  ================================================================================  ===========
+    step         drawn                                                                             probability
+    ===========  ================================================================================  ===========
+    blur         a Gaussian of sd 0.3 to ``blur`` hr pixels                                        0.25
+    shrink       bicubic 0.6, mean of blocks 0.2, Lanczos 0.2                                      1
+    sharpening   unsharp masking, sd of 1 lr pixel, amount 0 to ``sharpening``                     0.25
+    noise        white, in each channel: variance sd**2 (1/2 + value), sd from 0 to ``noise``      0.5
+    JPEG         by libjpeg, quality from ``quality``, chroma 4:2:0 (0.7) or 4:4:4; half of them   1
                  are cropped, so that their blocks begin anywhere
-    ===========  =============================================================================  ===========
+    ===========  ================================================================================  ===========
+
+    The rest, 1 - ``compressed`` of all pictures, are shrunk by bicubic alone, and told to be ``NEVER_COMPRESSED``: so
+    the net keeps what it can do on clean pictures.
 
     Args:
         scale: super-resolution factor.
         quality: least and most of the JPEG, 1 to 100.
-        compressed: probability of a JPEG.
+        compressed: probability of all this.
         blur: most, in hr pixels.
         sharpening: most.
         noise: most, on [0, 1].
@@ -71,8 +77,8 @@ class Camera(Shrinking):
         ValueError: a range out of order, a negative strength, or a probability outside [0, 1].
     """
 
-    quality: tuple[int, int] = (20, 100)
-    compressed: float = 0.85
+    quality: tuple[int, int] = (20, 99)
+    compressed: float = 0.8
     blur: float = 1.0
     sharpening: float = 0.6
     noise: float = 6 / 255
@@ -91,11 +97,12 @@ class Camera(Shrinking):
     def drawn(self, generator: torch.Generator) -> Shot:
         """What ``down`` draws first from a generator in this state."""
         draws = torch.rand(11, generator=generator, device=generator.device, dtype=torch.float64).tolist()
+        if draws[0] >= self.compressed:
+            return _CLEAN
         lowest, highest = self.quality
-        quality = lowest + int(draws[1] * (highest - lowest + 1))
         is_cropped = draws[3] < 0.5
         return Shot(
-            quality=quality if draws[0] < self.compressed else NEVER_COMPRESSED,
+            quality=lowest + int(draws[1] * (highest - lowest + 1)),
             halves_chroma=draws[2] < 0.7,
             row=int(draws[4] * _BLOCK) if is_cropped else 0,
             column=int(draws[5] * _BLOCK) if is_cropped else 0,

@@ -4,36 +4,76 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zoomsr.cli.console import say
-from zoomsr.engines import missing
-from zoomsr.engines.accelerated import MAX_DIFFERENCE
-from zoomsr.engines.graph import contract, example, exported, quiet
-from zoomsr.engines.onnx import OnnxRuntime
+from zoomsr.engines.graph import contract, example, quiet
+from zoomsr.inference.dtmodel import SCALES, dtmodel
+from zoomsr.inference.model_card import PackedNet
+from zoomsr.inference.onnx_file import Form, onnx_file, require_parity
 from zoomsr.inference.release import Origin, ship
+from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
+from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights, weights_file
-from zoomsr.runs.files import atomic_write, short
+from zoomsr.runs.files import atomic_write, sha256_of, short
 
-ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
-"""Batch, height and width of the pictures on which an exported net must agree."""
+NOT_STATED = "not stated"
+
+_TAKES = {
+    ".onnx": {"quality", "size", "opset", "half", "uint8"},
+    ".dtmodel": {"quality", "half"},  # darktable has one opset, float32 tensors, and sizes of its own
+    ".pt2": {"quality"},
+    ".safetensors": {"test"},
+}
+"""ExportOptions beside ``--licence`` and ``--overwrite``, by the suffix of the file."""
 
 
-def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwrite: bool) -> None:
+@dataclass(frozen=True)
+class ExportOptions:
+    """What was asked for beside the net and the file.
+
+    Attributes:
+        licence: of the weights; None for what their card says.
+        tests: benchmark folders whose scores the card of a ``.safetensors`` gets.
+        quality: JPEG quality that a net is told which takes one.
+        form: of an ONNX file.
+    """
+
+    licence: str | None = None
+    tests: Sequence[Path] = ()
+    quality: float | None = None
+    form: Form = field(default_factory=Form)
+
+    def require_fits(self, out: Path) -> None:
+        """Raises ValueError: an unknown suffix, or an option that does nothing for this kind of file."""
+        if out.suffix not in _TAKES:
+            raise ValueError(f"-o {out} must end in {', '.join([*_TAKES][:-1])} or {[*_TAKES][-1]}")
+        given = {
+            **{"test": bool(self.tests), "quality": self.quality is not None, "size": self.form.size is not None},
+            **{"opset": self.form.opset is not None, "half": self.form.half, "uint8": self.form.uint8},
+        }
+        for name, is_given in given.items():
+            if is_given and name not in _TAKES[out.suffix]:
+                kinds = " and ".join(suffix for suffix, names in _TAKES.items() if name in names)
+                raise ValueError(f"--{name} goes with {kinds}, and -o is {out}")
+
+
+def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> None:
     """Write the net as the suffix says.
 
     Raises:
-        ValueError: an unknown suffix, a file that is there, a net that cannot be exported, or gives other pixels then.
+        ValueError: an unknown suffix, an option that does not go with it, a file that is there, a net that cannot be
+            exported, or gives other pixels then.
     """
-    serializers: dict[str, Callable[[nn.Module], bytes]] = {".onnx": _onnx, ".pt2": _exported_program}
-    if out.suffix not in (*serializers, ".safetensors"):
-        raise ValueError(f"-o {out} must end in .onnx, .pt2 or .safetensors")
+    options.require_fits(out)
     if out.exists() and not overwrite:
         raise ValueError(f"{out} is there already: --overwrite replaces it")
     source = weights_file(model)
@@ -41,44 +81,65 @@ def write(model: str, out: Path, *, licence: str, tests: Sequence[Path], overwri
     if out.suffix == ".safetensors":
         if source is None:
             raise ValueError("bicubic has no weights: there is nothing to write")
-        ship(Weights.read(source), out, origin=Origin.of(source), licence=licence, tests=tests)
+        ship(
+            Weights.read(source), out, origin=Origin.of(source), licence=_licence(source, options), tests=options.tests
+        )
         return
-    net = Bicubic() if source is None else Weights.read(source).build()
-    if isinstance(net, IRCNN):
-        raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
-    content = serializers[out.suffix](net.requires_grad_(False).eval())
+    content = _dtmodel(model, out, options) if out.suffix == ".dtmodel" else _graph(source, model, out, options)
     with atomic_write(out) as file:
         file.write(content)
     say({"exported": f"{short(out)}  {out.stat().st_size / 1e6:.1f} MB"})
 
 
-def _onnx(net: nn.Module) -> bytes:
-    if missing(OnnxRuntime):
-        raise ValueError("ONNX needs an extra: pip install zoomsr[export]")
-    program = exported(net)
-    content: bytes = program.model_proto.SerializeToString()
-    _require_parity(net, OnnxRuntime.open(content, threads=torch.get_num_threads(), bfloat16=False).run)
-    say({"onnx": f"opset {program.model.opset_imports['']}, batch x 3 x height x width, all of them free"})
-    return content
+def _graph(source: Path | None, model: str, out: Path, options: ExportOptions) -> bytes:
+    net = _built(source, model, options.quality)
+    facts = _facts(source, options)
+    return onnx_file(net, options.form, facts) if out.suffix == ".onnx" else _exported_program(net, facts)
 
 
-def _exported_program(net: nn.Module) -> bytes:
+def _built(source: Path | None, model: str, quality: float | None) -> nn.Module:
+    """The net to export, told the quality where it takes one."""
+    net = Bicubic() if source is None else Weights.read(source).build()
+    if isinstance(net, IRCNN):
+        raise ValueError(f"{model} is a loop around its denoisers, of which no graph is made")
+    if quality is None and takes_quality(net):
+        raise ValueError(f"{model} must be told the JPEG quality of its input: --quality 75; 100: never compressed")
+    if quality is not None and not takes_quality(net):
+        raise ValueError(f"--quality {quality:g}: {model} is not told the JPEG quality of its input")
+    return (net if quality is None else at_quality(net, quality)).requires_grad_(False).eval()
+
+
+def _licence(source: Path | None, options: ExportOptions) -> str:
+    card = None if source is None else Card.beside(source)
+    return options.licence or (NOT_STATED if card is None else card.licence)
+
+
+def _facts(source: Path | None, options: ExportOptions) -> dict[str, str]:
+    """Metadata beside those of ``contract``."""
+    facts = {"licence": _licence(source, options)}
+    if options.quality is not None:
+        facts["jpeg_quality"] = f"{options.quality:g}"
+    return facts if source is None else {**facts, "weights_sha256": sha256_of(source)}
+
+
+def _dtmodel(model: str, out: Path, options: ExportOptions) -> bytes:
+    """Of the net, and of its sister for the other scale where the package has one."""
+    nets = []
+    for source in dict.fromkeys([weights_file(model), *(weights_file(model, scale) for scale in SCALES)]):
+        if source is None:
+            raise ValueError("bicubic has no weights: there is nothing to write")
+        net = _built(source, model, options.quality)
+        nets.append(PackedNet(cast(Net, net), Origin.of(source), _facts(source, options)))
+    return dtmodel(out, nets, half=options.form.half)
+
+
+def _exported_program(net: nn.Module, facts: Mapping[str, str]) -> bytes:
     content = io.BytesIO()
     dims = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     with quiet():
         program = torch.export.export(net, (example(),), dynamic_shapes=(dims,))
-        torch.export.save(program, content, extra_files={"zoomsr.json": json.dumps(contract(net))})
+        extra = {"zoomsr.json": json.dumps({**contract(net), **facts})}
+        torch.export.save(program, content, extra_files=extra)
     content.seek(0)
-    _require_parity(net, torch.export.load(content).module())
+    require_parity(net, torch.export.load(content).module(), limit=Form().limit)
     return content.getvalue()
-
-
-@torch.no_grad()
-def _require_parity(net: nn.Module, exported: Callable[[Tensor], Tensor]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    for batch, height, width in ODD_SIZES:
-        lr = torch.rand(batch, 3, height, width, generator=generator)
-        difference = float((exported(lr) - net(lr)).abs().max())
-        say({"parity": f"{batch} x {height}x{width}: {difference:.1e}"})
-        if not difference <= MAX_DIFFERENCE:
-            raise ValueError(f"the exported net differs by {difference:.1e} at {height}x{width}: it is not written")

@@ -127,12 +127,14 @@ def _at(settings: Mapping[str, Any], key: str) -> str:
 
 
 def _facts(results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], command: str) -> dict[str, str]:
-    """The command, the data and the versions."""
+    """The command, the data, the devices and the versions."""
     facts = {"command": command}
     for table in tables:
         members = [entry for entries in table.entries.values() for entry in entries]
         hashes = dict.fromkeys(entry.results["data"]["hash"] for entry in members if entry.results is not None)
         facts[f"data hash, {table.title}"] = ", ".join(hashes)
+    devices = (one.get("device", {}).get("name", "not known") for one in results)  # older versions kept none
+    facts["device"] = ", ".join(dict.fromkeys(devices))
     for package in dict.fromkeys(name for one in results for name in one["versions"]):
         facts[package] = ", ".join(dict.fromkeys(str(one["versions"].get(package, "?")) for one in results))
     return facts
