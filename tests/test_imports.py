@@ -40,8 +40,16 @@ MAY_IMPORT = {
 }
 # A package, and the only places that may import it.
 ONLY = {
-    "hydra": {"cli/config", "cli/composition", "jobs/search", "evaluation/recipe"},
-    "omegaconf": {"cli", "training/recipe", "training/summary", "evaluation/recipe", "train", "evaluate"},
+    "hydra": {"cli/config", "cli/composition", "jobs/search", "evaluation/request"},
+    "omegaconf": {
+        "cli",
+        "training/recipe",
+        "training/summary",
+        "evaluation/recipe",
+        "evaluation/request",
+        "train",
+        "evaluate",
+    },
     "lightning": {"training", "data/datamodule"},
     "matplotlib": {"figures"},
     "typer": {"__main__", "cli/options", "prepare", "jobs/__main__", "zoom", "export", "demo", "compare"},

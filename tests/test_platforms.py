@@ -16,11 +16,12 @@ import pytest
 from _support.tiny import TINY, TINY_NET, photograph
 from PIL import Image
 
-from zoomsr.data.packed.packing import HR_INDEX, Photo, pack_photos
+from zoomsr.data.packed.inventory import HR_INDEX
+from zoomsr.data.packed.packing import Photo, pack_photos
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.jobs.__main__ import _ended_rank
 from zoomsr.jobs.launchers.local import _signals_to
-from zoomsr.pretrained.weights import weights_file
+from zoomsr.pretrained.names import weights_file
 from zoomsr.runs.job import stop_signals
 from zoomsr.runs.trust import require_own, sign
 

@@ -115,6 +115,6 @@ def test_a_net_of_ones_own_is_measured_used_and_exported(commands: list[list[str
     _said(export)
     onnxruntime = pytest.importorskip("onnxruntime", reason="pip install zoomsr[export]")
     lr = torch.rand(1, 3, 20, 31)
-    (exported,) = onnxruntime.InferenceSession("tiny.onnx").run(None, {"lr": lr.numpy()})
+    (exported,) = onnxruntime.InferenceSession("tiny.onnx").run(None, {"input": lr.numpy()})
     with torch.no_grad():
         assert np.abs(exported - net(lr).numpy()).max() < 1e-5

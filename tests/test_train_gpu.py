@@ -15,7 +15,8 @@ from PIL import Image
 
 from zoomsr.cli.config import instantiate, plain
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.run import Run
 from zoomsr.training.warm_start import warm_start
 

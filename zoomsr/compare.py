@@ -35,11 +35,16 @@ def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False, 
             raise ValueError("no runs were named: python -m zoomsr.compare runs/A runs/B, or a folder of them")
         for run in runs if trust else ():
             sign_all(run)
-        from zoomsr.report.recipe import compare as write_report  # heavy
+        from zoomsr.report.comparability import read_comparable
+        from zoomsr.report.place import require_free
+
+        require_free(out)
+        entries = read_comparable(runs, mixed=mixed)
+        from zoomsr.report.recipe import compare as write_report  # torch, which is slow: mistakes are answered before
 
         options = [*(["--mixed"] if mixed else []), "-o", str(out)]
         command = shlex.join(["python", "-m", "zoomsr.compare", *map(str, runs), *options])
-        write_report(runs, out, mixed=mixed, command=command)
+        write_report(entries, out, command=command)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import typer
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.malloc import give_back_early
 from zoomsr.cli.options import OwnNetsOption, TrustOption
+from zoomsr.pretrained.names import existing_weights
 from zoomsr.runs.directories import lock, locks_end
 from zoomsr.runs.layout import LOCK
 
@@ -43,8 +44,10 @@ def demo(
     with one_line_errors():
         if importlib.util.find_spec("gradio") is None:
             raise ValueError("the page needs an extra: pip install zoomsr[demo]")
+        for name in model or ():
+            existing_weights(name)
         give_back_early()
-        from zoomsr.pretrained.own_nets import accepted  # heavy
+        from zoomsr.pretrained.own_nets import accepted  # torch, which is slow: mistakes are answered before
         from zoomsr.webapp.steps import Nets
 
         own = accepted(model or [], nets=net or [], trust=trust)

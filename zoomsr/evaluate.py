@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from zoomsr.cli.config import start
 from zoomsr.cli.errors import one_line_errors
@@ -16,15 +16,14 @@ def evaluate(config: DictConfig) -> None:
     """One evaluation.
 
     Raises:
-        ValueError: no folder is given; see ``zoomsr.evaluation.recipe.run``.
+        ValueError: see ``zoomsr.evaluation.request.Request`` and ``zoomsr.evaluation.recipe.run``.
     """
-    if OmegaConf.is_missing(config, "data_dir"):
-        advice = "and model=NAME for a pretrained net, or ckpt=FILE"
-        raise ValueError(f"data_dir is not given: data_dir=FOLDER (HR/ with or without LRx2/, or images), {advice}")
-    # As in train: heavy imports wait until Hydra has read the command line.
-    from zoomsr.evaluation.recipe import run
+    from zoomsr.evaluation.request import Request  # NumPy and Pillow; --help needs neither
 
-    run(config)
+    request = Request.of(config)
+    from zoomsr.evaluation.recipe import run  # torch, which is slow: what needs none is answered before
+
+    run(config, request)
 
 
 def main() -> None:

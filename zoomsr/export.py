@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,13 +46,16 @@ def export(
     What is written is first run beside the net itself, and refused where it gives other pixels.
     """
     with one_line_errors():
-        from zoomsr.inference.export import ExportOptions, write  # heavy
-        from zoomsr.inference.onnx_file import Form
+        from zoomsr.inference.export_options import ExportOptions, Form  # NumPy and Pillow
+
+        form = Form(size=None if size is None else _size(size), opset=opset, half=half, uint8=uint8)
+        options = ExportOptions(licence, test or (), quality, form)
+        options.require_ready(model, out, overwrite=overwrite)
+        from zoomsr.inference.export import write  # torch, which is slow: mistakes are answered before
         from zoomsr.pretrained.own_nets import accepted
 
         nets = accepted([model], nets=net or (), trust=trust)
-        form = Form(size=None if size is None else _size(size), opset=opset, half=half, uint8=uint8)
-        write(model, out, ExportOptions(licence, test or (), quality, form, nets), overwrite=overwrite)
+        write(model, out, replace(options, nets=nets), overwrite=overwrite)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.runs.files import require_new
 
 if TYPE_CHECKING:
     from zoomsr.data.sources.photographs import Photographs
@@ -34,12 +35,14 @@ def div2k(
 ) -> None:
     """Fetch DIV2K, check it, unpack and pack it. Run again after an interruption: it does what is missing."""
     with _command():
-        from zoomsr.data.div2k.archives import DIV2K_MIRROR
+        if only not in (None, "hr"):
+            raise ValueError(f"--only {only}: hr is the one choice")
+        if offline is not None and not offline.is_dir():
+            raise ValueError(f"--offline {offline} is no folder")
+        from zoomsr.data.div2k.archives import DIV2K_MIRROR  # torch with the next, which is slow
         from zoomsr.data.div2k.prepare import Preparation
         from zoomsr.data.packed.packing import locked
 
-        if only not in (None, "hr"):
-            raise ValueError(f"--only {only}: hr is the one choice")
         root.mkdir(parents=True, exist_ok=True)
         preparation = Preparation(
             root=root, scale=scale, hr_only=only == "hr", offline=offline, mirrors=mirror or [DIV2K_MIRROR]
@@ -60,6 +63,8 @@ def folder(
 ) -> None:
     """Pack a folder of images into the cache, as data=folder does when it first reads it."""
     with _command():
+        for root in (path,) if val_root is None else (path, val_root):
+            _require_pictures(root)
         from zoomsr.data.sources.photographs import folder as photographs
 
         _pack(photographs(str(path), val_root=None if val_root is None else str(val_root)), scale)
@@ -83,7 +88,9 @@ def stream(
 ) -> None:
     """Write images as chunks for data=streaming (needs the extra zoomsr[streaming])."""
     with _command():
-        from zoomsr.cli.console import progress_bar
+        _require_pictures(path)
+        require_new(output)
+        from zoomsr.cli.progress import progress_bar
         from zoomsr.data.sources.photographs import images
         from zoomsr.data.sources.streaming import write_stream
 
@@ -98,12 +105,16 @@ def stream(
 def verify(path: Packed = None) -> None:
     """Check packed pixels: intact, lr and hr of the same names, sizes and alignment, no validation image trained on."""
     with _command():
-        from zoomsr.cli.console import CONSOLE, findings_table, progress_bar
-        from zoomsr.data.packed.verify import folders, verify_folders
+        from zoomsr.cli.console import CONSOLE, findings_table
+        from zoomsr.cli.progress import progress_bar
+        from zoomsr.data.packed.inventory import folders
+
+        places = folders(path)
+        from zoomsr.data.packed.verify import verify_folders
 
         with progress_bar() as progress:
-            task = progress.add_task("checking")
-            findings = verify_folders(folders(path), advance=lambda: progress.advance(task))
+            task = progress.add_task("checking", total=None)
+            findings = verify_folders(places, advance=lambda: progress.advance(task))
         CONSOLE.print(findings_table("Packed photographs", findings))
         if not all(finding.fine for _, finding in findings):
             raise typer.Exit(1)
@@ -114,7 +125,8 @@ def cache() -> None:
     """List what is packed in the cache."""
     with _command():
         from zoomsr.cli.console import decimal, say
-        from zoomsr.data.packed.verify import contents, folders, size
+        from zoomsr.data.packed.inventory import folders, size
+        from zoomsr.data.packed.verify import contents
         from zoomsr.runs.files import cache_folder
 
         for place in folders(None):
@@ -127,7 +139,7 @@ def clear(path: Packed = None) -> None:
     """Remove packed pixels; photographs stay."""
     with _command():
         from zoomsr.cli.console import decimal, say
-        from zoomsr.data.packed.verify import remove
+        from zoomsr.data.packed.inventory import remove
 
         say({"removed": decimal(remove(path))})
 
@@ -138,6 +150,13 @@ def _command() -> Iterator[None]:
 
     with one_line_errors(), said_logs():
         yield
+
+
+def _require_pictures(root: Path) -> None:
+    from zoomsr.imaging.files import SUFFIXES  # NumPy and Pillow
+    from zoomsr.imaging.listing import pictures_in
+
+    pictures_in(root, SUFFIXES)
 
 
 def _pack(photographs: Photographs, scale: int) -> None:

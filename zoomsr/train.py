@@ -12,11 +12,15 @@ from zoomsr.cli.config import instantiate, plain, start
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.overrides import LAST, completed, is_first_rank
+from zoomsr.imaging.listing import require_folder
 from zoomsr.jobs.launchers import train_here
 from zoomsr.jobs.sweep import metric
+from zoomsr.pretrained.names import pretrained_nets, require_file
 from zoomsr.runs.directories import discard_unused, locks_end
 from zoomsr.runs.files import short
 from zoomsr.runs.job import STOPPED, Job, differences
+
+_FOLDER = "zoomsr.data.sources.photographs.folder"  # the source of data=folder, and of those that inherit from it
 
 
 def main() -> None:
@@ -38,6 +42,7 @@ def _task(config: DictConfig) -> float | None:
 
 
 def _run(config: DictConfig) -> float | None:
+    _require_files(config)
     settings = plain(config)
     job = Job(Path(config.run_dir))
     # Of all ranks that torchrun or srun has started this process is one.
@@ -58,6 +63,17 @@ def _run(config: DictConfig) -> float | None:
         discard_unused()
         sys.exit(code if code > 0 else 128 - code)
     return metric(job) if is_first_rank() else None
+
+
+def _require_files(config: DictConfig) -> None:
+    """Raise ValueError where a checkpoint or a folder is not there, as the training would once torch is imported."""
+    if config.ckpt not in (None, LAST, *pretrained_nets()) and not Path(config.ckpt).is_dir():
+        require_file(Path(config.ckpt))
+    source = config.data.module.get("source")
+    if source is not None and source.get("_target_") == _FOLDER:
+        for root in (source.root, source.val_root):
+            if root is not None:
+                require_folder(Path(root))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +15,9 @@ from zoomsr.cli.malloc import give_back_early
 from zoomsr.cli.options import OwnNetsOption, TrustOption
 
 if TYPE_CHECKING:
-    from zoomsr.inference.batch import Options
+    from zoomsr.inference.options import Options
     from zoomsr.inference.proof import Proof
+    from zoomsr.inference.upscaler import NetOptions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -89,13 +93,13 @@ def zoom(
     """Upscale photographs, or a crop of one, by a trained net; transparency, 16 bit, profile and EXIF stay."""
     with one_line_errors():
         give_back_early()
-        from zoomsr.inference.batch import Options, parse_box, parse_format  # heavy
+        from zoomsr.inference.options import Options, parse_box  # NumPy and Pillow
         from zoomsr.inference.pre_shrink import PreShrink
         from zoomsr.inference.sizes import parse_size
-        from zoomsr.inference.upscaler import NetOptions
+        from zoomsr.inference.targets import parse_format
 
-        own = _accepted(model or [], net or [], trust=trust)
-        how = NetOptions(device, precision, tile, exact, self_ensemble, engine, back_projection, strength, own)
+        own = partial(_how, model or [], net or [], trust)
+        how = partial(own, device, precision, tile, exact, self_ensemble, engine, back_projection, strength)
         crop, suffix = box if box is None else parse_box(box), kind if kind is None else parse_format(kind)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         shrink, proof = PreShrink.parse(pre_shrink), _proof(certificate, map_file)
@@ -105,14 +109,15 @@ def zoom(
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
 
 
-def _accepted(models: list[str], nets: list[str], *, trust: bool) -> frozenset[str]:
-    from zoomsr.pretrained.own_nets import accepted  # heavy
+def _how(models: list[str], nets: list[str], trust: bool, *options: Any) -> NetOptions:
+    from zoomsr.inference.upscaler import NetOptions  # torch, which is slow: all other mistakes are answered before
+    from zoomsr.pretrained.own_nets import accepted
 
-    return accepted(models, nets=nets, trust=trust)
+    return NetOptions(*options, accepted(models, nets=nets, trust=trust))
 
 
 def _proof(certificate: bool, map_file: Path | None) -> Proof:
-    from zoomsr.inference.proof import Proof  # heavy
+    from zoomsr.inference.proof import Proof  # as above
 
     return Proof(certificate, map_file)
 
@@ -132,13 +137,19 @@ def _dispatch(
     if options.pre_shrink.factor != 1 and compare:
         raise ValueError("--pre-shrink does not go with --compare")
     if inspect:
+        options.require_one_net("--inspect takes one")
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():  # notes
+            tasks = options.plan(files)
         from zoomsr.inference.inspection import inspect as print_inspection
 
-        print_inspection(files, options, as_json=as_json)
+        print_inspection(tasks, options, as_json=as_json)
     elif compare:
+        task = options.plan_comparison(files)
+        if truth is not None and not truth.is_file():
+            raise ValueError(f"--truth {truth}: there is no such file")
         from zoomsr.inference.side_by_side import draw
 
-        draw(files, options, ground_truth=truth)
+        draw(task, options, ground_truth=truth)
     else:
         from zoomsr.inference.batch import run
 

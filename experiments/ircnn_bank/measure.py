@@ -9,17 +9,18 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.progress import track
 from torch import Tensor
 
 from experiments import tables
 from experiments.report import Value, write_rows
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.progress import track
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import luma, to_float
 from zoomsr.models.ircnn import IRCNN
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 HERE = Path(__file__).parent
 
@@ -43,7 +44,7 @@ def main(
 def rows(banks: dict[str, IRCNN], clean: list[Tensor]) -> Iterator[dict[str, Value]]:
     """PSNR of Y, on [0, 1], for each noise level that all banks have, in dB, mean over the pictures."""
     levels = min(len(bank.denoisers) for bank in banks.values())
-    for number in track(range(levels), description="denoising"):
+    for number in track(range(levels), "denoising"):
         sigma = 2 * (number + 1)
         generator = torch.Generator().manual_seed(sigma)
         noisy = [one + torch.randn(one.shape, generator=generator) * sigma / 255 for one in clean]

@@ -26,7 +26,8 @@ from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.pixels import to_float
 from zoomsr.models.complexity import costs_of
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, pretrained_nets
+from zoomsr.pretrained.names import WEIGHTS_DIR, pretrained_nets
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.crops import Crop
 
 HERE = Path(__file__).parent

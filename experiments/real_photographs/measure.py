@@ -10,24 +10,26 @@ from typing import Annotated
 import torch
 import typer
 from matplotlib.figure import Figure
-from rich.progress import track
 from torch import nn
 
 from experiments import tables
 from experiments.report import Value, write_facts, write_rows
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.progress import track
 from zoomsr.data.sources.photographs import sample
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.crops import comparison_row, crop_at, upscaled
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.figures import Enlargement, comparison
 from zoomsr.figures.style import chart, looks
-from zoomsr.imaging.degradations import NEVER_COMPRESSED, Bicubic, Chain, Degradation, GaussianNoise, Jpeg
+from zoomsr.imaging.degradations import Bicubic, Chain, Degradation, GaussianNoise, Jpeg
 from zoomsr.imaging.files import read
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.pixels import crop_to_multiple, to_float
 from zoomsr.models import at_quality
 from zoomsr.models.bicubic import Bicubic as BicubicUp
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")

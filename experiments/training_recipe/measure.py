@@ -15,12 +15,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
-from rich.progress import track
 
 from experiments.report import machine, write_rows
 from experiments.trials import Study, Trial
 from zoomsr.cli.config import CONF_DIR, instantiate
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.progress import track
 from zoomsr.data.patches import per_stage
 from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.recipe import build_module
@@ -37,7 +37,7 @@ def main(
     with one_line_errors():
         torch.set_num_threads(1)
         trials = [trial for trial in Study.read(HERE.name).trials(HERE, data=data) if trial.seed == 1]
-        rounds = [{trial.job: seconds(trial) for trial in track(trials)} for _ in range(_ROUNDS)]
+        rounds = [{trial.job: seconds(trial) for trial in track(trials, "trials")} for _ in range(_ROUNDS)]
         rows = []
         for job in rounds[0]:
             ratio = statistics.median(one[job] / one[BASE] for one in rounds)

@@ -28,7 +28,8 @@ from zoomsr.data.datamodule import PairsDataModule, Residence
 from zoomsr.data.sources.photographs import folder
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import PixelArray
-from zoomsr.inference.export import ExportOptions, write
+from zoomsr.inference.export import write
+from zoomsr.inference.export_options import ExportOptions
 from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.pretrained.weights import Weights

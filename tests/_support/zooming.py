@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import zoomsr.cli.console
-import zoomsr.pretrained.weights
+import zoomsr.pretrained.names
 from _support.commands import said_by
 from _support.tiny import photograph
 from zoomsr.imaging.resize import Upscale
@@ -40,7 +40,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     net = SRCNN(widths=[6, 5])
     net.reconstruction.weight.data += 0.05 * torch.randn_like(net.reconstruction.weight)
     Weights(folder / "srcnn.safetensors", net.state_dict(), SRCNN_CONFIG).save(folder / "srcnn.safetensors")
-    monkeypatch.setattr(zoomsr.pretrained.weights, "WEIGHTS_DIR", folder)
+    monkeypatch.setattr(zoomsr.pretrained.names, "WEIGHTS_DIR", folder)
     return folder
 
 

@@ -13,7 +13,7 @@ from experiments import tables
 from experiments.pretrained import collect, rounds
 from experiments.pretrained.collect import PretrainedNet
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import WEIGHTS_DIR
+from zoomsr.pretrained.names import WEIGHTS_DIR
 from zoomsr.runs.run import Run
 
 ARTICLES = [

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from zoomsr.imaging.blocking import jpeg_trace
 from zoomsr.imaging.camera import Camera
-from zoomsr.imaging.degradations import NEVER_COMPRESSED, Bicubic, Chain, Jpeg, jpeg_quality
+from zoomsr.imaging.degradations import Bicubic, Chain, Jpeg, jpeg_quality
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.pixels import quantize
 from zoomsr.imaging.resize import LANCZOS, downscale
 from zoomsr.imaging.sampling import luma_samples

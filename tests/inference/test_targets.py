@@ -26,7 +26,7 @@ def _made(*names: str) -> None:
 
 def _targets(*patterns: str, out: str | None = None, ending: str = "-x2") -> dict[str, str]:
     """Source to target, both from where one stands."""
-    tasks = plan(patterns, out, ending=ending)
+    tasks = plan(patterns, out, ending=lambda: ending)
     here = Path.cwd()
     return {str(task.source): str(task.target.absolute().relative_to(here)) for task in tasks}
 
@@ -61,7 +61,7 @@ def test_photographs_that_cannot_be_told_apart_are_refused(trip: Path) -> None:
     if len(list(trip.glob("[Aa].jpg"))) < 2:
         pytest.skip("this file system does not tell A from a")
     with pytest.raises(ValueError, match=r"trip/A\.jpg and trip/a\.jpg would both become .*: give each an -o"):
-        plan(["trip"], None, ending="-x2")
+        plan(["trip"], None, ending=lambda: "-x2")
 
 
 def test_the_same_photograph_twice_is_one(trip: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_photograph_is_never_replaced_by_its_result(trip: Path) -> None:
     Path("link.png").symlink_to(Path("trip/a.png"))
     for source in ("trip/a.png", "link.png"):
         with pytest.raises(ValueError, match=r"trip/a\.png is a photograph that is to be enlarged: give another name"):
-            plan([source], "trip/a.png", ending="-x2")
+            plan([source], "trip/a.png", ending=lambda: "-x2")
 
 
 def test_a_second_run_leaves_its_results_out(trip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_a_second_run_leaves_its_results_out(trip: Path, capsys: pytest.CaptureF
 def test_a_format_that_cannot_be_written_is_refused(trip: Path, out: str) -> None:
     _made("a.jpg")
     with pytest.raises(ValueError, match=rf"-o {out}: no \{Path(out).suffix.lower()} can be written, but \.png \.jpg"):
-        plan(["a.jpg"], out, ending="-x2")
+        plan(["a.jpg"], out, ending=lambda: "-x2")
 
 
 @pytest.mark.parametrize("out", ["trip.2024", "dr.who/", "out", "v1.2", "there.old", "large.jpg/"])
@@ -108,7 +108,7 @@ def test_a_folder_may_have_a_dot(trip: Path, out: str) -> None:
 def test_very_long_names_fit(trip: Path) -> None:
     names = [f"{'日' * 83}{end}.jp" for end in "12"]  # 253 bytes, which differ in the last
     _made(*(f"trip/{name}" for name in names))
-    found = [task.target for task in plan([f"trip/{name}" for name in names], "out", ending="-x2")]
+    found = [task.target for task in plan([f"trip/{name}" for name in names], "out", ending=lambda: "-x2")]
     assert [target.name[-9:] for target in found] == ["日1-x2.png", "日2-x2.png"]
     Path("out").mkdir()
     for target in found:

@@ -20,7 +20,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from zoomsr.evaluation.recipe import _opened
-from zoomsr.inference.export import ExportOptions, write
+from zoomsr.inference.export import write
+from zoomsr.inference.export_options import ExportOptions
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.card import Card

@@ -346,7 +346,7 @@ def test_export_writes_it(own: Path, capsys: pytest.CaptureFixture[str], tmp_pat
     for suffix in ("onnx", "safetensors"):
         said_by(app, ["-m", own, "-o", f"tiny.{suffix}"], capsys)
     lr = torch.rand(2, 3, 21, 34)
-    (found,) = onnxruntime.InferenceSession("tiny.onnx").run(None, {"lr": lr.numpy()})
+    (found,) = onnxruntime.InferenceSession("tiny.onnx").run(None, {"input": lr.numpy()})
     assert np.abs(found - _direct(own, lr).numpy()).max() < 1e-5
     assert json.loads((tmp_path / "tiny.json").read_text())["net"] == MODEL
     with pytest.raises(ValueError, match=r"add --net mynets:Tiny$"):

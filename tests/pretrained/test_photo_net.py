@@ -15,7 +15,8 @@ from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Chain, Jpeg
 from zoomsr.inference.choice import CLEAN_QUALITY
 from zoomsr.models.bicubic import Bicubic
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,7 +19,8 @@ from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, pretrained_nets, weights_file
+from zoomsr.pretrained.names import WEIGHTS_DIR, pretrained_nets, weights_file
+from zoomsr.pretrained.weights import Weights
 
 GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "unet_photo": 1.8, "unet_x3": 1.5, "unet_x4": 1.2, "vdsr": 1.7}
 """dB over bicubic on the astronaut's face, which no net has seen: less than each reaches."""

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from zoomsr.evaluation.recipe import _opened
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.pretrained.weights import WEIGHTS_DIR, Weights, pretrained_nets, weights_file
+from zoomsr.pretrained.names import WEIGHTS_DIR, pretrained_nets, weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of
 
 CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "channels": 1, "widths": [4, 2], "kernels": [3, 1, 3]}

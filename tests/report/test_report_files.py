@@ -19,8 +19,8 @@ from zoomsr.report.entries import read_entries
 from zoomsr.report.groups import groups_of
 from zoomsr.report.images import image_figures
 from zoomsr.report.leaderboard import Leaderboard, leaderboards
-from zoomsr.report.page import PageFigure, made_by_compare, page
-from zoomsr.report.recipe import atomic_folder
+from zoomsr.report.page import PageFigure, page
+from zoomsr.report.place import atomic_folder, made_by_compare
 from zoomsr.report.tables import write_images, write_results, write_text_tables
 
 # Six pictures that all gain: p = 2 / 64, times 3 pairs = 0.094; all but c gain over vdsr.

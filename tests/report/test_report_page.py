@@ -10,6 +10,7 @@ import pytest
 from _support.browser import needs_browser
 from _support.results import finished, gained, keep_pictures, run
 
+from zoomsr.report.comparability import read_comparable
 from zoomsr.report.recipe import compare
 
 pytestmark = needs_browser()
@@ -25,7 +26,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keep_pictures(finished(root / "v", gained(1), net="vdsr", overrides=[name], more={"x": name}))
     finished(root / "w", gained(2), net="srcnn")
     run(root / "f", net="ircnn", epochs=2, status={"state": "failed", "error": "out of memory"})
-    compare([root], root / "out" / "report", mixed=False, command="python -m zoomsr.compare")
+    compare(read_comparable([root], mixed=False), root / "out" / "report", command="python -m zoomsr.compare")
     return root / "out" / "report" / "index.html"
 
 

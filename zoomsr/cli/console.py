@@ -1,4 +1,4 @@
-"""Tables, bars and labelled lines that commands print."""
+"""Tables and labelled lines that commands print."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from typing import Protocol
 from rich.console import Console
 from rich.filesize import decimal as decimal
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 
 CONSOLE = Console()
@@ -111,29 +101,6 @@ def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     for name, row in rows.items():
         table.add_row(name, *(f"{row[band]:.2f}" for band in bands))
     return table
-
-
-def progress_bar() -> Progress:
-    """A bar that counts items."""
-    return _bar(MofNCompleteColumn())
-
-
-def pixel_bar() -> Progress:
-    """A bar that counts output pixels."""
-    # A long period: between the pixels of two pictures lie the seconds in which one is encoded.
-    return _bar(TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"), period_s=600.0)
-
-
-def download_bar() -> Progress:
-    """A bar that counts bytes, with the rate."""
-    return _bar(DownloadColumn(), TransferSpeedColumn())
-
-
-def _bar(*counts: ProgressColumn, period_s: float = 30.0) -> Progress:
-    """With the time left by the speed of the last ``period_s``; it disappears at the end, and a log file has none."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
-    quiet = not CONSOLE.is_terminal
-    return Progress(*columns, console=CONSOLE, transient=True, disable=quiet, speed_estimate_period=period_s)
 
 
 def findings_table(title: str, findings: Iterable[tuple[str, tuple[str, str, bool]]]) -> Table:

@@ -1,36 +1,132 @@
-"""Progress of a long batch: a bar in a terminal, lines in a log."""
+"""Progress of what takes long: a bar in a terminal, a line each minute in a log."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
-from zoomsr.cli.console import pixel_bar, printable, say
+from zoomsr.cli.console import CONSOLE, printable, say
 
-_LINE_INTERVAL_S = 60.0
+LINE_INTERVAL_S = 60.0
+"""Between two lines of a log."""
+
+T = TypeVar("T")
+
+
+def progress_bar() -> LogBar:
+    """A bar that counts items; a total may be None, where it is not known."""
+    return LogBar(MofNCompleteColumn(), count=_items)
+
+
+def pixel_bar() -> LogBar:
+    """A bar that counts output pixels."""
+    # A long period: between the pixels of two pictures lie the seconds in which one is encoded.
+    return LogBar(TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"), count=_share, period_s=600.0)
+
+
+def download_bar() -> LogBar:
+    """A bar that counts bytes, with the rate."""
+    return LogBar(DownloadColumn(), TransferSpeedColumn(), count=_share)
+
+
+def track(items: Sequence[T], description: str) -> Iterator[T]:
+    """The items, with a bar.
+
+    Not by ``Progress.track``, which counts nothing until the end where there is no terminal.
+    """
+    with progress_bar() as bar:
+        task = bar.add_task(description, total=len(items))
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+class LogBar(Progress):
+    """rich's bar, with the time left; where the output is no terminal, a line of the same each minute.
+
+    Args:
+        columns: between the bar and the time left.
+        count: what is done of a task, in a line.
+        period_s: the time left follows from the speed of so many last seconds; in a line, from that of all.
+    """
+
+    def __init__(self, *columns: ProgressColumn, count: Callable[[Task], str], period_s: float = 30.0) -> None:
+        shown = (TextColumn("{task.description}", markup=False), BarColumn(), *columns, TimeRemainingColumn())
+        quiet = not CONSOLE.is_terminal
+        super().__init__(*shown, console=CONSOLE, transient=True, disable=quiet, speed_estimate_period=period_s)
+        self._count = count
+        self._is_over = threading.Event()
+        self._printer = threading.Thread(target=self._print_lines, name="progress lines", daemon=True)
+
+    def start(self) -> None:
+        """See ``Progress``."""
+        super().start()
+        if self.disable and self._printer.ident is None:
+            self._printer.start()
+
+    def stop(self) -> None:
+        """See ``Progress``; no line comes after it."""
+        self._is_over.set()
+        if self._printer.ident is not None:
+            self._printer.join()
+        super().stop()
+
+    @property
+    def lines(self) -> list[str]:
+        """Of each task that is not done: ``images  12 of 600, about 40 min left``."""
+        return [self._line(task) for task in self.tasks if not task.finished]
+
+    def _line(self, task: Task) -> str:
+        return f"{task.description}  {self._count(task)}{time_left(task.completed, task.total, task.elapsed or 0.0)}"
+
+    def _print_lines(self) -> None:
+        while not self._is_over.wait(LINE_INTERVAL_S):
+            for line in self.lines:
+                say({"progress": line})
+
+
+def _items(task: Task) -> str:
+    return f"{task.completed:,.0f}" + ("" if task.total is None else f" of {task.total:,.0f}")
+
+
+def _share(task: Task) -> str:
+    return f"{task.completed / task.total:.0%}" if task.total else "0%"
+
+
+def time_left(done: float, total: float | None, seconds: float) -> str:
+    """``, about 12 min left``, by the seconds that were needed so far; empty where nothing can be said."""
+    return f", about {duration(seconds * (total - done) / done)} left" if total and 0 < done < total else ""
 
 
 class PixelProgress:
     """Output pixels that are done, of a total that is known before.
 
     Args:
-        bar: of rich, disabled where there is no terminal.
+        bar: see ``pixel_bar``.
         total: pixels of the whole batch.
     """
 
-    def __init__(self, bar: Progress, total: int) -> None:
+    def __init__(self, bar: LogBar, total: int) -> None:
         self._bar, self._task = bar, bar.add_task("", total=total)
         self._total, self._done, self._skipped = total, 0, 0
-        self._label, self._start = "", time.monotonic()
 
     def describe(self, label: str) -> None:
         """Name what is worked on."""
-        self._label = printable(label)
-        self._bar.update(self._task, description=self._label)
+        self._bar.update(self._task, description=printable(label))
 
     def advance(self, pixels: int) -> None:
         """Further pixels are done."""
@@ -47,35 +143,12 @@ class PixelProgress:
         self._done = pixels
         self._bar.update(self._task, completed=pixels - self._skipped)
 
-    @property
-    def line(self) -> str:
-        """``3 of 40  a.jpg  7 %, about 12 min left``."""
-        total = self._total - self._skipped
-        share = (self._done - self._skipped) / total if total else 0.0
-        passed = time.monotonic() - self._start
-        left = f", about {duration(passed * (1 - share) / share)} left" if share else ""
-        return f"{self._label}  {share:.0%}{left}"
-
 
 @contextmanager
 def pixel_progress(total: int) -> Iterator[PixelProgress]:
-    """A bar with the time left; where the output is no terminal, a line of the same each minute."""
+    """A bar for a batch of so many pixels."""
     with pixel_bar() as bar:
-        progress, is_over = PixelProgress(bar, total), threading.Event()
-
-        def print_lines() -> None:
-            while not is_over.wait(_LINE_INTERVAL_S):
-                say({"progress": progress.line})
-
-        printer = threading.Thread(target=print_lines, daemon=True)
-        if bar.disable:
-            printer.start()
-        try:
-            yield progress
-        finally:
-            is_over.set()
-            if printer.ident is not None:
-                printer.join()
+        yield PixelProgress(bar, total)
 
 
 def duration(seconds: float) -> str:

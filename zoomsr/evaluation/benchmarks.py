@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from zoomsr.imaging import files
 from zoomsr.imaging.files import SUFFIXES
 from zoomsr.imaging.listing import is_picture
 from zoomsr.imaging.pixels import crop_to_multiple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,12 @@ class Benchmark:
             sizes = f"{lr.shape[2]}x{lr.shape[1]}", f"{hr.shape[2]}x{hr.shape[1]}"
             raise ValueError(f"{lr_path} is {sizes[0]}, which is not 1/{self.scale} of {hr_path} at {sizes[1]}")
         return BenchmarkImage(hr_path.stem, hr, lr, files.is_grey(hr_path))
+
+    def digest_of(self, number: int) -> str:
+        """sha256 over what an image's scores follow from: the bytes of its files, and the number, which seeds noise."""
+        hr, lr = (b"" if path is None else path.read_bytes() for path in self.files[number])
+        parts = (f"{number} {self.scale} {len(hr)} {self.files[number][1] is not None}\n".encode(), hr, lr)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def digest(self) -> str:
         """sha256 over the names and bytes of all files."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from zoomsr.evaluation.benchmarks import Benchmark, BenchmarkImage
+from zoomsr.evaluation.kept_scores import KeptScores
 from zoomsr.hardware.devices import full_float32
 from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.imaging.pixels import LUMA_RANGE, luma, quantize, to_float
@@ -28,6 +30,7 @@ def evaluate(
     degradation: Degradation,
     device: torch.device,
     advance: Callable[[], object],
+    kept: Mapping[str, KeptScores] | None = None,
 ) -> Scores:
     """Measure every net on every image of a benchmark, in float32.
 
@@ -36,19 +39,28 @@ def evaluate(
         benchmark: the images.
         degradation: makes lr where no file holds it; of the benchmark's scale.
         device: where the nets and the metrics run.
-        advance: called after each image and net, for a progress bar.
+        advance: called after each image and net that is measured, for a progress bar.
+        kept: name to the scores of a net that were measured before, and get the new ones; None for none.
 
     Returns:
         The scores, nets in the order given.
     """
     scores: Scores = {name: {protocol.name: {} for protocol in PROTOCOLS} for name in nets}
-    for number in range(len(benchmark.files)):
-        image = benchmark.read(number)
-        for name, net in nets.items():
+    kept = kept or {}
+    for number, (path, _) in enumerate(benchmark.files):
+        digest = benchmark.digest_of(number) if kept else ""
+        missing = {name: net for name, net in nets.items() if digest not in kept.get(name, ())}
+        found = {name: kept[name][digest] for name in nets if name not in missing}
+        images = [benchmark.read(number)] if missing else []
+        for image, (name, net) in product(images, missing.items()):
             rows = _Measurement(net, image, degradation, seed=number, device=device).rows()
-            for protocol, row in rows.items():
-                scores[name][protocol][image.name] = ImageScore(*row.tolist())
+            found[name] = {protocol: ImageScore(*row.tolist()) for protocol, row in rows.items()}
+            if name in kept:
+                kept[name].add(digest, found[name])
             advance()
+        for name in nets:
+            for protocol, score in found[name].items():
+                scores[name][protocol][path.stem] = score
     return scores
 
 

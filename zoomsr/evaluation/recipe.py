@@ -5,22 +5,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from zoomsr.cli.config import instantiate, plain
-from zoomsr.cli.console import CONSOLE, band_table, progress_bar, say, score_table
+from zoomsr.cli.console import CONSOLE, band_table, say, score_table
+from zoomsr.cli.progress import progress_bar
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate
+from zoomsr.evaluation.kept_scores import KeptScores, device_facts, is_ours
 from zoomsr.evaluation.recognition import known_sets, recognised
+from zoomsr.evaluation.request import Request, as_list, choice
 from zoomsr.hardware.devices import DeviceUse, device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Degradation
@@ -30,29 +32,32 @@ from zoomsr.models import scale_of
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
+from zoomsr.pretrained.names import pretrained_nets
 from zoomsr.pretrained.own_nets import accepted
-from zoomsr.pretrained.weights import Weights, pretrained_nets, weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
 from zoomsr.runs.layout import IMAGES_CSV, METRICS_JSON, run_of
 from zoomsr.runs.run import versions
 
 
-def run(config: DictConfig) -> None:
+def run(config: DictConfig, request: Request) -> None:
     """Measure the nets on the folders, print a table per folder and protocol, write ``metrics.json`` and a CSV.
+
+    Args:
+        config: the command's settings.
+        request: what they ask for.
 
     Raises:
         ValueError: a setting is wrong, a folder is no benchmark, or a file holds no weights of the net.
     """
-    if not isinstance(config.scale, int) or config.scale < 1:
-        raise ValueError(f"scale={config.scale} must be a whole number from 1")
     device = device_named(config.device)
     use = DeviceUse(device)
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
-        raise ValueError(f"degradation={_choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
-    known = known_sets(_as_list(config.known_sets))
-    benchmarks = _benchmarks(config, degradation)
-    nets = {label: one.run_by(config.engine, device) for label, one in _nets(config).items()}
+        raise ValueError(f"degradation={choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
+    known = known_sets(as_list(config.known_sets))
+    benchmarks = _benchmarks(request, degradation)
+    nets = {label: one.run_by(config.engine, device) for label, one in _nets(config, request).items()}
     if config.self_ensemble:
         nets = {label: one._replace(net=SelfEnsemble(one.net)) for label, one in nets.items()}
     if steps := config.back_projection:
@@ -61,8 +66,13 @@ def run(config: DictConfig) -> None:
     for name, verdict in verdicts.items():
         say({"test set": f"{name}: {verdict}"})
     scores: dict[str, Scores] = {}
+    kept = {label: one.kept(config, device) for label, one in nets.items() if config.reuse and one.is_kept(config)}
+    total = len(nets) * sum(len(one.files) for one in benchmarks.values())
+    reused = _n_kept(kept, benchmarks)
+    if reused:
+        say({"reused": f"{reused:,} of {total:,} scores were measured before; reuse=false measures all anew"})
     with progress_bar() as progress:
-        task = progress.add_task("images", total=len(nets) * sum(len(one.files) for one in benchmarks.values()))
+        task = progress.add_task("images", total=total - reused)
         for name, benchmark in benchmarks.items():
             scores[name] = evaluate(
                 {label: one.net.to(device).eval() for label, one in nets.items()},
@@ -70,6 +80,7 @@ def run(config: DictConfig) -> None:
                 degradation=degradation,
                 device=device,
                 advance=lambda: progress.advance(task),
+                kept=kept,
             )
     run_dir = Path(config.run_dir)
     write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation, use.as_dict()))
@@ -98,6 +109,25 @@ class EvaluatedNet(NamedTuple):
         net.start()
         return self._replace(net=net, engine=net)
 
+    def is_kept(self, config: DictConfig) -> bool:
+        """Whether all that its scores follow from is known: no engine but torch, and no code but ours."""
+        return self.engine is None and is_ours(self.config) and is_ours(plain(config.degradation))
+
+    def kept(self, config: DictConfig, device: torch.device) -> KeptScores:
+        """What was measured before of the same net, under the same settings."""
+        weights = None if self.weights is None else [self.weights.digest, *self.weights.tensors]  # loaded in this order
+        settings = {key: config[key] for key in ("scale", "self_ensemble", "back_projection")}
+        degradation = plain(config.degradation)
+        return KeptScores(
+            {
+                **settings,
+                "net": self.config,
+                "weights": weights,
+                "degradation": degradation,
+                "device": device_facts(device),
+            }
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For ``metrics.json``."""
         path = None if self.weights is None else self.weights.path
@@ -109,38 +139,30 @@ class EvaluatedNet(NamedTuple):
         }
 
 
-def _benchmarks(config: DictConfig, degradation: Degradation) -> dict[str, Benchmark]:
-    """Folders by name, those of the same name with their parent's."""
-    paths = [Path(folder) for folder in _as_list(config.data_dir)]
-    labels = [path.name for path in paths]
-    if len(set(labels)) < len(labels):
-        labels = ["/".join(path.resolve().parts[-2:]) for path in paths]
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"data_dir holds folders that cannot be told apart: {', '.join(labels)}")
+def _n_kept(kept: Mapping[str, KeptScores], benchmarks: Mapping[str, Benchmark]) -> int:
+    """How many scores need not be measured."""
+    digests = [one.digest_of(number) for one in benchmarks.values() for number in range(len(one.files))] if kept else []
+    return sum(digest in scores for scores in kept.values() for digest in digests)
+
+
+def _benchmarks(request: Request, degradation: Degradation) -> dict[str, Benchmark]:
     # Published lr is MATLAB's bicubic: another degradation makes its own.
-    published = repr(degradation) == repr(BicubicDown(config.scale))
-    found = (Benchmark.find(path, scale=config.scale, published_lr=published) for path in paths)
-    return dict(zip(labels, found, strict=True))
+    scale, published = degradation.scale, repr(degradation) == repr(BicubicDown(degradation.scale))
+    return {
+        name: Benchmark.find(folder, scale=scale, published_lr=published) for name, folder in request.folders.items()
+    }
 
 
-def _nets(config: DictConfig) -> dict[str, EvaluatedNet]:
+def _nets(config: DictConfig, request: Request) -> dict[str, EvaluatedNet]:
     """Bicubic, then the nets of ``ckpt``, or the pretrained net that ``model`` names; pretrained ones of the scale."""
     nets = {"bicubic": EvaluatedNet(Bicubic(config.scale), {}, None)}
-    name = _choice("model")
-    given = _as_list(config.ckpt)
-    if not given and name not in (None, "bicubic"):
-        changed = [one for one in HydraConfig.get().overrides.task if one.lstrip("+~").startswith("model.")]
-        if changed:
-            raise ValueError(f"{changed[0]} makes another net than the pretrained {name}: add ckpt=FILE")
-        if (path := weights_file(str(name), config.scale)) is not None:
-            nets[path.stem] = _opened(path, None, config.scale)
-    own = accepted(given, nets=_as_list(config.nets), trust=config.trust)
-    for one in given:
-        path = weights_file(one, config.scale)
-        if path is None:
-            continue  # bicubic is there already
+    given = as_list(config.ckpt)
+    if request.pretrained is not None:
+        nets[request.pretrained.stem] = _opened(request.pretrained, None, config.scale)
+    own = accepted(given, nets=as_list(config.nets), trust=config.trust)
+    for one, path in request.files:
         measured = _opened(path, config.get("model"), config.scale, own)
-        label = name or type(measured.net).__name__.lower()
+        label = choice("model") or type(measured.net).__name__.lower()
         if one in pretrained_nets():
             label = path.stem  # unet_x3, for unet at scale 3
         elif len(given) > 1:
@@ -156,7 +178,7 @@ def _opened(path: Path, model: DictConfig | None, scale: int, own: Container[str
     """Weights in the net that ``model`` describes, or in the one that the file names, of classes in ``own`` too."""
     weights = Weights.read(path, own)
     if model is None:
-        net, made = weights.build(), weights.own_config()  # of what a file names
+        net, made = weights.build(), weights.own_config()
     else:
         made = plain(model)
         weights.require(made)
@@ -166,11 +188,6 @@ def _opened(path: Path, model: DictConfig | None, scale: int, own: Container[str
     if model is not None:
         weights.load_into(net)
     return EvaluatedNet(net, made, weights)
-
-
-def _choice(group: str) -> str | None:
-    choice: str | None = HydraConfig.get().runtime.choices.get(group)
-    return choice
 
 
 def _summary(
@@ -241,10 +258,3 @@ def _print(scores: dict[str, Scores], nets: dict[str, EvaluatedNet]) -> None:
             CONSOLE.print(score_table(f"{folder}, protocol {protocol.name}", rows))
         title = f"{folder}, protocol {protocol.name}, error over ground truth (dB) by frequency"
         CONSOLE.print(band_table(title, rows))
-
-
-def _as_list(value: Any) -> list[str]:
-    """One or several: FILE, [FILE,FILE], or nothing."""
-    if value is None:
-        return []
-    return [str(item) for item in value] if OmegaConf.is_list(value) else [str(value)]

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoomsr.imaging.degradations import NEVER_COMPRESSED, Shrinking
+from zoomsr.imaging.degradations import Shrinking
 from zoomsr.imaging.files import jpeg
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.pixels import quantize, to_float
 from zoomsr.imaging.resize import CUBIC, LANCZOS, Kernel, downscale
 

@@ -16,11 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoomsr.imaging.files import jpeg
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.pixels import quantize, require_multiple, rounded, to_float
 from zoomsr.imaging.resize import downscale, resize
-
-NEVER_COMPRESSED = 100
-"""The JPEG quality of a picture that was never compressed."""
 
 
 class Degradation(Protocol):

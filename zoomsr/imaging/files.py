@@ -1,6 +1,7 @@
 """Image files to 8-bit tensors, for training and evaluation: modes, EXIF, 16 bit.
 
-Uint8 (3, H, W) lives here, in the pixel store and on the wire to the device, and nowhere else.
+Uint8 (3, H, W) lives here, in the pixel store and on the wire to the device, and nowhere else. As in
+``zoomsr.imaging.pixels``, torch is imported where a tensor is made.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from zoomsr.imaging import decode
 from zoomsr.imaging.metadata import orientation_of, upright
 from zoomsr.imaging.pillow import open_picture
 from zoomsr.imaging.pixels import PixelArray, to_8bit
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
@@ -61,6 +64,8 @@ def read(path: Path) -> Tensor:
     Raises:
         ValueError: not an image, truncated, or of a pixel type without a fixed range; the message names the file.
     """
+    import torch
+
     pixels = None
     with _plain(path) as picture:
         if picture is not None:
@@ -74,6 +79,8 @@ def read(path: Path) -> Tensor:
 
 def jpeg(pixels: Tensor, *, quality: int, halves_chroma: bool = True) -> Tensor:
     """uint8 (3, H, W) or (1, H, W) after JPEG compression by libjpeg; by its default chroma is halved (4:2:0)."""
+    import torch
+
     stacked = pixels.permute(1, 2, 0).cpu().numpy()
     file = io.BytesIO()
     picture = Image.fromarray(stacked if stacked.shape[2] == 3 else stacked[:, :, 0])

@@ -16,6 +16,8 @@ _LUMA = (
     *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
 QUALITIES = range(1, 101)
+NEVER_COMPRESSED = 100
+"""The JPEG quality of a picture that was never compressed."""
 
 
 def luma_table(quality: int) -> NDArray[np.float64]:

@@ -46,5 +46,25 @@ def pictures_below(
     return sorted(found)
 
 
+def require_folder(root: Path) -> None:
+    """Raise ValueError where there is no such folder."""
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder: give a folder with images at any depth")
+
+
+def pictures_in(root: Path, suffixes: Collection[str]) -> list[Path]:
+    """As ``pictures_below``, of a folder that must hold some.
+
+    Raises:
+        ValueError: no such folder, or none in it.
+        OSError: a folder below it cannot be read.
+    """
+    require_folder(root)
+    found = pictures_below(root, suffixes)
+    if not found:
+        raise ValueError(f"{root} has no images ({' '.join(sorted(suffixes))}) at any depth")
+    return found
+
+
 def _raise(error: OSError) -> None:
     raise error

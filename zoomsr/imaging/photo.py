@@ -15,7 +15,6 @@ from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, kept_in, orientation_in, profile_fits, upright, valid_dpi
 from zoomsr.imaging.pillow import array_of
 from zoomsr.imaging.pixels import PixelArray, to_8bit
-from zoomsr.imaging.resample import resized
 from zoomsr.runs.files import atomic_write
 
 
@@ -116,6 +115,8 @@ class Photograph(Description):
         """In another (height, width), by bicubic as in ``zoomsr.imaging.resample``, with the same metadata."""
         if size == self.size:
             return self
+        from zoomsr.imaging.resample import resized  # torch, which opening a photograph does not need
+
         pixels, alpha = resized(self.pixels, self.alpha, size)
         return replace(self, pixels=pixels, alpha=alpha)
 

@@ -1,16 +1,19 @@
 """Image tensors and arrays: rounding to integers, luma, borders.
 
-An image tensor is float32 RGB on [0, 1], (3, H, W). Its 8-bit form is uint8 (3, H, W).
+An image tensor is float32 RGB on [0, 1], (3, H, W). Its 8-bit form is uint8 (3, H, W). Torch is imported where a tensor
+is made: what finds, names and writes image files works on arrays, and answers before that.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 PixelArray = NDArray[Any]
 """(H, W, C) uint8, uint16, or float32 on [0, 1], as files store them."""
@@ -29,6 +32,8 @@ def rounded(levels: Tensor, white: int = 255) -> Tensor:
 
 def quantize(image: Tensor, white: int = 255) -> Tensor:
     """Float on [0, 1] to uint8, or to int32 where ``white`` is above 255; rounded half up, and clipped."""
+    import torch
+
     return rounded(image.mul(white), white).to(torch.uint8 if white <= 255 else torch.int32)
 
 
@@ -42,8 +47,11 @@ def full_range(pixels: PixelArray, white: int) -> PixelArray:
     return ((pixels.astype(np.uint32).clip(max=white) * 65535 + white // 2) // white).astype(np.uint16)
 
 
-def to_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 to float in [0, 1], with the same bits on every device."""
+def to_float(pixels: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """uint8 to float in [0, 1], float32 unless another is given, with the same bits on every device."""
+    import torch
+
+    dtype = dtype or torch.float32
     # Not by a plain 255: CUDA would multiply by its reciprocal, which gives other last bits.
     return pixels.to(dtype).div_(torch.full((), 255, dtype=dtype, device=pixels.device))
 

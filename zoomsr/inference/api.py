@@ -14,12 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zoomsr.hardware.devices import device_named
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import NetOptions, Upscaler, bicubic
 from zoomsr.models import scale_of
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
 

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,119 +16,15 @@ from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
-from zoomsr.imaging.encode import OUTPUT_SUFFIXES
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.inference.choice import JPEG_NET, Compression, OpenAt, open_for
-from zoomsr.inference.disk import about_bytes, require_folder, require_room
-from zoomsr.inference.pre_shrink import PreShrink
-from zoomsr.inference.proof import Proof
-from zoomsr.inference.route import OpenNet, Route
-from zoomsr.inference.sizes import OutputSize
-from zoomsr.inference.targets import Task, plan
-from zoomsr.inference.unfinished import bytes_kept
-from zoomsr.inference.upscaler import NetOptions, Upscaler
+from zoomsr.inference.disk import about_bytes, require_room
+from zoomsr.inference.options import Options
+from zoomsr.inference.route import Route
+from zoomsr.inference.targets import Task
 from zoomsr.runs.files import short
 
 MAX_EXIT_CODE = 100
 """Of a batch in which so many photographs or more fail; shells use the codes from 126 on for other ends."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of the command line, see ``zoomsr.zoom``.
-
-    Attributes:
-        models: names of nets; none for the choice by each photograph's compression.
-        how: nets are run.
-
-    Raises:
-        ValueError: existing files are to be both skipped and replaced.
-    """
-
-    models: Sequence[str]
-    how: NetOptions
-    box: CropBox | None
-    size: OutputSize | None
-    out: str | None
-    quality: int
-    overwrite: bool
-    skip_existing: bool = False
-    suffix: str | None = None
-    pre_shrink: PreShrink = field(default_factory=PreShrink)
-    proof: Proof = field(default_factory=Proof)
-    quality_in: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.skip_existing and self.overwrite:
-            raise ValueError("--skip-existing and --overwrite contradict each other: give one of them")
-
-    def require_one_net(self, why: str) -> None:
-        """Raise ValueError where several nets are named."""
-        if len(self.models) > 1:
-            raise ValueError(f"--model {' --model '.join(self.models)}: {why}")
-
-    def compression(self, source: Path, photograph: Photograph | None = None) -> Compression:
-        """Of a photograph, or as the user says; one that was shrunk first is as good as never compressed."""
-        if self.quality_in is not None:
-            return Compression.told(self.quality_in)
-        if self.pre_shrink.factor not in (None, 1):
-            return Compression(NEVER_COMPRESSED, "shrunk first")
-        return Compression.of(source, photograph)
-
-    @cached_property
-    def open(self) -> OpenAt:
-        """Opens a net by name for a scale and a JPEG quality, once."""
-        return cache(lambda name, scale, quality: Upscaler.open(name, scale, self.how, quality=quality))
-
-    def opener(self, compression: Compression) -> OpenNet:
-        """Opens the nets for a photograph by scale."""
-        model = self.models[0] if self.models else None
-        return lambda scale: open_for(compression, self.open, model=model, scale=scale)
-
-    def first_net(self) -> Upscaler:
-        """The net for pictures that were never compressed, or the one that is named.
-
-        Raises:
-            ValueError: there is none, or ``quality_in`` is for one that is told none.
-        """
-        quality = NEVER_COMPRESSED if self.quality_in is None else self.quality_in
-        upscaler = self.opener(Compression.told(quality))(None if self.size is None else self.size.net_scale)
-        if self.quality_in is not None and self.models and upscaler.quality is None:
-            raise ValueError(
-                f"{upscaler.name} is told no JPEG quality: --quality-in goes with -m {JPEG_NET}, or without -m"
-            )
-        return upscaler
-
-    def require_free(self, target: Path) -> None:
-        """Raise ValueError where the target cannot be written, or exists and must not be replaced."""
-        require_folder(target)
-        if target.exists() and not self.overwrite:
-            raise ValueError(f"{target} is there already: --overwrite replaces it, --skip-existing leaves it")
-
-
-def parse_box(text: str) -> CropBox:
-    """``X,Y,W,H`` in pixels.
-
-    Raises:
-        ValueError: not four whole numbers.
-    """
-    try:
-        left, top, width, height = map(int, text.split(","))
-    except ValueError:
-        raise ValueError(f"--box {text} is not X,Y,W,H, four whole numbers of pixels") from None
-    return CropBox(left, top, width, height)
-
-
-def parse_format(text: str) -> str:
-    """``jpg`` to ``.jpg``.
-
-    Raises:
-        ValueError: a format that cannot be written.
-    """
-    if (suffix := f".{text.lower().removeprefix('.')}") not in OUTPUT_SUFFIXES:
-        raise ValueError(f"--format {text} is none of {', '.join(one[1:] for one in OUTPUT_SUFFIXES)}")
-    return suffix
 
 
 class _Forecast(NamedTuple):
@@ -168,11 +63,11 @@ def run(patterns: Sequence[str], options: Options) -> None:
         KeyboardInterrupt: passed on, when the summary has been printed.
     """
     options.require_one_net("several nets go with --compare")
-    upscaler = options.first_net()  # an error, before any photograph is read
-    ending = f"-x{upscaler.net.scale}" if options.size is None else options.size.ending
-    tasks = plan(patterns, options.out, ending=ending, suffix=options.suffix)
+    tasks = options.plan(patterns)
     options.proof.require_one_map(tasks, overwrite=options.overwrite)
     waiting = [task for task in tasks if not (options.skip_existing and task.target.exists())]
+    if any(options.overwrite or not task.target.exists() for task in waiting):
+        options.first_net()  # an error, before any photograph is read
     outcome = _Outcome(total=len(tasks), skipped=len(tasks) - len(waiting))
     forecasts = [_forecast(task, options) for task in waiting]
     results = [(task.target, forecast.n_bytes) for task, forecast in zip(waiting, forecasts, strict=True)]
@@ -218,6 +113,7 @@ def _forecast(task: Task, options: Options) -> _Forecast:
         pixels, raw = route.size[0] * route.size[1], 0
         if height * width > MAX_PIXELS and options.box is None:
             from zoomsr.inference.out_of_core import raw_bytes
+            from zoomsr.inference.unfinished import bytes_kept
 
             raw = max(0, raw_bytes(task.source, pixels) - bytes_kept(task.target))
     except Exception:  # as above

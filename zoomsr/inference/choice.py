@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoomsr.imaging.blocking import JpegTrace, jpeg_trace
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.header import Header
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.sampling import luma_samples
-from zoomsr.inference.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from zoomsr.inference.upscaler import Upscaler
 
 CLEAN_NET, JPEG_NET = "unet", "unet_photo"
 """Of pictures that were never compressed, and of JPEGs."""
@@ -21,7 +24,7 @@ CLEAN_QUALITY = 99
 
 _UNKNOWN_QUALITY = 85  # that is told where a picture was a JPEG with tables that are not libjpeg's
 
-OpenAt = Callable[[str, int | None, float], Upscaler]
+OpenAt = Callable[[str, int | None, float], "Upscaler"]
 """Opens a net by name, for a scale or None, for pictures of a JPEG quality."""
 
 

@@ -35,8 +35,9 @@ from zoomsr.data.sources.photographs import sample
 from zoomsr.engines.onnx import OnnxRuntime
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import to_float
+from zoomsr.inference.export_options import Form
 from zoomsr.inference.model_card import PackedNet, card_fields, markdown, seam_words
-from zoomsr.inference.onnx_file import Form, onnx_file
+from zoomsr.inference.onnx_file import onnx_file
 from zoomsr.inference.seams import measured
 from zoomsr.models import Net
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -15,57 +14,19 @@ from torch import nn
 from zoomsr.cli.console import say
 from zoomsr.engines.graph import contract, example, quiet
 from zoomsr.inference.dtmodel import SCALES, dtmodel
+from zoomsr.inference.export_options import ExportOptions, Form
 from zoomsr.inference.model_card import PackedNet
-from zoomsr.inference.onnx_file import Form, onnx_file, require_parity
+from zoomsr.inference.onnx_file import limit_of, onnx_file, require_parity
 from zoomsr.inference.release import Origin, ship
 from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import atomic_write, sha256_of, short
 
 NOT_STATED = "not stated"
-
-_TAKES = {
-    ".onnx": {"quality", "size", "opset", "half", "uint8"},
-    ".dtmodel": {"quality", "half"},  # darktable has one opset, float32 tensors, and sizes of its own
-    ".pt2": {"quality"},
-    ".safetensors": {"test"},
-}
-"""ExportOptions beside ``--licence`` and ``--overwrite``, by the suffix of the file."""
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What was asked for beside the net and the file.
-
-    Attributes:
-        licence: of the weights; None for what their card says.
-        tests: benchmark folders whose scores the card of a ``.safetensors`` gets.
-        quality: JPEG quality that a net is told which takes one.
-        form: of an ONNX file.
-        nets: classes of the user's own that the net's file may hold, see ``Weights``.
-    """
-
-    licence: str | None = None
-    tests: Sequence[Path] = ()
-    quality: float | None = None
-    form: Form = field(default_factory=Form)
-    nets: Container[str] = ()
-
-    def require_fits(self, out: Path) -> None:
-        """Raises ValueError: an unknown suffix, or an option that does nothing for this kind of file."""
-        if out.suffix not in _TAKES:
-            raise ValueError(f"-o {out} must end in {', '.join([*_TAKES][:-1])} or {[*_TAKES][-1]}")
-        given = {
-            **{"test": bool(self.tests), "quality": self.quality is not None, "size": self.form.size is not None},
-            **{"opset": self.form.opset is not None, "half": self.form.half, "uint8": self.form.uint8},
-        }
-        for name, is_given in given.items():
-            if is_given and name not in _TAKES[out.suffix]:
-                kinds = " and ".join(suffix for suffix, names in _TAKES.items() if name in names)
-                raise ValueError(f"--{name} goes with {kinds}, and -o is {out}")
 
 
 def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> None:
@@ -75,9 +36,7 @@ def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> 
         ValueError: an unknown suffix, an option that does not go with it, a file that is there, a net that cannot be
             exported, or gives other pixels then.
     """
-    options.require_fits(out)
-    if out.exists() and not overwrite:
-        raise ValueError(f"{out} is there already: --overwrite replaces it")
+    options.require_ready(model, out, overwrite=overwrite)
     source = weights_file(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".safetensors":
@@ -143,5 +102,5 @@ def _exported_program(net: nn.Module, facts: Mapping[str, str]) -> bytes:
         extra = {"zoomsr.json": json.dumps({**contract(net), **facts})}
         torch.export.save(program, content, extra_files=extra)
     content.seek(0)
-    require_parity(net, torch.export.load(content).module(), limit=Form().limit)
+    require_parity(net, torch.export.load(content).module(), limit=limit_of(Form()))
     return content.getvalue()

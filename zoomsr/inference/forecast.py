@@ -11,7 +11,7 @@ from pathlib import Path
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.encode import encoder
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.batch import Options
+from zoomsr.inference.options import Options
 from zoomsr.inference.out_of_core import raw_bytes, streaming
 from zoomsr.inference.route import OpenNet, Route
 from zoomsr.inference.targets import Task

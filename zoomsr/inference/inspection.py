@@ -17,12 +17,13 @@ from zoomsr.cli.progress import duration
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.photo import CropBox, Photograph
-from zoomsr.inference.batch import MAX_EXIT_CODE, Options, error_line
+from zoomsr.inference.batch import MAX_EXIT_CODE, error_line
 from zoomsr.inference.disk import require_room
 from zoomsr.inference.findings import Findings
 from zoomsr.inference.forecast import BASIS, Forecast
+from zoomsr.inference.options import Options
 from zoomsr.inference.out_of_core import read_region
-from zoomsr.inference.targets import Task, plan
+from zoomsr.inference.targets import Task
 
 _HUGE = 2048  # side of the part that is judged of a picture which is too large to decode as a whole
 
@@ -35,19 +36,17 @@ class Inspection:
     forecast: Forecast
 
 
-def inspect(patterns: Sequence[str], options: Options, *, as_json: bool) -> None:
+def inspect(tasks: Sequence[Task], options: Options, *, as_json: bool) -> None:
     """Print what was found in each photograph. One that fails is a line on stderr, and counts in the exit code.
 
     Raises:
-        ValueError: no such file, several nets, or two results that would be one file.
+        ValueError: a net that does not go with the options.
     """
-    options.require_one_net("--inspect takes one")
     found: list[Inspection] = []
     failures: list[str] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # notes
-        upscaler = options.first_net()
-        ending = f"-x{upscaler.net.scale}" if options.size is None else options.size.ending
-        for task in plan(patterns, options.out, ending=ending, suffix=options.suffix):
+        options.first_net()
+        for task in tasks:
             try:
                 found.append(_inspected(task, options))
             except Exception as error:  # decoders raise errors of any type

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from zoomsr.engines.graph import contract, example, exported
 from zoomsr.engines.onnx import OnnxRuntime
 from zoomsr.engines.variants import OLDEST_OPSET, halve_weights, lower_opset, strip_traces
 from zoomsr.imaging.pixels import quantize, to_float
+from zoomsr.inference.export_options import Form
 
 ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
 """Batch, height and width of the pictures on which an exported net must agree."""
@@ -22,28 +22,11 @@ ODD_SIZES = ((1, 33, 47), (2, 61, 35), (1, 97, 130))
 _LEVEL = 1 / 255
 
 
-@dataclass(frozen=True)
-class Form:
-    """The form of an ONNX file.
-
-    Attributes:
-        size: height and width of its one input, for programs that need a fixed shape; None for any batch and size.
-        opset: version of ONNX's operators; None for torch's own.
-        half: weights in float16; the net computes in float32 all the same.
-        uint8: bytes in and out instead of floats on [0, 1].
-    """
-
-    size: tuple[int, int] | None = None
-    opset: int | None = None
-    half: bool = False
-    uint8: bool = False
-
-    @property
-    def limit(self) -> float:
-        """How far a pixel may be off, on [0, 1]: one level for bytes, where a tie may be rounded the other way."""
-        if self.uint8:
-            return 1.01 * _LEVEL
-        return _LEVEL / 2 if self.half else MAX_DIFFERENCE
+def limit_of(form: Form) -> float:
+    """How far a pixel may be off, on [0, 1]: one level for bytes, where a tie may be rounded the other way."""
+    if form.uint8:
+        return 1.01 * _LEVEL
+    return _LEVEL / 2 if form.half else MAX_DIFFERENCE
 
 
 class Uint8(nn.Module):
@@ -92,7 +75,7 @@ def onnx_file(net: nn.Module, form: Form, facts: Mapping[str, str]) -> bytes:
         model.metadata_props.add(key=key, value=value)
     content: bytes = model.SerializeToString()
     session = OnnxRuntime.open(content, threads=torch.get_num_threads(), bfloat16=False)
-    require_parity(asked, session.run, sizes=sizes, limit=form.limit, dtype=lr.dtype)
+    require_parity(asked, session.run, sizes=sizes, limit=limit_of(form), dtype=lr.dtype)
     opset = next(one.version for one in model.opset_import if not one.domain)
     shape = "batch x 3 x height x width, all of them free" if form.size is None else "1 x 3 x {}x{}".format(*form.size)
     kind = f"{'uint8' if form.uint8 else 'float32'}{', weights in float16' if form.half else ''}"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoomsr.cli.console import say
 from zoomsr.imaging.photo import CropBox
-from zoomsr.inference.certificate import MAP_RANGE, certificate_of, certify, require_readable, write_map
 from zoomsr.inference.pre_shrink import PreShrink
-from zoomsr.inference.route import Route
 from zoomsr.inference.targets import Task
 from zoomsr.runs.files import short
+
+if TYPE_CHECKING:
+    from zoomsr.inference.route import Route
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Proof:
         """Raise ValueError, before the net runs, where the result will not be one to prove anything of."""
         if not self.certificate and self.map is None:
             return
+        from zoomsr.inference.certificate import certificate_of, require_readable  # torch, as the net that has run
+
         exact = (route.scale * route.source[0], route.scale * route.source[1])
         if route.upscaler is None or route.size != exact or pre_shrink.factor != 1:
             raise ValueError(f"{task.source}: --certify and --map go with a net's whole scale, without --pre-shrink")
@@ -52,6 +56,8 @@ class Proof:
 
     def write(self, task: Task, route: Route, *, box: CropBox | None, quality: int, overwrite: bool) -> None:
         """Write and say it, once the enlargement is written."""
+        from zoomsr.inference.certificate import MAP_RANGE, certificate_of, certify, write_map  # torch, as above
+
         if self.certificate and route.upscaler is not None:
             largest, mean = certify(*task, route.upscaler, box=box, scale=route.scale, quality=quality)
             error = f"shrunk again it differs by at most {largest:.2f} grey levels, {mean:.3f} on average"

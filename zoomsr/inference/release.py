@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from zoomsr.cli.console import progress_bar, say
+from zoomsr.cli.console import say
+from zoomsr.cli.progress import progress_bar
 from zoomsr.data.sources.photographs import sample
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.evaluation.recognition import known_sets, recognised
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
 from zoomsr.inference.tiling import upscale_tiled
@@ -28,7 +29,8 @@ from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights, pretrained_nets
+from zoomsr.pretrained.names import pretrained_nets
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.layout import HYDRA
 from zoomsr.runs.run import Run, versions
@@ -110,8 +112,7 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
     stored = _rounded(weights, net, photographs)
     say({"card": f"measuring the halo and bfloat16 on {len(photographs)} photographs"})
     told = [cast(Net, at_quality(cast(nn.Module, net), one)) for one in _TOLD] if takes_quality(net) else [net]
-    halo = max(smallest_halo(one, photographs) for one in told)
-    bfloat16 = all(survives_bfloat16(one, photographs) for one in told)
+    halo, bfloat16 = _halo_and_bfloat16(told, photographs)
     sets = _scores(net, out.stem, benchmarks)
     replace(stored, path=out).save(out)
     Card(
@@ -183,25 +184,54 @@ def _scores(net: Net, name: str, benchmarks: Sequence[Benchmark]) -> dict[str, A
     return sets
 
 
-def smallest_halo(net: Net, photographs: Sequence[PixelArray]) -> int:
-    """The least halo with which no 8-bit pixel of a tiled photograph differs from that of the whole one."""
+def _halo_and_bfloat16(nets: Sequence[Net], photographs: Sequence[PixelArray]) -> tuple[int, bool]:
+    """Those with which every net is right; one net at several JPEG qualities is several."""
+    with progress_bar() as progress:
+        # Of each net and photograph: as a whole, at the halos that a bisection tries, and in bfloat16.
+        runs = sum(len(photographs) * (2 + (len(_halos(net)) - 1).bit_length()) for net in nets)
+        task = progress.add_task("measuring", total=runs)
+
+        def advance() -> None:
+            progress.advance(task, len(photographs))
+
+        halo = max(smallest_halo(net, photographs, advance=advance) for net in nets)
+        return halo, all(survives_bfloat16(net, photographs, advance=advance) for net in nets)
+
+
+def smallest_halo(net: Net, photographs: Sequence[PixelArray], *, advance: Callable[[], object] = lambda: None) -> int:
+    """The least halo with which no 8-bit pixel of a tiled photograph differs from that of the whole one.
+
+    Args:
+        net: in eval mode, on the CPU.
+        photographs: (H, W, C) uint8.
+        advance: called whenever the net has run on all of them.
+    """
     wholes = [_upscaled(net, one) for one in photographs]
+    advance()
 
     def has_no_seam(halo: int) -> bool:
-        return all(
-            np.array_equal(_upscaled(net, one, tile=_TILE, halo=halo), whole)
-            for one, whole in zip(photographs, wholes, strict=True)
-        )
+        tiled = (_upscaled(net, one, tile=_TILE, halo=halo) for one in photographs)
+        is_equal = all(np.array_equal(one, whole) for one, whole in zip(tiled, wholes, strict=True))
+        advance()
+        return is_equal
 
-    halos = [*(one for one in HALOS if one < net.halo), net.halo]
+    halos = _halos(net)
     return halos[bisect_left(halos, True, hi=len(halos) - 1, key=has_no_seam)]  # the last has none in any case
 
 
-def survives_bfloat16(net: Net, photographs: Sequence[PixelArray]) -> bool:
+def _halos(net: Net) -> list[int]:
+    return [*(one for one in HALOS if one < net.halo), net.halo]
+
+
+def survives_bfloat16(
+    net: Net, photographs: Sequence[PixelArray], *, advance: Callable[[], object] = lambda: None
+) -> bool:
     """Whether no 8-bit pixel of the photographs changes by more than one level when the layers run in bfloat16."""
-    return all(
+    survives = all(
         np.abs(_upscaled(net, one, bfloat16=True).astype(int) - _upscaled(net, one)).max() <= 1 for one in photographs
     )
+    advance()
+    return survives
 
 
 def _upscaled(

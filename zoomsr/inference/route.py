@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.sizes import OutputSize
-from zoomsr.inference.upscaler import Upscaler
-from zoomsr.models.bicubic import Bicubic
 
-OpenNet = Callable[[int | None], Upscaler]
+if TYPE_CHECKING:
+    from zoomsr.inference.upscaler import Upscaler
+
+OpenNet = Callable[[int | None], "Upscaler"]
 """Opens the net for a scale, or as it is named."""
 
 
@@ -57,6 +59,8 @@ class Route:
         factor = max(Fraction(after, before) for after, before in zip(size, source, strict=True))
         if factor <= 1:
             return Route(None, 1, source, size, wanted.dpi)
+        from zoomsr.models.bicubic import Bicubic  # torch, as the net
+
         upscaler = open_net(math.ceil(factor))
         scale = upscaler.power_above(factor)
         is_detour = isinstance(upscaler.net, Bicubic) and size != (scale * source[0], scale * source[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +9,27 @@ import torch
 
 from zoomsr.cli.console import say
 from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, shave, white_of
-from zoomsr.inference.batch import Options
 from zoomsr.inference.choice import open_for
-from zoomsr.inference.sizes import OutputSize
-from zoomsr.inference.targets import plan
+from zoomsr.inference.options import Options
+from zoomsr.inference.targets import Task
 from zoomsr.metrics.quality import psnr
 from zoomsr.runs.files import atomic_write, short
 
 _SIDE = 256
 
 
-def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None) -> None:
+def draw(task: Task, options: Options, *, ground_truth: Path | None) -> None:
     """Draw nearest, bicubic and each net side by side, with an inset, and their PSNR where the ground truth is given.
 
     Without a box the middle of the photograph is taken, 256x256; without a scale the largest of the nets' own.
 
     Raises:
-        ValueError: more than one photograph, a net that does not reach the scale, a ground truth of another size, a
-            file that is there already.
+        ValueError: a net that does not reach the scale, or a ground truth of another size.
     """
-    if options.skip_existing:
-        raise ValueError("--skip-existing does not go with --compare")
-    scale = _whole(options.size)
-    tasks = plan(patterns, options.out, ending="-compared", suffix=options.suffix)
-    if len(tasks) > 1:
-        raise ValueError(f"--compare takes one photograph, not {len(tasks)}")
-    ((source, target),) = tasks
-    options.require_free(target)
+    scale, (source, target) = options.whole_scale, task
     photograph = Photograph.read(source)
     compression = options.compression(source, photograph)
     box = options.box or photograph.middle(_SIDE)
@@ -68,13 +58,6 @@ def draw(patterns: Sequence[str], options: Options, *, ground_truth: Path | None
     with atomic_write(target) as file:
         comparison([row]).savefig(file, dpi=220, format=target.suffix[1:])
     say({"compared": short(target)})
-
-
-def _whole(size: OutputSize | None) -> int | None:
-    """A whole scale; None for the nets' own."""
-    if size is not None and size.ending != f"-x{size.net_scale}":
-        raise ValueError("--compare takes a whole --scale of at least 2, and no other size")
-    return None if size is None else size.net_scale
 
 
 def _ground_truth(path: Path, photograph: Photograph, box: CropBox, scale: int) -> PixelArray:

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,20 @@ class Task(NamedTuple):
     target: Path
 
 
-def plan(patterns: Sequence[str], out: str | None, *, ending: str, suffix: str | None = None) -> list[Task]:
+def parse_format(text: str) -> str:
+    """``jpg`` to ``.jpg``.
+
+    Raises:
+        ValueError: a format that cannot be written.
+    """
+    if (suffix := f".{text.lower().removeprefix('.')}") not in OUTPUT_SUFFIXES:
+        raise ValueError(f"--format {text} is none of {', '.join(one[1:] for one in OUTPUT_SUFFIXES)}")
+    return suffix
+
+
+def plan(
+    patterns: Sequence[str], out: str | None, *, ending: Callable[[], str], suffix: str | None = None
+) -> list[Task]:
     """Which photographs, and the output file of each; no two have one file, and none is another photograph's.
 
     A folder's go into a folder of the same shape. Where two names would be equal they get their suffixes, and then
@@ -41,17 +54,21 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str, suffix: str |
     Args:
         patterns: files, folders, or patterns.
         out: a file for one photograph, a folder for more; None for beside the photograph, or beside the folder.
-        ending: of a file's stem: ``-x2``, see ``OutputSize``.
+        ending: gives that of a file's stem: ``-x2``, see ``OutputSize``; called once all photographs are found, because
+            it may have to open a net.
         suffix: of files whose names ``out`` does not say; None for ``.png``.
 
     Raises:
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
     """
     _real.cache_clear()  # links may have changed
+    listed = [(Path(pattern), _photographs(pattern)) for pattern in patterns]
+    end = ending()
     found: dict[Path, Task] = {}
-    for pattern in patterns:
-        for task in _found(pattern, ending if out is None else ""):
-            found.setdefault(_real(task.source.parent) / task.source.name, task)
+    for root, photographs in listed:
+        for source in photographs:
+            place = _place(source, root, end if out is None else "")
+            found.setdefault(_real(source.parent) / source.name, Task(source, place))
     if out is not None and not _is_folder(out):
         if len(found) > 1:
             raise ValueError(f"-o {out} is one file, for {len(found)} photographs: give a folder")
@@ -60,7 +77,7 @@ def plan(patterns: Sequence[str], out: str | None, *, ending: str, suffix: str |
         tasks = [Task(task.source, Path(out)) for task in found.values()]
     else:
         tasks = [Task(source, Path(out or "") / name) for source, name in found.values()]
-        tasks = _distinct(_without_results(tasks), f"{ending}{suffix or '.png'}")
+        tasks = _distinct(_without_results(tasks), f"{end}{suffix or '.png'}")
     sources = {_key(path) for task in tasks for path in (task.source, Path(os.path.realpath(task.source)))}
     for task in tasks:
         require_writable(task.target)
@@ -82,21 +99,26 @@ def _is_folder(out: str) -> bool:
     return True
 
 
-def _found(pattern: str, folder_ending: str) -> Iterator[Task]:
-    """Photographs, each with its place relative to the output folder; without one (an ending), beside the source."""
-    path, is_beside = Path(pattern), bool(folder_ending)
+def _photographs(pattern: str) -> list[Path]:
+    """Those of a file, a folder or a pattern."""
+    path = Path(pattern)
     if path.is_dir():
-        files = pictures_below(path, INPUT_SUFFIXES, on_error=lambda error: say({"note": f"left out: {error}"}))
-        root = path.resolve().with_name(f"{path.resolve().name}{folder_ending}") if is_beside else Path()
-        found = [Task(file, root / file.relative_to(path)) for file in files]
+        found = pictures_below(path, INPUT_SUFFIXES, on_error=lambda error: say({"note": f"left out: {error}"}))
     else:
         # Path.glob takes no absolute patterns.
         names = [pattern] if path.is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-        files = [Path(name) for name in names if Path(name).is_file()]
-        found = [Task(file, file if is_beside else Path(file.name)) for file in files]
+        found = [Path(name) for name in names if Path(name).is_file()]
     if not found:
         raise ValueError(f"there is no photograph {'in ' if path.is_dir() else ''}{pattern}")
-    yield from found
+    return found
+
+
+def _place(source: Path, root: Path, folder_ending: str) -> Path:
+    """The place relative to the output folder; without one (an ending), beside the photograph, or beside the folder."""
+    if not root.is_dir():
+        return source if folder_ending else Path(source.name)
+    place, whole = source.relative_to(root), _real(root)
+    return whole.with_name(f"{whole.name}{folder_ending}") / place if folder_ending else place
 
 
 def _without_results(tasks: Sequence[Task]) -> list[Task]:

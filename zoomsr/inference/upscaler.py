@@ -15,7 +15,7 @@ from torch import nn
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import white_of
 from zoomsr.inference.tiling import TILE, Region, TileSink, TileSource, upscale_tiled
@@ -26,7 +26,8 @@ from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.strength import Strength
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.layout import run_of
 
 _MIN_TILE = 64

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.models.residual_unet import ResidualUNet
 
 _HIDDEN = 32

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import nn
 
-from zoomsr.pretrained.weights import weights_file
+from zoomsr.pretrained.names import weights_file
 from zoomsr.runs.layout import run_of
 from zoomsr.runs.trust import require_own, sign
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import os
 import pickle
 import zipfile
 from collections.abc import Container, Mapping
@@ -20,14 +18,11 @@ from torch import Tensor, nn
 
 from zoomsr.models import Net
 from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.names import require_file
 from zoomsr.pretrained.signed import made, signed_settings
 from zoomsr.pretrained.vetting import TARGET, constructed, described, first_difference, require_ours, require_plain
 from zoomsr.runs.files import atomic_write
-from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
 from zoomsr.runs.moved import with_new_names
-
-WEIGHTS_DIR = Path(__file__).parent
-"""The pretrained nets: ``NAME.safetensors``, with its card ``NAME.json``."""
 
 _NET = "net."  # the LightningModule's name for the net
 _MODEL = "model"  # _target_ and arguments: in a checkpoint's hyper-parameters, in a safetensors file's header
@@ -38,43 +33,6 @@ _DTYPES = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
 }
-
-
-def pretrained_nets() -> list[str]:
-    """Names of the nets that come with the package."""
-    return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
-
-
-def weights_file(net: str, scale: int | None = None) -> Path | None:
-    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
-
-    A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
-
-    Args:
-        net: the name or path.
-        scale: that is wanted: ``unet`` at 3 is ``unet_x3`` where the package has it, else ``unet``. None: as named.
-
-    Raises:
-        ValueError: no weights of that name; the nearest names, or how to make them.
-    """
-    if net == "bicubic":
-        return None
-    names = pretrained_nets()
-    if net in names:
-        at_scale = f"{net}_x{scale}"
-        return WEIGHTS_DIR / f"{at_scale if at_scale in names else net}.safetensors"
-    path = Path(net)
-    if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
-        return best_checkpoint(path) if path.is_dir() else path
-    if path.exists():
-        raise ValueError(f"no net is called {net}; the {'folder' if path.is_dir() else 'file'} here is ./{net}")
-    near = difflib.get_close_matches(net, names, n=3)
-    if near:
-        raise ValueError(f"no net is called {net}; the nearest: {', '.join(near)}")
-    raise ValueError(
-        f"there are no weights of {net} (there are: {', '.join(['bicubic', *names])}): "
-        f"python -m zoomsr.train model={net} makes a run, whose folder can be named instead"
-    )
 
 
 @dataclass(frozen=True)
@@ -102,10 +60,7 @@ class Weights:
         Raises:
             ValueError: no such file, damaged, asks to run code, holds no net, or one with NaN or Inf.
         """
-        if not path.is_file():
-            raise ValueError(
-                f"there is no file {path}: a run keeps {BEST_CKPT} and {LAST_CKPT} in its {CHECKPOINTS} folder"
-            )
+        require_file(path)
         if path.suffix == ".safetensors":
             return replace(_read_safetensors(path), nets=nets)
         data = open_plain(path)

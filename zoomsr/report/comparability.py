@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from zoomsr.report.entries import BICUBIC, Entry
+from zoomsr.report.entries import BICUBIC, Entry, read_entries
 
 ScoresByImage = Mapping[str, Mapping[str, float]]
 """Image to its metrics."""
@@ -62,6 +63,24 @@ def sets_of(results: Mapping[str, Any]) -> list[MeasuredSet]:
         )
         for name, nets in results["sets"].items()
     ]
+
+
+def read_comparable(paths: Sequence[Path], *, mixed: bool) -> list[Entry]:
+    """Read runs, folders of runs, sweeps and evaluations that can be compared.
+
+    Args:
+        paths: of them.
+        mixed: whether sets that differ, or were measured differently, may have tables of their own.
+
+    Raises:
+        ValueError: nothing to compare, or runs that cannot be compared.
+    """
+    entries = read_entries(paths)
+    if all(entry.results is None and not entry.epochs for entry in entries):
+        raise ValueError(f"no run has metrics yet: {', '.join(str(entry.place) for entry in entries)}")
+    if not mixed:
+        require_alike(entries)
+    return entries
 
 
 def require_alike(entries: Sequence[Entry]) -> None:

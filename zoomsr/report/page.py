@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,10 +19,10 @@ from zoomsr.report.columns import DASH, columns_of, p_text
 from zoomsr.report.entries import BICUBIC
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
+from zoomsr.report.place import GENERATOR
 from zoomsr.runs.files import short
 from zoomsr.runs.job import differences
 
-_GENERATOR = "zoomsr.compare"
 _MAX_BYTES = 4_500_000
 """Of all figures on a page: it can be sent by mail, and opened on a telephone."""
 
@@ -76,7 +75,7 @@ def page(
     template = environment.get_template("page.html", globals=_FUNCTIONS)
     return template.render(
         nets=[group.label for group in groups if group.label != BICUBIC],
-        generator=_GENERATOR,
+        generator=GENERATOR,
         tables=tables,
         entries=entries,
         unscored=[(label, entry) for label, entry in entries if entry.results is None],
@@ -88,11 +87,6 @@ def page(
         style=style,
         script=script,
     )
-
-
-def made_by_compare(index: Path) -> bool:
-    """Whether a page is one of ours."""
-    return index.is_file() and f'content="{_GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")
 
 
 def _hash(text: str) -> str:

@@ -108,6 +108,12 @@ def require_space(folder: Path, needed: int, *, what: str) -> None:
         raise ValueError(f"{folder} has {decimal(free)} free, {what} needs {decimal(needed)}: {_MAKE_ROOM}")
 
 
+def require_new(folder: Path) -> None:
+    """Raise ValueError where a folder has something in it."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: give a new folder")
+
+
 def sha256_of(path: Path) -> str:
     """Of a file, in hexadecimal digits."""
     digest = hashlib.sha256()

@@ -28,7 +28,8 @@ from zoomsr.data.patches import per_stage
 from zoomsr.hardware.devices import compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
-from zoomsr.pretrained.weights import Weights, open_plain, pretrained_nets, weights_file
+from zoomsr.pretrained.names import pretrained_nets, weights_file
+from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
 from zoomsr.runs.layout import CHECKPOINTS

@@ -10,7 +10,8 @@ from torch import Tensor
 from zoomsr.data.datamodule import Batch
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.models import Net
-from zoomsr.pretrained.weights import Weights, weights_file
+from zoomsr.pretrained.names import weights_file
+from zoomsr.pretrained.weights import Weights
 
 
 class Pair(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from zoomsr.imaging import files
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, to_8bit
 from zoomsr.inference.choice import Compression

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zoomsr.figures import ERROR_RANGE
 from zoomsr.figures.ramp import RAMP, ramped
-from zoomsr.imaging.degradations import NEVER_COMPRESSED
+from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, to_8bit, to_float
 from zoomsr.imaging.resize import downscale
@@ -26,7 +26,7 @@ from zoomsr.inference.choice import JPEG_NET, Compression, open_for
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
-from zoomsr.pretrained.weights import pretrained_nets
+from zoomsr.pretrained.names import pretrained_nets
 from zoomsr.webapp.opened import SCALES, Opened
 
 _MAX_OPENED = 16  # nets: of each scale, quality and strength one

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoomsr.cli.console import decimal, download_bar, progress_bar, say
+from zoomsr.cli.console import decimal, say
+from zoomsr.cli.progress import download_bar, progress_bar
 from zoomsr.data.div2k.archives import DIV2K, Archive, check, unpack
 from zoomsr.data.div2k.download import fetch
-from zoomsr.data.packed.packing import HR_INDEX, Photo, lr_index, open_pairs, pack_photos
+from zoomsr.data.packed.inventory import HR_INDEX
+from zoomsr.data.packed.packing import Photo, lr_index, open_pairs, pack_photos
 from zoomsr.data.sources.photographs import TRAIN, VAL, Photographs, div2k
 from zoomsr.imaging.degradations import Bicubic
 

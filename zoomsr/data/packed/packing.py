@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from rich.filesize import decimal
 from torch import Tensor
 
+from zoomsr.data.packed.inventory import HR_INDEX
 from zoomsr.data.packed.store import PixelStore, StoredImage, index_of, layout
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
@@ -36,8 +37,6 @@ from zoomsr.runs.files import (
     write_text,
 )
 from zoomsr.runs.layout import LOCK
-
-HR_INDEX = "hr.json"
 
 _PROGRESS_S = 10.0  # seconds between two lines of progress
 

@@ -1,4 +1,4 @@
-"""Packed sets as folders: listed, checked, removed."""
+"""Checks of packed sets."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoomsr.data.packed.packing import HR_INDEX, Pairs
+from zoomsr.data.packed.inventory import HR_INDEX
+from zoomsr.data.packed.packing import Pairs
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.imaging.pixels import crop_to_multiple, luma, to_float
 from zoomsr.imaging.resize import downscale
-from zoomsr.runs.files import cache_folder
-from zoomsr.runs.layout import LOCK
 
 MAX_SHIFT = 0.1
 """Lr pixels. A wrong crop shows as 0.5 or more, another resampling of the same centres as less than 0.05."""
 _WINDOW = 512  # the part of a photograph, in lr pixels, on which alignment is measured
 _THUMBNAIL = 16
 _SAME = 2.0  # grey levels between two thumbnails, rms
-_INDICES = ("hr.json", "lr_*.json")
-_DATA = ("hr.u8", "lr_*.u8", ".hr.*.part", ".lr_*.part", LOCK)
 
 
 class Finding(NamedTuple):
@@ -35,19 +32,6 @@ class Finding(NamedTuple):
     fine: bool
 
 
-def folders(path: Path | None) -> list[Path]:
-    """The folders below ``path`` (None: the cache) that hold packed photographs, intact or damaged.
-
-    Raises:
-        ValueError: ``path`` holds none.
-    """
-    root = cache_folder() if path is None else path
-    found = sorted({file.parent for name in (HR_INDEX, "hr.u8", ".hr.*.part") for file in root.rglob(name)})
-    if not found and path is not None:
-        raise ValueError(f"{path} holds no packed photographs ({HR_INDEX})")
-    return found
-
-
 def contents(folder: Path) -> str:
     """What a folder holds, in words."""
     try:
@@ -56,27 +40,6 @@ def contents(folder: Path) -> str:
         return f"damaged: {error}"
     lr = ", ".join(sorted(pair.lr.degradation or "" for pair in pairs if pair.lr is not None))
     return f"{len(pairs[0].hr)} photographs, lr {lr or 'none'}"
-
-
-def size(folder: Path) -> int:
-    """Bytes on the disk."""
-    return sum(file.stat().st_size for file in _files(folder))
-
-
-def remove(path: Path | None) -> int:
-    """Remove the packed pixels below ``path`` (None: the cache), and nothing else; returns how many bytes.
-
-    Raises:
-        ValueError: ``path`` holds none.
-    """
-    removed = 0
-    for folder in folders(path):
-        removed += size(folder)
-        for file in _files(folder):
-            file.unlink()
-        if not any(folder.iterdir()):
-            folder.rmdir()
-    return removed
 
 
 def verify_folders(places: Sequence[Path], *, advance: Callable[[], object]) -> list[tuple[str, Finding]]:
@@ -168,11 +131,6 @@ def _stores(folder: Path) -> Iterator[Pairs]:
         yield Pairs(hr, None)
     for index in indices:
         yield Pairs(hr, PixelStore(index))
-
-
-def _files(folder: Path) -> list[Path]:
-    """Indices first: a store that is removed in part does not exist any more."""
-    return [file for pattern in (*_INDICES, *_DATA) for file in folder.glob(pattern)]
 
 
 def _aligned(hr: PixelStore, lr: PixelStore) -> Finding:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from zoomsr.data.packed.packing import HR_INDEX, Pairs, Photo, open_pairs
+from zoomsr.data.packed.inventory import HR_INDEX
+from zoomsr.data.packed.packing import Pairs, Photo, open_pairs
 from zoomsr.data.patches import Patches, RandomPatches, per_stage
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.files import SUFFIXES
-from zoomsr.imaging.listing import pictures_below
+from zoomsr.imaging.listing import pictures_in
 
 TRAIN, VAL = "train", "val"
 """Folders of a packed set."""
@@ -273,15 +274,10 @@ def _with_copies(photos: Sequence[Photo], shrinks: Sequence[float]) -> list[Phot
 
 
 def images(root: Path) -> tuple[Photo, ...]:
-    """All images below a folder, at any depth, by name; see ``zoomsr.imaging.listing.pictures_below``.
+    """All images below a folder, at any depth, by name; see ``zoomsr.imaging.listing``.
 
     Raises:
         ValueError: no such folder, or none in it.
         OSError: a folder below it cannot be read.
     """
-    if not root.is_dir():
-        raise ValueError(f"{root} is not a folder: give a folder with images at any depth")
-    paths = pictures_below(root, SUFFIXES)
-    if not paths:
-        raise ValueError(f"{root} has no images ({' '.join(sorted(SUFFIXES))}) at any depth")
-    return tuple(Photo(path.relative_to(root).as_posix(), path) for path in paths)
+    return tuple(Photo(path.relative_to(root).as_posix(), path) for path in pictures_in(root, SUFFIXES))

@@ -24,6 +24,7 @@ from zoomsr.data.patches import Patches, PatchKey, PatchSampler, PatchSpec
 from zoomsr.data.sources.photographs import images, sample
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
+from zoomsr.runs.files import require_new
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -47,8 +48,7 @@ def write_stream(
         ValueError: the folder is not empty, an image is damaged, or the extra is missing.
     """
     writer_of = _litdata("litdata.streaming.writer").BinaryWriter
-    if target.is_dir() and any(target.iterdir()):
-        raise ValueError(f"{target} is not empty: give a new folder")
+    require_new(target)
     target.mkdir(parents=True, exist_ok=True)
     writer = writer_of(str(target), chunk_bytes=chunk_bytes)
     for number, photo in enumerate(photos):

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, one plain line per epoch in a log file."""
+"""Progress: a bar on a terminal; in a log file a line for each epoch, and within a long one each minute."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
 
+from zoomsr.cli.progress import LINE_INTERVAL_S, time_left
 from zoomsr.training.callbacks.results import epoch_metrics
 
 
 class EpochLines(ProgressBar):
-    """Prints ``epoch 3/10  train/mae 0.0123  val/mae 0.0131  val/psnr_y 34.10  12 s`` when an epoch ends."""
+    """Prints ``epoch 3/10  train/mae 0.0123  val/mae 0.0131  val/psnr_y 34.10  12 s`` when an epoch ends.
+
+    Within what takes longer than a minute, ``epoch 3/10  step 120 of 800, about 5 min left``; the time is that of the
+    epoch's steps, or of the validation or the test.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._start = 0.0
+        self._stage = ""
+        self._begun = (0.0, 0)  # when its first batch of this process ended, and how many were done then
+        self._last_line = 0.0
 
     def disable(self) -> None:
         """Lightning calls this on ranks above 0; there is no bar to disable."""
 
     def on_train_start(self, trainer: Trainer, *args: Any) -> None:
         """Start the clock, also where a resume begins within an epoch."""
-        self._start = time.perf_counter()
+        self._start = self._last_line = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's line."""
@@ -36,10 +44,57 @@ class EpochLines(ProgressBar):
                 if name in metrics
             ]
             now = time.perf_counter()
-            seconds, self._start = now - self._start, now
-            last = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""  # time or steps end it
-            epoch = f"epoch {trainer.current_epoch + 1}{last}"
-            print("  ".join([epoch, *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
+            seconds, self._start, self._last_line = now - self._start, now, now
+            print("  ".join([_epoch(trainer), *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A line, when one is due."""
+        self._advance(trainer, f"{_epoch(trainer)}  step", batch_idx + 1, self.total_train_batches)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A line, when one is due."""
+        self.has_dataloader_changed(dataloader_idx)  # Lightning asks for it before it tells the total
+        total = self.total_val_batches_current_dataloader
+        self._advance(trainer, f"{_epoch(trainer)}  validation", batch_idx + 1, total)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A line, when one is due."""
+        self.has_dataloader_changed(dataloader_idx)  # as above
+        self._advance(trainer, "test", batch_idx + 1, self.total_test_batches_current_dataloader)
+
+    def _advance(self, trainer: Trainer, stage: str, done: int, total: float) -> None:
+        now = time.perf_counter()
+        if stage != self._stage or done <= self._begun[1]:
+            self._stage, self._begun = stage, (now, done)
+        if now < self._last_line + LINE_INTERVAL_S or not trainer.is_global_zero:
+            return
+        self._last_line = now
+        start, before = self._begun
+        left = time_left(done - before, total - before, now - start)
+        print(f"{stage} {done} of {total:.0f}{left}", flush=True)
+
+
+def _epoch(trainer: Trainer) -> str:
+    last = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""  # time or steps end it
+    return f"epoch {trainer.current_epoch + 1}{last}"
 
 
 def _best(trainer: Trainer) -> list[str]:

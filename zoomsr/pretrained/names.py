@@ -1,0 +1,84 @@
+"""Names of trained nets, and the files that they stand for. No file of weights is opened, and torch is not imported."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from pathlib import Path
+
+from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
+
+WEIGHTS_DIR = Path(__file__).parent
+"""The pretrained nets: ``NAME.safetensors``, with its card ``NAME.json``."""
+
+
+def pretrained_nets() -> list[str]:
+    """Names of the nets that come with the package."""
+    return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
+
+
+def weights_file(net: str, scale: int | None = None) -> Path | None:
+    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
+
+    A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
+
+    Args:
+        net: the name or path.
+        scale: that is wanted: ``unet`` at 3 is ``unet_x3`` where the package has it, else ``unet``. None: as named.
+
+    Raises:
+        ValueError: no weights of that name; the nearest names, or how to make them.
+    """
+    if net == "bicubic":
+        return None
+    names = pretrained_nets()
+    if net in names:
+        at_scale = f"{net}_x{scale}"
+        return WEIGHTS_DIR / f"{at_scale if at_scale in names else net}.safetensors"
+    path = Path(net)
+    if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
+        return best_checkpoint(path) if path.is_dir() else path
+    if path.exists():
+        raise ValueError(f"no net is called {net}; the {'folder' if path.is_dir() else 'file'} here is ./{net}")
+    near = difflib.get_close_matches(net, names, n=3)
+    if near:
+        raise ValueError(f"no net is called {net}; the nearest: {', '.join(near)}")
+    raise ValueError(
+        f"there are no weights of {net} (there are: {', '.join(['bicubic', *names])}): "
+        f"python -m zoomsr.train model={net} makes a run, whose folder can be named instead"
+    )
+
+
+def existing_weights(net: str, scale: int | None = None) -> Path | None:
+    """As ``weights_file``, of a file that is there.
+
+    Raises:
+        ValueError: no weights of that name, or no such file.
+    """
+    path = weights_file(net, scale)
+    if path is not None:
+        require_file(path)
+    return path
+
+
+def require_file(path: Path) -> None:
+    """Raise ValueError where there is no such file of weights."""
+    if not path.is_file():
+        raise ValueError(
+            f"there is no file {path}: a run keeps {BEST_CKPT} and {LAST_CKPT} in its {CHECKPOINTS} folder"
+        )
+
+
+def scale_on_card(net: str) -> int | None:
+    """The scale of a net, as its card says; None where only its weights can tell, and of ``bicubic``."""
+    path = weights_file(net)
+    card = None if path is None else path.with_suffix(".json")
+    if path is None or card is None or path.suffix != ".safetensors" or not card.is_file():
+        return None
+    try:
+        content = json.loads(card.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # opening the weights says what is wrong with it
+    scale = content.get("scale") if isinstance(content, dict) else None
+    return scale if isinstance(scale, int) else None
