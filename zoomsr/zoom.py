@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,7 +114,7 @@ def _how(models: list[str], nets: list[str], trust: bool, *options: Any) -> NetO
     from zoomsr.inference.upscaler import NetOptions  # torch, which is slow: all other mistakes are answered before
     from zoomsr.pretrained.own_nets import accepted
 
-    return NetOptions(*options, accepted(models, nets=nets, trust=trust))
+    return replace(NetOptions(*options), nets=accepted(models, nets=nets, trust=trust))
 
 
 def _proof(certificate: bool, map_file: Path | None) -> Proof:
