@@ -18,7 +18,7 @@ from zoomsr.training.recipe import train
 
 Settings = Callable[..., dict[str, Any]]
 
-RICH = "callbacks.progress._target_=lightning.pytorch.callbacks.RichProgressBar"
+RICH = ("callbacks.progress._target_=lightning.pytorch.callbacks.RichProgressBar", "~callbacks.progress.every_n_steps")
 LONG = ["data.patches_per_image=12", "trainer.max_epochs=1"]
 
 
@@ -46,7 +46,7 @@ def _meta(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         [],
         ["ema=0.9", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "scheduler=steps"],
-        ["data.y_only=true", "model.channels=1", RICH, "optimizer=adamw", "loss=charbonnier"],
+        ["data.y_only=true", "model.channels=1", *RICH, "optimizer=adamw", "loss=charbonnier"],
         ["loss=mae_frequency", "optimizer=sgd", "data.pack_lr=false", "degradation=blur_bicubic"],
     ],
     ids=lambda overrides: " ".join(overrides) or "plain",

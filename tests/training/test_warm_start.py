@@ -155,7 +155,7 @@ def test_a_run_of_three_times_learns_and_resumes_at_its_own_scale_alone(
     assert "error: data.patch 32 must be a multiple of the scale 3: data.patch=30" in capsys.readouterr().err
 
 
-def test_another_class_of_net_takes_what_fits(tmp_path: Path) -> None:
+def test_a_net_takes_what_fits_of_the_one_that_it_extends(tmp_path: Path) -> None:
     weights = _weights(tmp_path / "plain.safetensors")
     net = PhotoUNet(scale=3, widths=[6, 5], blocks=[1, 1])
     wanted = {**_config(), "_target_": "zoomsr.models.photo_unet.PhotoUNet"}

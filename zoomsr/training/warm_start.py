@@ -32,29 +32,30 @@ def trained_on(weights: Weights) -> list[str]:
 
 
 def warm_start(net: nn.Module, weights: Weights, wanted: Mapping[str, Any]) -> str | None:
-    """Copy weights into a net: all of them, or of another scale or another class of net those that fit.
+    """Copy weights into a net: all of them, or of another scale, or of the class that it extends, those that fit.
 
     A tensor fits one of the same name and shape. The other tensors of the net keep their initial values.
 
     Args:
         net: newly made.
-        weights: of a net of another class, or one that differs in its scale alone.
+        weights: of a net that differs in its scale alone, or whose class the net's own extends, as ``PhotoUNet`` does.
         wanted: ``_target_`` and arguments of ``net``.
 
     Returns:
         Which tensors start anew, as text; None where all were copied.
 
     Raises:
-        ValueError: nets of one class differ in more than the scale, or less than half of the net's parameters fit.
+        ValueError: another net, one that differs in more than the scale, or less than half of the parameters fit.
     """
     config = weights.config or wanted
     held, scale = config.get("scale"), wanted.get("scale")
-    is_same_class = config.get(TARGET) == wanted.get(TARGET)
-    if is_same_class and held == scale:
+    extended = {f"{base.__module__}.{base.__qualname__}" for base in type(net).__mro__[1:]}
+    is_extended = config.get(TARGET) in extended  # a name: nothing that the file says is imported
+    if not is_extended and held == scale:
         weights.require(wanted)
         weights.load_into(net)
         return None
-    if is_same_class:
+    if not is_extended:
         weights.require({**wanted, "scale": held})
     own = net.state_dict()
     fitting = {name: value for name, value in weights.tensors.items() if name in own and value.shape == own[name].shape}
