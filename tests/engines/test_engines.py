@@ -97,7 +97,7 @@ def net(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> Iterator[nn.Module
     monkeypatch.setattr(engines, "_EXPORTER", ())
     monkeypatch.setattr(engines, "ENGINES", {"openvino": StandIn, "onnx": Slower})
     monkeypatch.setattr(module, "ENGINES", engines.ENGINES)
-    monkeypatch.setattr(module, "exported", lambda net, *, channels: Program())
+    monkeypatch.setattr(module, "exported", lambda net, lr: Program())
     return net
 
 
@@ -213,8 +213,8 @@ def test_a_net_that_cannot_be_exported_stays_with_torch_and_is_tried_once(
 ) -> None:
     tried = []
 
-    def failing(net: nn.Module, *, channels: int) -> Program:
-        tried.append(channels)
+    def failing(net: nn.Module, lr: torch.Tensor) -> Program:
+        tried.append(lr.shape[1])
         raise TypeError("no such operator\nand a hundred lines")
 
     monkeypatch.setattr(module, "exported", failing)

@@ -87,7 +87,7 @@ def test_openvino_keeps_pixels_in_float32_when_layers_run_in_bfloat16(
 @pytest.fixture
 def exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of the same net share its graph, which takes seconds to make."""
-    monkeypatch.setattr(module, "exported", lambda net, *, channels: _graph(channels))
+    monkeypatch.setattr(module, "exported", lambda net, lr: _graph(lr.shape[1]))
 
 
 @lru_cache(maxsize=1)

@@ -116,16 +116,16 @@ def test_other_pixels_are_refused_in_every_form(form: module.Form) -> None:
     net = ResidualUNet(widths=[4, 5], blocks=[1, 1]).eval()
     asked, dtype = (module.Uint8(net), torch.uint8) if form.uint8 else (net, torch.float32)
     white = 255 if form.uint8 else 1.0
-    below, above = (1.0, 2.0) if form.uint8 else (0.9 * form.limit, 1.1 * form.limit)
-    assert above / white > form.limit >= below / white
+    below, above = (1.0, 2.0) if form.uint8 else (0.9 * module.limit_of(form), 1.1 * module.limit_of(form))
+    assert above / white > module.limit_of(form) >= below / white
 
     def off(by: float) -> Callable[[torch.Tensor], torch.Tensor]:
         return lambda lr: asked(lr).float() + by
 
     sizes = ((1, 9, 7),)
-    module.require_parity(asked, off(below), sizes=sizes, limit=form.limit, dtype=dtype)
+    module.require_parity(asked, off(below), sizes=sizes, limit=module.limit_of(form), dtype=dtype)
     with pytest.raises(ValueError, match=r"differs by .* at 9x7: it is not written"):
-        module.require_parity(asked, off(above), sizes=sizes, limit=form.limit, dtype=dtype)
+        module.require_parity(asked, off(above), sizes=sizes, limit=module.limit_of(form), dtype=dtype)
 
 
 def test_mistakes_are_one_line(export: Export, tmp_path: Path, net: nn.Module) -> None:

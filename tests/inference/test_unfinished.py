@@ -214,7 +214,7 @@ def test_nothing_done_leaves_nothing(zoom: Zoom, whole: bytes) -> None:
 
 def test_what_is_kept_is_no_photograph_and_no_result(zoom: Zoom, whole: bytes) -> None:
     _interrupted(zoom, after=4)
-    assert [task.source for task in plan(["."], None, ending="-x2")] == [Path("a.tif")]
+    assert [task.source for task in plan(["."], None, ending=lambda: "-x2")] == [Path("a.tif")]
     assert "done 1 of 1 photographs" not in zoom("a.tif", "-m", "bicubic", "-o", "c.tif")
     assert "is resumed" in zoom(*_ARGUMENTS, "--skip-existing")
     assert "1 skipped" in zoom(*_ARGUMENTS, "--skip-existing")

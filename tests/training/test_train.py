@@ -17,6 +17,7 @@ from _support.tiny import TINY, photograph
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from zoomsr.hardware.devices import processor
 from zoomsr.metrics.quality import METRICS
 from zoomsr.runs.run import Run
 
@@ -37,7 +38,7 @@ def test_a_run_leaves_what_the_design_says(train: Train) -> None:
         assert row["seconds"] > 0
         assert row["optim/learning_rate"] > 0
     assert run.results is not None
-    assert run.results["device"] == {"type": "cpu"}
+    assert run.results["device"] == {"type": "cpu", "name": processor()}
     (scores,) = run.results["sets"].values()
     assert list(scores) == ["bicubic", "srcnn"]
     for net in scores.values():

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import nn
 
-from zoomsr.cli.config import instantiate
 from zoomsr.pretrained.vetting import foreign, require_net
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import run_of
@@ -48,6 +47,8 @@ def made(path: Path, settings: dict[str, Any]) -> nn.Module:
     Raises:
         ValueError: its class cannot be imported, refuses the arguments, or makes no net.
     """
+    from zoomsr.cli.config import instantiate  # Hydra, of which zoom needs nothing else
+
     try:
         net = instantiate(settings)
     except ValueError as error:

@@ -215,7 +215,7 @@ class TrackioLogger(Logger):
 def read_state(run_dir: Path) -> dict[str, Any]:
     """What the loggers of a run must know after a resume; empty at first."""
     path = run_dir / LOGGERS_JSON
-    state: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return state
 
 
