@@ -49,7 +49,7 @@ class _AppendingWriter(ExperimentWriter):
         """Take over the columns of the file that is there."""
         path = Path(self.metrics_file_path)
         if path.is_file():
-            with path.open(newline="") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 self.metrics_keys = next(csv.reader(file), [])
 
 
