@@ -25,7 +25,7 @@ from zoomsr.inference import dtmodel as module
 from zoomsr.inference.seams import tiled
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
-from zoomsr.pretrained import weights as pretrained
+from zoomsr.pretrained import names as pretrained
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of
