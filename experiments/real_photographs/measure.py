@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 NETS = ("unet", "unet_photo")
 QUALITIES = (20, 30, 40, 50, 65, 75, 85, 95, NEVER_COMPRESSED)
 PHONE = Chain([Bicubic(2), GaussianNoise(5 / 255), Jpeg(75)])
-CROPS = {"the rim": (224, 40, 128, 128), "the spoon": (400, 208, 128, 128)}
+CROPS = {"the rim": (224, 40, 128, 128), "the saucer": (400, 208, 128, 128)}
 """Of the sample's coffee: left, top, width, height in its pixels."""
 
 
