@@ -52,7 +52,7 @@ def main(sets: Annotated[list[Path], typer.Argument(help="folders as for zoomsr.
         gains({name: [row for row in found if row["net"] == name] for name in NETS}).savefig(
             folder / "gain.png", dpi=150
         )
-        shown = [row for title, box in CROPS.items() for row in [enlargement(nets, title, box)]]
+        shown = [enlargement(nets, title, box) for title, box in CROPS.items()]
         comparison(shown).savefig(folder / "coffee.webp", dpi=150)
         scores = {f"{row.name}, {net}": panel.psnr_y for row in shown for net, panel in row.methods.items()}
         write_facts(HERE / "facts.csv", scores)

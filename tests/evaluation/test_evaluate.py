@@ -18,13 +18,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic, Chain, Jpeg
 from zoomsr.imaging.pixels import crop_to_multiple, luma, quantize, to_float
 from zoomsr.imaging.resize import downscale, resize
 from zoomsr.metrics.protocol import CLASSIC, MODERN
 from zoomsr.metrics.quality import METRICS, measure
+from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR
+from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of
 from zoomsr.runs.run import Run
 
@@ -277,3 +280,27 @@ def test_a_checkpoint_cannot_choose_what_code_runs(
         evaluate(f"data_dir={folder}", f"ckpt={tmp_path}/evil.ckpt")
     assert "holds a os.mkdir, which is no net of zoomsr" in capsys.readouterr().err
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_net_is_told_the_jpeg_quality_also_within_others(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    net = PhotoUNet(widths=[6, 5], blocks=[1, 1]).eval().requires_grad_(requires_grad=False)
+    for parameter in net.parameters():
+        parameter += 0.05 * torch.randn_like(parameter)
+    config = {"_target_": "zoomsr.models.photo_unet.PhotoUNet", "scale": 2, "widths": [6, 5], "blocks": [1, 1]}
+    path = tmp_path / "photo.safetensors"
+    Weights(path, net.state_dict(), config).save(path)
+    jpeg = ["degradation=chain", "degradation.steps.1.quality=30"]
+    hr = crop_to_multiple(files.read(folder / "HR" / "colour.png"), 2)
+    lr = to_float(Chain([Bicubic(2), Jpeg(30)]).down(hr))[None]
+    for option, wrapped in (("self_ensemble=false", net.at(30)), ("self_ensemble=true", SelfEnsemble(net.at(30)))):
+        sets = evaluate(f"data_dir={folder}", f"ckpt={path}", *jpeg, option)["sets"]["Two"]
+        expected = float(measure(wrapped(lr)[0], to_float(hr), protocol=MODERN, border=2)[2])
+        assert sets["photounet"]["modern"]["images"]["colour"]["psnr_y"] == pytest.approx(expected, abs=1e-3)
+    untold = float(measure(SelfEnsemble(net.at(100))(lr)[0], to_float(hr), protocol=MODERN, border=2)[2])
+    assert abs(untold - expected) > 0.05
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={folder}", f"ckpt={path}", "degradation=camera", "self_ensemble=true")
+    assert "do not go with a net that is told a JPEG quality and Camera" in capsys.readouterr().err

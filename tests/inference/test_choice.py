@@ -157,3 +157,24 @@ def test_no_strength_is_bicubic_also_with_back_projection(zoom: Zoom, unets: Net
     _close(tmp_path / "a-x2.png", _pixels(Upscale(2), PIXELS))
     zoom("a.png", "-m", "unet", "--strength", 0.5, "--overwrite")
     _close(tmp_path / "a-x2.png", _pixels(Strength(BackProjection(unets[2]), 0.5), PIXELS))
+
+
+def _forecast_net(said: str) -> str:
+    return str(json.loads(said[said.index("[") : said.rindex("]") + 1])[0]["forecast"]["net"])
+
+
+@pytest.mark.usefixtures("unets", "photo_net")
+def test_a_soft_jpeg_that_is_shrunk_by_itself_is_clean_and_inspection_says_so(zoom: Zoom, tmp_path: Path) -> None:
+    soft = Image.fromarray(photograph(96, 96)).resize((288, 288), Image.Resampling.BICUBIC)
+    soft.save(tmp_path / "soft.jpg", quality=98)
+    said = zoom("soft.jpg", "-o", "a.png", "--pre-shrink", "auto")
+    assert "note soft.jpg: shrunk by" in said
+    assert "unet a.png" in said
+    assert "(shrunk first)" in said
+    assert _forecast_net(zoom("soft.jpg", "--inspect", "--json", "--pre-shrink", "auto")) == "unet"
+    assert _forecast_net(zoom("soft.jpg", "--inspect", "--json")) == "unet_photo"
+
+
+@pytest.mark.usefixtures("unets", "photo_net")
+def test_inspection_believes_the_user(zoom: Zoom, jpeg: Path) -> None:
+    assert _forecast_net(zoom(jpeg, "--inspect", "--json", "--quality-in", 100)) == "unet"

@@ -17,6 +17,7 @@ from torch import nn
 from zoomsr.cli.config import instantiate, plain
 from zoomsr.cli.console import CONSOLE, band_table, say, score_table
 from zoomsr.cli.progress import progress_bar
+from zoomsr.engines import TORCH
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate
@@ -25,10 +26,10 @@ from zoomsr.evaluation.recognition import known_sets, recognised
 from zoomsr.evaluation.request import Request, as_list, choice
 from zoomsr.hardware.devices import DeviceUse, device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
-from zoomsr.imaging.degradations import Degradation
+from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.metrics.protocol import PROTOCOLS
 from zoomsr.metrics.quality import METRICS, mean_score
-from zoomsr.models import scale_of
+from zoomsr.models import at_quality, scale_of, takes_quality
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
@@ -50,18 +51,18 @@ def run(config: DictConfig, request: Request) -> None:
     Raises:
         ValueError: a setting is wrong, a folder is no benchmark, or a file holds no weights of the net.
     """
-    device = device_named(config.device)
-    use = DeviceUse(device)
+    use = DeviceUse(device := device_named(config.device))
     degradation: Degradation = instantiate(config.degradation)
     if degradation.scale != config.scale:
         raise ValueError(f"degradation={choice('degradation')} shrinks by {degradation.scale}, not by {config.scale}")
-    known = known_sets(as_list(config.known_sets))
     benchmarks = _benchmarks(request, degradation)
-    nets = {label: one.run_by(config.engine, device) for label, one in _nets(config, request).items()}
+    nets = {label: one.told(config, degradation) for label, one in _nets(config, request).items()}
+    nets = {label: one.run_by(config.engine, device) for label, one in nets.items()}
     if config.self_ensemble:
         nets = {label: one._replace(net=SelfEnsemble(one.net)) for label, one in nets.items()}
     if steps := config.back_projection:
         nets = {label: one._replace(net=BackProjection(one.net, steps=steps)) for label, one in nets.items()}
+    known = known_sets(as_list(config.known_sets))
     verdicts = {name: recognised(benchmark, known) for name, benchmark in benchmarks.items()}
     for name, verdict in verdicts.items():
         say({"test set": f"{name}: {verdict}"})
@@ -82,8 +83,8 @@ def run(config: DictConfig, request: Request) -> None:
                 advance=lambda: progress.advance(task),
                 kept=kept,
             )
-    run_dir = Path(config.run_dir)
-    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation, use.as_dict()))
+    run_dir, used = Path(config.run_dir), use.as_dict()
+    write_json(run_dir / METRICS_JSON, _summary(config, nets, benchmarks, verdicts, scores, degradation, used))
     _write_images(run_dir / IMAGES_CSV, scores)
     for one in nets.values():
         for line in () if one.engine is None else one.engine.said():
@@ -99,6 +100,23 @@ class EvaluatedNet(NamedTuple):
     config: dict[str, Any]
     weights: Weights | None
     engine: Accelerated | None = None
+
+    def told(self, config: DictConfig, degradation: Degradation) -> EvaluatedNet:
+        """The net for the degradation's JPEG quality; one that differs by picture is told by ``evaluate`` itself.
+
+        Raises:
+            ValueError: it differs by picture, and something is to run around the net.
+        """
+        if not takes_quality(self.net):
+            return self
+        if degradation.stochastic:
+            if config.self_ensemble or config.back_projection or config.engine != TORCH:
+                wanted = "self_ensemble, back_projection and engine"
+                raise ValueError(f"{wanted} do not go with a net that is told a JPEG quality and {degradation!r}")
+            return self
+        net = at_quality(self.net, jpeg_quality(degradation))
+        weights = None if self.weights is None else replace(self.weights, tensors=net.state_dict())
+        return self._replace(net=net, weights=weights)
 
     def run_by(self, engine: str, device: torch.device) -> EvaluatedNet:
         """With another engine than torch, where one is asked for and available, from the first image on."""

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.inference.choice import Compression
 from zoomsr.inference.disk import about_bytes, require_room
 from zoomsr.inference.options import Options
 from zoomsr.inference.route import Route
@@ -109,7 +111,9 @@ def _forecast(task: Task, options: Options) -> _Forecast:
     try:
         options.require_free(task.target)
         height, width = files.size(task.source) if options.box is None else (options.box.height, options.box.width)
-        route = Route.to(options.size, (height, width), options.opener(options.compression(task.source)))
+        is_shrunk = options.pre_shrink.factor not in (None, 1)
+        compression = options.compression(partial(Compression.of, task.source), is_shrunk=is_shrunk)
+        route = Route.to(options.size, (height, width), options.opener(compression))
         pixels, raw = route.size[0] * route.size[1], 0
         if height * width > MAX_PIXELS and options.box is None:
             from zoomsr.inference.out_of_core import raw_bytes
@@ -136,7 +140,7 @@ def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
     if height * width > MAX_PIXELS and options.box is None:
         from zoomsr.inference.out_of_core import streaming, upscale_file
 
-        compression = options.compression(task.source)
+        compression = options.compression(partial(Compression.of, task.source), is_shrunk=False)
         route = Route.to(options.size, (height, width), options.opener(compression))
         upscaler = streaming(task.source, task.target, route, options.pre_shrink)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
@@ -144,9 +148,11 @@ def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
             task.source, task.target, upscaler, advance=progress.advance, skip=progress.skip
         )
     else:
-        photograph = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
-        compression = options.compression(task.source, photograph)
-        photograph = options.pre_shrink.of(photograph)
+        found = _read(task.source, options.box, is_huge=height * width > MAX_PIXELS)
+        photograph = options.pre_shrink.of(found)
+        is_shrunk = photograph.size != found.size
+        compression = options.compression(partial(Compression.of, task.source, found), is_shrunk=is_shrunk)
+        del found  # the smaller one takes its place
         notes, (height, width) = photograph.notes, photograph.size
         route = Route.to(options.size, photograph.size, options.opener(compression))
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)

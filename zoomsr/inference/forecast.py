@@ -11,9 +11,10 @@ from pathlib import Path
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.encode import encoder
 from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.choice import Compression
 from zoomsr.inference.options import Options
 from zoomsr.inference.out_of_core import raw_bytes, streaming
-from zoomsr.inference.route import OpenNet, Route
+from zoomsr.inference.route import Route
 from zoomsr.inference.targets import Task
 from zoomsr.inference.tiling import Region
 from zoomsr.inference.upscaler import layer_bytes
@@ -60,26 +61,30 @@ class Forecast:
     basis: str = BASIS
 
     @staticmethod
-    def of(task: Task, photograph: Photograph, size: tuple[int, int], open_net: OpenNet, options: Options) -> Forecast:
+    def of(
+        task: Task, photograph: Photograph, size: tuple[int, int], compression: Compression, options: Options
+    ) -> Forecast:
         """Of a photograph of ``size`` = (height, width), by enlarging the middle of its pixels.
 
         Args:
             task: its file and the result's.
             photograph: its pixels, or a part of them where it is too large to be decoded as a whole.
             size: of the file's picture.
-            open_net: opens the nets for it.
+            compression: as it was found.
             options: of the command line.
 
         Raises:
             ValueError: the crop is not inside, or the net does not reach the size.
         """
-        is_streamed = options.box is None and size[0] * size[1] > MAX_PIXELS
+        is_streamed, is_shrunk = options.box is None and size[0] * size[1] > MAX_PIXELS, False
         if photograph.size == size:  # all of it, and not the middle of a huge one
-            photograph = options.pre_shrink.of(photograph if options.box is None else photograph.cropped(options.box))
-            size = photograph.size
+            whole = photograph if options.box is None else photograph.cropped(options.box)
+            photograph = options.pre_shrink.of(whole)
+            size, is_shrunk = photograph.size, photograph.size != whole.size
         elif options.box is not None:
             options.box.require_inside(*size)
             size = options.box.height, options.box.width
+        open_net = options.opener(options.compression(lambda: compression, is_shrunk=is_shrunk))
         route, crop = Route.to(options.size, size, open_net), photograph.cropped(photograph.middle(_TRIAL))
         rows, columns = (
             max(1, side * after // before) for side, after, before in zip(crop.size, route.size, size, strict=True)

@@ -72,8 +72,8 @@ def _inspected(task: Task, options: Options) -> Inspection:
     else:
         photograph = Photograph.read(task.source)
     findings = Findings.of(task.source, photograph, (height, width))
-    open_net = options.opener(findings.compression)
-    return Inspection(findings, Forecast.of(task, photograph, (height, width), open_net, options))
+    forecast = Forecast.of(task, photograph, (height, width), findings.compression, options)
+    return Inspection(findings, forecast)
 
 
 def _middle(height: int, width: int) -> CropBox:

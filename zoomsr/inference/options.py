@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
-from zoomsr.imaging.photo import CropBox, Photograph
+from zoomsr.imaging.photo import CropBox
 from zoomsr.inference.choice import JPEG_NET, Compression, OpenAt, open_for
 from zoomsr.inference.disk import require_folder
 from zoomsr.inference.pre_shrink import PreShrink
@@ -107,13 +107,16 @@ class Options:
         """Of photographs that are not read yet."""
         return Compression.told(NEVER_COMPRESSED if self.quality_in is None else self.quality_in)
 
-    def compression(self, source: Path, photograph: Photograph | None = None) -> Compression:
-        """Of a photograph, or as the user says; one that was shrunk first is as good as never compressed."""
+    def compression(self, find: Callable[[], Compression], *, is_shrunk: bool) -> Compression:
+        """Of a photograph, or as the user says; one that was shrunk first is as good as never compressed.
+
+        Args:
+            find: looks into the file, where nothing else says it.
+            is_shrunk: whether the photograph was made smaller first.
+        """
         if self.quality_in is not None:
             return Compression.told(self.quality_in)
-        if self.pre_shrink.factor not in (None, 1):
-            return Compression(NEVER_COMPRESSED, "shrunk first")
-        return Compression.of(source, photograph)
+        return Compression(NEVER_COMPRESSED, "shrunk first") if is_shrunk else find()
 
     @cached_property
     def open(self) -> OpenAt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, shave, white_of
-from zoomsr.inference.choice import open_for
+from zoomsr.inference.choice import Compression, open_for
 from zoomsr.inference.options import Options
 from zoomsr.inference.targets import Task
 from zoomsr.metrics.quality import psnr
@@ -31,7 +32,7 @@ def draw(task: Task, options: Options, *, ground_truth: Path | None) -> None:
     """
     scale, (source, target) = options.whole_scale, task
     photograph = Photograph.read(source)
-    compression = options.compression(source, photograph)
+    compression = options.compression(partial(Compression.of, source, photograph), is_shrunk=False)
     box = options.box or photograph.middle(_SIDE)
     crop = photograph.cropped(box)
     models: list[str | None] = [*dict.fromkeys(options.models)] or [None]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.evaluation.crops import comparison_row, hardest_crop, panel, upscaled
@@ -34,7 +36,7 @@ class Pictures(Callback):
         self._net_name = net_name
         self._count = count
         self._side = side
-        self._crops: dict[Path, Crop] = {}
+        self._crops: dict[Path, tuple[Crop, Tensor | None]] = {}  # with the JPEG quality of lr
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the crops once."""
@@ -45,8 +47,8 @@ class Pictures(Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         epoch = trainer.current_epoch + 1
-        for folder, crop in self._crops.items():
-            image = _upscaled(pl_module, crop)
+        for folder, (crop, quality) in self._crops.items():
+            image = _upscaled(pl_module, crop, quality)
             if is_milestone(epoch) or epoch == trainer.max_epochs:
                 keep_epoch(folder, epoch, image)
             if (loggers := loggers_of(trainer)) is not None and loggers.takes_figures:
@@ -60,8 +62,8 @@ class Pictures(Callback):
             return
         self._choose(trainer)
         rows = []
-        for folder, crop in self._crops.items():
-            image = _upscaled(pl_module, crop)
+        for folder, (crop, quality) in self._crops.items():
+            image = _upscaled(pl_module, crop, quality)
             keep_tested(folder, image)
             rows.append(comparison_row(crop, {self._net_name: image}))
         with atomic_write(self._run_dir / COMPARISON_PNG) as file:
@@ -76,11 +78,11 @@ class Pictures(Callback):
             crop = hardest_crop(whole["name"][0], lr=whole["lr"], hr=whole["hr"], side=self._side)
             folder = self._run_dir / PICTURES / f"{number + 1}_{re.sub(r'[^A-Za-z0-9.-]+', '_', crop.name)}"
             crop.save(folder)
-            self._crops[folder] = crop
+            self._crops[folder] = crop, whole.get("quality")
 
 
-def _upscaled(module: LightningModule, crop: Crop) -> Image:
+def _upscaled(module: LightningModule, crop: Crop, quality: Tensor | None) -> Image:
     training = module.training
-    image = upscaled(module.eval(), crop, device=module.device)
+    image = upscaled(partial(module.eval(), quality=quality), crop, device=module.device)
     module.train(training)
     return image
