@@ -42,6 +42,8 @@ METRICS_JSON = "metrics.json"
 """The final scores; a run with this file is finished."""
 IMAGES_CSV = "images.csv"
 """A row for each image, net and protocol of an evaluation."""
+PROFILE = "profile.txt"
+"""The tables of ``trainer.profiler``."""
 TENSORBOARD = "tensorboard"
 CSV = "csv"
 """Rows of logger=csv."""
@@ -80,7 +82,7 @@ NOTES = (HYDRA, TENSORBOARD, CSV, WANDB, LOGGERS_JSON, SETTINGS, STATUS, MADE_BY
 # What shows that a directory holds a run or a search; .hydra does not, because every rank of torchrun writes it
 SIGNS = (SETTINGS, CHECKPOINTS, METRICS_JSON, METRICS_CSV, STUDY_DB)
 # What else a run leaves, as patterns
-RESULTS = (IMAGES_CSV, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log")
+RESULTS = (IMAGES_CSV, PROFILE, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log")
 
 
 def best_checkpoint(run: Path) -> Path:
