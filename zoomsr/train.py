@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import instantiate, plain, start
 from zoomsr.cli.console import say
@@ -69,6 +69,8 @@ def _require_files(config: DictConfig) -> None:
     """Raise ValueError where a checkpoint or a folder is not there, as the training would once torch is imported."""
     if config.ckpt not in (None, LAST, *pretrained_nets()) and not Path(config.ckpt).is_dir():
         require_file(Path(config.ckpt))
+    if OmegaConf.is_missing(config.data.module, "source"):
+        raise ValueError("data=base has no photographs: choose another data=, or set data.module.source")
     source = config.data.module.get("source")
     if source is not None and source.get("_target_") == _FOLDER:
         for root in (source.root, source.val_root):
