@@ -62,7 +62,6 @@ function enlarge() {
     const whole = workOf(cutTiles({top: 0, left: 0, bottom: height, right: width}, cut), cut.margin, height, width);
     work = {whole, left: whole, now: 0, since: 0, area: chosen, timer: setInterval(progress, 200)};
     worker.postMessage({pixels: data, width, height, scale, cut}, [data.buffer]);
-    say("");
     show();
     progress();
     part("cancel").focus();
