@@ -154,6 +154,9 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> Start:
     if config.ckpt_mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
+        if not all(parameter.requires_grad for parameter in module.net.parameters()):
+            frozen = "trains a part of its weights and needs trained ones for the rest"
+            raise ValueError(f"model={config.choices.model} {frozen}: ckpt=unet ckpt_mode=weights")
         return Start()
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
