@@ -15,7 +15,7 @@ from zoomsr.cli.console import say
 from zoomsr.engines.graph import contract, example, quiet
 from zoomsr.inference.dtmodel import SCALES, dtmodel
 from zoomsr.inference.export_options import ExportOptions, Form
-from zoomsr.inference.model_card import PackedNet
+from zoomsr.inference.model_card import PackedNet, training_data
 from zoomsr.inference.onnx_file import limit_of, onnx_file, require_parity
 from zoomsr.inference.release import Origin, ship
 from zoomsr.models import Net, at_quality, takes_quality
@@ -84,7 +84,10 @@ def facts_of(source: Path | None, options: ExportOptions) -> dict[str, str]:
     facts = {"licence": _licence(source, options)}
     if options.quality is not None:
         facts["jpeg_quality"] = f"{options.quality:g}"
-    return facts if source is None else {**facts, "weights_sha256": sha256_of(source)}
+    if source is None:
+        return facts
+    data = training_data(Origin.of(source))
+    return {**facts, "weights_sha256": sha256_of(source), **({} if data == NOT_STATED else {"trained_on": data})}
 
 
 def _dtmodel(model: str, out: Path, options: ExportOptions) -> bytes:
