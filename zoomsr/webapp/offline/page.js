@@ -197,9 +197,12 @@ picture.addEventListener("keydown", (event) => {
     event.preventDefault();
 });
 for (const name of FIELDS) {
-    part(name).addEventListener("change", (event) => {
-        if (event.target.value) choose({...chosen, [name]: Number(event.target.value)});
-        event.target.value = chosen[name];
+    part(name).addEventListener("change", ({target}) => {
+        const value = Math.max(0, Number(target.value)), next = {...chosen, [name]: value};
+        if (name === "left") next.width = Math.min(next.width, photo.width - value); // the corner goes where it is told
+        if (name === "top") next.height = Math.min(next.height, photo.height - value);
+        if (target.value) choose(next);
+        target.value = chosen[name];
     });
 }
 
