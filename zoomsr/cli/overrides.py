@@ -11,7 +11,16 @@ from typing import Any
 
 import yaml
 
-from zoomsr.runs.layout import CHECKPOINTS, HYDRA_OVERRIDES, HYDRA_SELF, LAST_CKPT, MULTIRUN, PREVIOUS_CKPT, run_of
+from zoomsr.runs.layout import (
+    CHECKPOINTS,
+    HYDRA_OVERRIDES,
+    HYDRA_SELF,
+    LAST_CKPT,
+    MULTIRUN,
+    PREVIOUS_CKPT,
+    SETTINGS,
+    run_of,
+)
 from zoomsr.runs.trust import require_own, sign_all
 
 LAST = "last"
@@ -23,7 +32,8 @@ _OPTIONS = (
     *("--help", "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion", "--config-dir"),
     *("--experimental-rerun", *_NAMES),
 )
-_DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
+_RERUN = "rerun"
+_DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume", _RERUN)
 _RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
 
 
@@ -32,6 +42,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
 
     ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of
     a run become that run's settings, overridden by those given here, and its directory; ``--config-dir`` is kept too.
+    ``rerun=RUN`` becomes the same settings, and a new directory.
     ``--trust`` accepts a directory that this user did not make. ``hydra/launcher=zoomsr_slurm`` becomes
     ``launcher=slurm``. The rest stays, with directories in quotes where Hydra needs them.
 
@@ -45,6 +56,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
+    if given.get(_RERUN, "null") != "null":
+        return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
     if given.get("ckpt") == LAST and given.get("ckpt_mode") == "weights":
         newest = f"ckpt={quoted(str(_newest_run(_config_dir(flags))))}"
         overrides = [newest if text.startswith("ckpt=") else text for text in overrides]
@@ -58,10 +71,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if run_dir is None:
         return [*flags, *overrides]
     _require(run_dir, is_trusted=is_trusted)
-    noted = _read(run_dir / HYDRA_OVERRIDES) or []
-    old = [_of_any_version(text) for text in noted if not text.startswith(("ckpt=", "overwrite="))]
     new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
-    flags = _with_config_dir(flags, _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
+    flags, old = _notes(run_dir, flags)
+    if new and any(text.startswith(f"{_RERUN}=") for text in old):
+        raise ValueError(f"{run_dir} runs another one again, and resumes as it was started: leave out {' '.join(new)}")
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
 
 
@@ -105,7 +118,7 @@ def noted(overrides: Sequence[str]) -> dict[str, tuple[Path, int]]:
         return {}
     items = yaml.compose(file.read_text(encoding="utf-8"))
     return {
-        _of_any_version(item.value): (file, item.start_mark.line + 1)
+        of_any_version(item.value): (file, item.start_mark.line + 1)
         for item in (items.value if items is not None else ())
     }
 
@@ -184,6 +197,29 @@ def _has_notes(run_dir: Path) -> bool:
     return (run_dir / HYDRA_OVERRIDES).is_file()
 
 
+def _notes(run_dir: Path, flags: list[str]) -> tuple[list[str], list[str]]:
+    """The flags with the run's ``--config-dir``, and the overrides that are its settings."""
+    config = _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {}
+    place = ("ckpt=", "ckpt_mode=", "overwrite=")
+    noted = _read(run_dir / HYDRA_OVERRIDES) or []
+    old = [of_any_version(text) for text in noted if not text.startswith(place)]
+    return _with_config_dir(flags, config), old
+
+
+def _rerun(name: str, flags: list[str], overrides: list[str], *, is_trusted: bool) -> list[str]:
+    run_dir = Path(name).absolute()
+    if set(_MULTIRUN_FLAGS) & set(flags):
+        raise ValueError(f"rerun={name} is one run, and -m a sweep: leave out -m")
+    if not ((run_dir / SETTINGS).is_file() and _has_notes(run_dir)):
+        raise ValueError(f"rerun={name} is no run of zoomsr.train: it has no {SETTINGS} and {HYDRA_OVERRIDES}")
+    if wrong := [text for text in overrides if text.startswith(("ckpt=", "ckpt_mode=", "hparams_search="))]:
+        raise ValueError(f"rerun={name} trains that run anew: leave out {' '.join(wrong)}")
+    _require(run_dir, is_trusted=is_trusted)
+    flags, old = _notes(run_dir, flags)
+    new = [_readable(text) for text in overrides if not text.startswith(f"{_RERUN}=")]
+    return [*flags, *_merged(old, [*new, f"{_RERUN}={quoted(str(run_dir))}"])]
+
+
 def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: bool) -> list[str]:
     try:
         hydra: dict[str, Any] = _read(sweep_dir / MULTIRUN)["hydra"]
@@ -198,7 +234,7 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
     _require(sweep_dir, is_trusted=is_trusted)
     kept = [text for text in own if not text.startswith(("hydra.mode=", "hydra.sweep.dir=", _RESUMES_SWEEP))]
     place = [f"hydra.sweep.dir={quoted(str(sweep_dir))}", _RESUMES_SWEEP]
-    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *map(_of_any_version, task), *kept, *place]
+    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *map(of_any_version, task), *kept, *place]
 
 
 def _require(folder: Path, *, is_trusted: bool) -> None:
@@ -244,7 +280,7 @@ def _readable(override: str) -> str:
     return override if key not in _DIRECTORIES or is_plain else f"{key}={quoted(value)}"
 
 
-def _of_any_version(override: str) -> str:
+def of_any_version(override: str) -> str:
     """An older run's ``+trainer.max_steps=9``, which adds a key, also where conf/ has that key by now."""
     return re.sub(r"^\+(?=[^+])", "++", override)
 
