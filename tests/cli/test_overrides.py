@@ -85,7 +85,7 @@ def test_another_checkpoint_starts_a_run_of_its_own(runs: Path) -> None:
 def test_a_run_that_is_run_again_brings_its_settings_into_a_new_directory(runs: Path) -> None:
     (runs / "new" / "settings.yaml").touch()
     sign(runs / "new")
-    again = ["model=vdsr", "seed=4", "+note=new", f"rerun='{runs}/new'"]
+    again = ["model=vdsr", "seed=4", "++note=new", f"rerun='{runs}/new'"]
     assert completed([f"rerun={runs}/new", "seed=4"]) == again
     with pytest.raises(ValueError, match="is one run, and -m a sweep"):
         completed(["-m", f"rerun={runs}/new"])
