@@ -46,6 +46,8 @@ METRICS_JSON = "metrics.json"
 """The final scores; a run with this file is finished."""
 IMAGES_CSV = "images.csv"
 """A row for each image, net and protocol of an evaluation."""
+PROFILE = "profile.txt"
+"""The tables of ``trainer.profiler``."""
 TENSORBOARD = "tensorboard"
 CSV = "csv"
 """Rows of logger=csv."""
@@ -88,7 +90,7 @@ NOTES = (
 SIGNS = (SETTINGS, CHECKPOINTS, METRICS_JSON, METRICS_CSV, STUDY_DB)
 # What else a run leaves, as patterns
 RESULTS = (
-    *(IMAGES_CSV, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log"),
+    *(IMAGES_CSV, PROFILE, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log"),
     CHANGES.format(number="_*"),
 )
 
