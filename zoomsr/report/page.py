@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,12 +22,12 @@ from zoomsr.report.columns import DASH, columns_of, p_text
 from zoomsr.report.entries import BICUBIC
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
-from zoomsr.report.place import GENERATOR
+from zoomsr.report.place import FIGURES, FILES, GENERATOR
 from zoomsr.runs.files import short
 from zoomsr.runs.job import differences
 
 _MAX_BYTES = 4_500_000
-"""Of all figures on a page: it can be sent by mail, and opened on a telephone."""
+"""Of all pictures on a page: it can be sent by mail, and opened on a telephone."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,29 @@ class PageFigure:
     size: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class PageSlider:
+    """Pictures of a crop, two of which the page shows at once, left and right of an edge.
+
+    Attributes:
+        name: of the photograph.
+        pictures: name to a data URL; bicubic first, then the best net.
+        size: width and height of each in its own pixels.
+    """
+
+    name: str
+    pictures: Mapping[str, str]
+    size: tuple[int, int]
+
+
 def page(
     groups: Sequence[SeedGroup],
     tables: Sequence[Leaderboard],
     figures: Sequence[PageFigure],
     *,
+    sliders: Sequence[PageSlider],
     undrawn: Sequence[str],
+    out: Path,
     command: str,
 ) -> str:
     """The whole page.
@@ -56,7 +76,9 @@ def page(
         groups: in the order in which they are shown.
         tables: of their scores.
         figures: as many are shown as fit.
+        sliders: of crops.
         undrawn: a line for each figure that is missing.
+        out: the report's folder, absolute; links to runs begin there.
         command: that made the report.
     """
     environment = Environment(
@@ -76,11 +98,15 @@ def page(
     return template.render(
         nets=[group.label for group in groups if group.label != BICUBIC],
         generator=GENERATOR,
+        files=FILES,
+        folder=FIGURES,
         tables=tables,
         entries=entries,
         unscored=[(label, entry) for label, entry in entries if entry.results is None],
         undrawn=undrawn,
-        figures=_fitting(figures),
+        figures=_fitting(figures, taken=sum(len(url) for one in sliders for url in one.pictures.values())),
+        sliders=sliders,
+        run_link=partial(_link, start=out),
         different=_different(list(settings.values())),
         settings=settings,
         facts=_facts([entry.results for _, entry in entries if entry.results is not None], tables, command),
@@ -94,9 +120,17 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _fitting(figures: Sequence[PageFigure]) -> list[tuple[PageFigure, bool]]:
+def _link(place: Path, *, start: Path) -> str:
+    """A relative URL, which holds as long as the report and the run stay where they are to each other."""
+    try:
+        return f"{quote(Path(os.path.relpath(place, start)).as_posix())}/"
+    except ValueError:  # another drive of Windows
+        return f"{place.as_uri()}/"
+
+
+def _fitting(figures: Sequence[PageFigure], *, taken: int) -> list[tuple[PageFigure, bool]]:
     """Each figure, and whether there is room for it; otherwise the page names its file."""
-    found, left = [], _MAX_BYTES
+    found, left = [], _MAX_BYTES - taken
     for figure in figures:
         fits = len(figure.source) <= left
         left -= len(figure.source) if fits else 0

@@ -11,7 +11,9 @@ INDEX, FIGURES = "index.html", "figures"
 RESULTS, IMAGES = "results.csv", "images.csv"
 GENERATOR = "zoomsr.compare"
 """By which a page says that it is ours."""
-_OURS = {INDEX, FIGURES, RESULTS, IMAGES, "results.md", "results.tex"}
+FILES = (RESULTS, IMAGES, "results.md", "results.tex")
+"""Beside the page."""
+_OURS = {INDEX, FIGURES, *FILES}
 
 
 def made_by_compare(index: Path) -> bool:

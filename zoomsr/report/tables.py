@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoomsr.report.captions import about_set, notes
+from zoomsr.report.charts import slug
 from zoomsr.report.columns import columns_of
 from zoomsr.report.leaderboard import COSTS, Leaderboard
 from zoomsr.runs.files import write_text
@@ -56,7 +57,7 @@ def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
         loader=PackageLoader("zoomsr.report"),
         undefined=StrictUndefined,
     )
-    environment.filters |= {"markdown": _markdown, "latex": _latex}
+    environment.filters |= {"markdown": _markdown, "latex": _latex, "slug": slug}
     for name in ("results.md", "results.tex"):
         template = environment.get_template(name)
         text = template.render(tables=tables, columns_of=columns_of, about_set=about_set, notes=notes)
