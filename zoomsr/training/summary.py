@@ -20,7 +20,7 @@ from zoomsr.data.patches import per_stage
 from zoomsr.data.sources.photographs import licences_of
 from zoomsr.models import scale_of
 from zoomsr.runs.files import short
-from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, TENSORBOARD
+from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON, TENSORBOARD
 from zoomsr.runs.run import Run
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
@@ -80,8 +80,11 @@ def _then(values: Sequence[int]) -> str:
 
 
 def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
-    """The settings that loggers get."""
-    settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
+    """The settings that loggers get; what experiments differ in most comes first, as TensorBoard's table has it."""
+    data = config.data
+    settings: dict[str, Any] = {"model": config.choices.model, "loss": config.choices.loss}
+    settings |= {"optimizer.lr": config.optimizer.lr, "data.batch_size": data.batch_size, "data.patch": data.patch}
+    settings |= {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
     settings |= {"seed": config.seed, "scale": config.scale}
     return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
@@ -96,10 +99,11 @@ def say_result(run_dir: Path) -> None:
         CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
     if means := finished.means():  # limit_test_batches=0 leaves none
         CONSOLE.print(score_table(f"Validation images, protocol modern, weights of epoch {best}", means))
-    places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON, "curves": run_dir / TENSORBOARD}
+    places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON}
     lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
-    if "curves" in lines:
-        lines["curves"] = f"tensorboard --logdir {lines['curves']}"
+    folders = (run_dir, run_dir / TENSORBOARD)  # the other one of older runs
+    if (folder := next((one for one in folders if any(one.glob(EVENTS))), None)) is not None:
+        lines["curves"] = f"tensorboard --logdir {short(folder)}"
     if results.get("scale", 1) > 1 and (run_dir / CHECKPOINTS).is_dir():
         path = short(run_dir)
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
