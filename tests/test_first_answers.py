@@ -94,6 +94,7 @@ def test_evaluate(here: Path) -> None:
         "data_dir=set ckpt=none.pt": "error: there is no file none.pt",
         "data_dir=set model=unet_seed": "error: no net is called unet_seed; the nearest: unet",
         "data_dir=set model=vdsr model.width=8": "model.width=8 makes another net than the pretrained vdsr",
+        "data_dir=set model=spandrel": "error: model=spandrel n",  # needs an extra, or names no net by itself
         "data_dir=[set,set]": "folders that cannot be told apart",
         "data_dir=set scale=2.5": "scale=2.5 must be a whole number",
         "data_dir=set no_key=1": "no setting is called 'no_key'",
@@ -108,6 +109,7 @@ def test_train(here: Path) -> None:
         "data=folder data.root=none": "error: none is not a folder",
         "data=folder data.root=full data.val_root=none": "error: none is not a folder",
         "ckpt=last": "no run below",
+        "rerun=none": "error: rerun=none is no run of zoomsr.train",
         "model=none": "model/none",
         "no_key=1": "no setting is called 'no_key'",
     }

@@ -71,7 +71,7 @@ def card_fields(nets: Sequence[PackedNet]) -> dict[str, str]:
         "source": f"zoomsr {version('zoomsr')}",
         **({"paper": papers[0]} if (papers := _papers(nets)) else {}),
         "license": _joined(one.licence for one in nets),
-        "training_data": _joined(_training_data(one.origin) for one in nets),
+        "training_data": _joined(training_data(one.origin) for one in nets),
         "training_data_license": _joined(_data_licences(one.origin) for one in nets),
         "notes": " ".join(_limitations(nets)),
     }
@@ -155,7 +155,8 @@ def _degradations(nets: Sequence[PackedNet]) -> str:
     return f"Its training inputs were made by {_joined(one.origin.degradation or _NOT_STATED for one in nets)}."
 
 
-def _training_data(origin: Origin) -> str:
+def training_data(origin: Origin) -> str:
+    """``name: n photographs``, or that it is not stated."""
     data = origin.data
     return f"{data['name']}: {data['n_train']} photographs" if {"n_train", "name"} <= data.keys() else _NOT_STATED
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import os
 from pathlib import Path
 
 from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
+
+ONNX_SUFFIX = ".onnx"
+SPANDREL_EXTRA = "pip install zoomsr[spandrel], beside a torchvision that fits your torch"
 
 WEIGHTS_DIR = Path(__file__).parent
 """The pretrained nets: ``NAME.safetensors``, with its card ``NAME.json``."""
@@ -63,11 +67,26 @@ def existing_weights(net: str, scale: int | None = None) -> Path | None:
 
 
 def require_file(path: Path) -> None:
-    """Raise ValueError where there is no such file of weights."""
+    """Raise ValueError where there is no such file of weights, or what reads it is not installed."""
     if not path.is_file():
         raise ValueError(
             f"there is no file {path}: a run keeps {BEST_CKPT} and {LAST_CKPT} in its {CHECKPOINTS} folder"
         )
+    if path.suffix == ONNX_SUFFIX:
+        missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ValueError(f"{path} needs an extra ({', '.join(missing)}): pip install zoomsr[export]")
+
+
+def has_spandrel() -> bool:
+    """Whether spandrel and torchvision, which it needs, are installed; nothing is imported."""
+    return all(importlib.util.find_spec(name) is not None for name in ("spandrel", "torchvision"))
+
+
+def require_spandrel() -> None:
+    """Raises ValueError, with what to do, where spandrel or torchvision is missing."""
+    if not has_spandrel():
+        raise ValueError(f"model=spandrel needs an extra: {SPANDREL_EXTRA}")
 
 
 def scale_on_card(net: str) -> int | None:

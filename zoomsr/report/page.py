@@ -19,10 +19,10 @@ from markupsafe import Markup
 from zoomsr.report.captions import about_set, headline, notes
 from zoomsr.report.charts import Drawing
 from zoomsr.report.columns import DASH, columns_of, p_text
-from zoomsr.report.entries import BICUBIC
+from zoomsr.report.entries import BICUBIC, Entry
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
-from zoomsr.report.place import FIGURES, FILES, GENERATOR
+from zoomsr.report.place import FIGURES, GENERATOR
 from zoomsr.runs.files import short
 from zoomsr.runs.job import differences
 
@@ -67,6 +67,7 @@ def page(
     *,
     sliders: Sequence[PageSlider],
     undrawn: Sequence[str],
+    files: Sequence[str],
     out: Path,
     command: str,
 ) -> str:
@@ -78,6 +79,7 @@ def page(
         figures: as many are shown as fit.
         sliders: of crops.
         undrawn: a line for each figure that is missing.
+        files: that lie beside the page.
         out: the report's folder, absolute; links to runs begin there.
         command: that made the report.
     """
@@ -98,7 +100,7 @@ def page(
     return template.render(
         nets=[group.label for group in groups if group.label != BICUBIC],
         generator=GENERATOR,
-        files=FILES,
+        files=files,
         folder=FIGURES,
         tables=tables,
         entries=entries,
@@ -107,9 +109,13 @@ def page(
         figures=_fitting(figures, taken=sum(len(url) for one in sliders for url in one.pictures.values())),
         sliders=sliders,
         run_link=partial(_link, start=out),
-        different=_different(list(settings.values())),
+        different={
+            key: [value_at(one, key) for one in settings.values()] for key in differing(list(settings.values()))
+        },
         settings=settings,
-        facts=_facts([entry.results for _, entry in entries if entry.results is not None], tables, command),
+        facts=_facts(
+            [entry.results for _, entry in entries if entry.results is not None], tables, command, _trained_on(entries)
+        ),
         style=style,
         script=script,
     )
@@ -138,14 +144,15 @@ def _fitting(figures: Sequence[PageFigure], *, taken: int) -> list[tuple[PageFig
     return found
 
 
-def _different(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The settings that differ: key to the value of each net."""
-    keys = dict.fromkeys(line.partition(": ")[0] for one in settings[1:] for line in differences(settings[0], one))
-    return {key: [_at(one, key) for one in settings] for key in keys}
+def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys of the settings that differ."""
+    return list(
+        dict.fromkeys(line.partition(": ")[0] for one in settings[1:] for line in differences(settings[0], one))
+    )
 
 
-def _at(settings: Mapping[str, Any], key: str) -> str:
-    """The value at ``trainer.max_epochs``."""
+def value_at(settings: Mapping[str, Any], key: str) -> str:
+    """The value at ``trainer.max_epochs``; a dash where there is none."""
     value: Any = settings
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
@@ -154,13 +161,22 @@ def _at(settings: Mapping[str, Any], key: str) -> str:
     return str(value)
 
 
-def _facts(results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], command: str) -> dict[str, str]:
+def _trained_on(entries: Sequence[tuple[str, Entry]]) -> dict[str, str]:
+    """Of nets of other projects: what they are, and what they were trained on, as their files say."""
+    found = {label: entry.about for label, entry in entries if "trained_on" in entry.about}
+    return {f"net, {label}": f"{one['kind']}; trained on: {one['trained_on']}" for label, one in found.items()}
+
+
+def _facts(
+    results: Sequence[Mapping[str, Any]], tables: Sequence[Leaderboard], command: str, trained_on: Mapping[str, str]
+) -> dict[str, str]:
     """The command, the data, the devices and the versions."""
     facts = {"command": command}
     for table in tables:
         members = [entry for entries in table.entries.values() for entry in entries]
         hashes = dict.fromkeys(entry.results["data"]["hash"] for entry in members if entry.results is not None)
         facts[f"data hash, {table.title}"] = ", ".join(hashes)
+    facts |= trained_on
     devices = (one.get("device", {}).get("name", "not known") for one in results)  # older versions kept none
     facts["device"] = ", ".join(dict.fromkeys(devices))
     for package in dict.fromkeys(name for one in results for name in one["versions"]):
