@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from zoomsr.report.captions import about_set, headline, notes
@@ -83,21 +83,9 @@ def page(
         out: the report's folder, absolute; links to runs begin there.
         command: that made the report.
     """
-    environment = Environment(
-        loader=PackageLoader("zoomsr.report"),
-        autoescape=True,  # labels come from files and command lines
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    assert environment.loader is not None
-    style, script = (
-        Markup(environment.loader.get_source(environment, name)[0].strip()) for name in ("page.css", "page.js")
-    )
     entries = [(group.label, entry) for group in groups for entry in group.entries]
     settings = {group.label: group.settings for group in groups if group.settings}
-    template = environment.get_template("page.html", globals=_FUNCTIONS)
-    return template.render(
+    return _template().render(
         nets=[group.label for group in groups if group.label != BICUBIC],
         generator=GENERATOR,
         files=files,
@@ -116,9 +104,22 @@ def page(
         facts=_facts(
             [entry.results for _, entry in entries if entry.results is not None], tables, command, _trained_on(entries)
         ),
-        style=style,
-        script=script,
     )
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("zoomsr.report"),
+        autoescape=True,  # labels come from files and command lines
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    assert environment.loader is not None
+    style, script = (
+        Markup(environment.loader.get_source(environment, name)[0].strip()) for name in ("page.css", "page.js")
+    )
+    return environment.get_template("page.html", globals={**_FUNCTIONS, "style": style, "script": script})
 
 
 def _hash(text: str) -> str:
