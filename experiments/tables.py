@@ -27,8 +27,10 @@ __all__ = ["answers", "circumstances", "column", "exists", "facts", "matrix", "s
 Row = dict[str, str]
 
 ROOT = Path(__file__).parents[1]
-READMES = [*sorted(ROOT.glob("experiments/**/README.md")), *sorted(ROOT.glob("zoomsr/*/README.md"))]
-READMES += [ROOT / "conf/README.md", ROOT / "README.md"]  # last: it repeats the studies' answers
+READMES = [ROOT / "README.md", ROOT / "conf/README.md"]
+for _pages in ("docs/*.md", "zoomsr/*/README.md", "experiments/*/**/README.md"):
+    READMES += sorted(ROOT.glob(_pages))
+READMES += [ROOT / "experiments/README.md"]  # last: it repeats the studies' answers
 COG = ["cog", "-P", "-p", "from experiments.tables import *"]
 
 with (ROOT / "experiments/columns.csv").open(newline="", encoding="utf-8") as _file:
@@ -136,13 +138,16 @@ def circumstances() -> str:
 
 
 def answers(*studies: str) -> str:
-    """A line for each study: its question, the title of its README, and the answer, the first generated part."""
+    """A line for each study: its question, the title of its README, and the answer, the first generated part.
+
+    Links are relative to ``experiments/``.
+    """
     lines = []
     for study in studies:
         text = (ROOT / "experiments" / study / "README.md").read_text(encoding="utf-8")
         question = text.partition("\n")[0].removeprefix("# ")
         answer = re.search(r"\]\]\] -->\n(.*?)<!-- \[\[\[", text, re.DOTALL)
-        lines.append(f"- [{question}](experiments/{study}/README.md) {' '.join(answer[1].split()) if answer else ''}")
+        lines.append(f"- [{question}]({study}/README.md) {' '.join(answer[1].split()) if answer else ''}")
     return "\n".join(lines)
 
 

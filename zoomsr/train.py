@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from zoomsr.cli.config import instantiate, plain, start
+from zoomsr.cli.config import compose_for, instantiate, plain, start
 from zoomsr.cli.console import say
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.overrides import LAST, completed, is_first_rank
@@ -19,6 +20,8 @@ from zoomsr.pretrained.names import pretrained_nets, require_file
 from zoomsr.runs.directories import discard_unused, locks_end
 from zoomsr.runs.files import short
 from zoomsr.runs.job import STOPPED, Job, differences
+from zoomsr.runs.rerun import repeated
+from zoomsr.runs.run import Run
 
 _FOLDER = "zoomsr.data.sources.photographs.folder"  # the source of data=folder, and of those that inherit from it
 
@@ -42,9 +45,12 @@ def _task(config: DictConfig) -> float | None:
 
 
 def _run(config: DictConfig) -> float | None:
-    _require_files(config)
-    settings = plain(config)
     job = Job(Path(config.run_dir))
+    settings = plain(config)
+    if config.rerun is not None:
+        settings = _repeated(settings, job)
+        config = OmegaConf.create(settings)
+    _require_files(config)
     # Of all ranks that torchrun or srun has started this process is one.
     ranks = max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
     if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
@@ -63,6 +69,19 @@ def _run(config: DictConfig) -> float | None:
         discard_unused()
         sys.exit(code if code > 0 else 128 - code)
     return metric(job) if is_first_rank() else None
+
+
+def _repeated(now: dict[str, Any], job: Job) -> dict[str, Any]:
+    """The settings of ``rerun=RUN`` as they were frozen, with what the command line changes."""
+    if now["ckpt"] == LAST and job.exists:  # it was interrupted
+        return {**job.settings(), "ckpt": LAST}
+    first = Job(Path(now["rerun"]))
+    before = compose_for(Run.read(first.path).overrides, run_dir=job.path)
+    settings = repeated(first, before=before, now=now)
+    if is_first_rank():
+        for line in differences(repeated(first, before=before, now=before), settings):
+            say({"changed": line})
+    return settings
 
 
 def _require_files(config: DictConfig) -> None:

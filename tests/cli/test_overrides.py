@@ -82,6 +82,33 @@ def test_another_checkpoint_starts_a_run_of_its_own(runs: Path) -> None:
         assert completed(arguments) == arguments
 
 
+def test_a_run_that_is_run_again_brings_its_settings_into_a_new_directory(runs: Path) -> None:
+    (runs / "new" / "settings.yaml").touch()
+    sign(runs / "new")
+    again = ["model=vdsr", "seed=4", "+note=new", f"rerun='{runs}/new'"]
+    assert completed([f"rerun={runs}/new", "seed=4"]) == again
+    with pytest.raises(ValueError, match="is one run, and -m a sweep"):
+        completed(["-m", f"rerun={runs}/new"])
+    with pytest.raises(ValueError, match="trains that run anew: leave out ckpt=last"):
+        completed([f"rerun={runs}/new", "ckpt=last"])
+    with pytest.raises(ValueError, match=r"is no run of zoomsr.train: it has no settings\.yaml"):
+        completed([f"rerun={runs}/old"])
+    (runs / "new" / "settings.yaml").write_text("seed: 9")
+    with pytest.raises(ValueError, match="was not made by you"):
+        completed([f"rerun={runs}/new"])
+    (runs / "old" / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(again))
+    sign(runs / "old")
+    with pytest.raises(ValueError, match="resumes as it was started: leave out seed=5"):
+        completed([f"ckpt={runs}/old", "seed=5"])
+
+
+def test_a_run_that_started_from_weights_resumes_from_its_own_checkpoint(runs: Path) -> None:
+    notes = runs / "new" / ".hydra" / "overrides.yaml"
+    notes.write_text(yaml.safe_dump(["model=vdsr", "ckpt=unet", "ckpt_mode=weights"]))
+    sign(runs / "new")
+    assert completed(["ckpt=last"]) == ["model=vdsr", "ckpt=last", f"hydra.run.dir='{runs}/new'"]
+
+
 def test_last_in_a_named_directory_is_that_directorys_own(runs: Path) -> None:
     assert completed(["ckpt=last", f"hydra.run.dir={runs}/old"])[-1] == f"hydra.run.dir='{runs}/old'"
     fresh = ["ckpt=last", f"hydra.run.dir={runs}/third"]

@@ -157,7 +157,7 @@ def test_other_code_or_another_device_measures_anew(
 ) -> None:
     evaluate("data_dir=set")
     with monkeypatch.context() as context:
-        context.setattr(kept_scores, "_code", lambda: "changed")
+        context.setattr(kept_scores, "code_hash", lambda: "changed")
         evaluate("data_dir=set")
     assert len(measured) == 6
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")

@@ -12,6 +12,7 @@ from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.strength import Strength
 
+CONDITION = [f"gains.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")]
 LR = torch.rand(3, 3, 17, 21, generator=torch.Generator().manual_seed(0))
 
 
@@ -21,6 +22,10 @@ def _net() -> PhotoUNet:
     for parameter in net.parameters():
         nn.init.normal_(parameter, std=0.1)
     return net
+
+
+def _convolutions(net: nn.Module) -> list[str]:
+    return [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
 
 
 def test_for_one_quality_it_is_a_plain_unet() -> None:
@@ -34,13 +39,35 @@ def test_for_one_quality_it_is_a_plain_unet() -> None:
     torch.testing.assert_close(net(LR)[2], together[2])  # told nothing: never compressed
 
 
-def test_at_the_start_it_is_the_unet_whose_weights_it_has() -> None:
+def test_never_compressed_it_is_the_unet_whose_weights_it_has() -> None:
     plain = ResidualUNet(widths=[6, 5], blocks=[1, 1])
-    net = PhotoUNet(widths=[6, 5], blocks=[1, 1])
+    net = _net()
     missing = net.load_state_dict(plain.state_dict(), strict=False).missing_keys
-    assert missing == [f"modulation.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")]
-    for quality in (20, 100):
-        torch.testing.assert_close(net(LR, torch.full((3,), quality)), plain(LR))
+    ends = ("into", "out", "shift")
+    assert missing == [*(f"{name}.{end}" for name in _convolutions(plain) for end in ends), *CONDITION]
+    told = [net(LR), net(LR, torch.full((3,), 100)), net.at(100)(LR)]
+    assert all(torch.equal(one, plain(LR)) for one in told)
+    assert all(torch.equal(one, other) for one, other in zip(net.at(100).parameters(), plain.parameters(), strict=True))
+    assert (net(LR, torch.full((3,), 99.0)) - told[0]).abs().max() > 1e-3
+
+
+def test_at_the_start_no_quality_changes_anything() -> None:
+    net = PhotoUNet(widths=[6, 5], blocks=[1, 1])
+    torch.testing.assert_close(net(LR, torch.full((3,), 20.0)), net(LR))
+
+
+def test_only_the_changes_are_trained() -> None:
+    net = _net().requires_grad_(requires_grad=False)
+    fresh = PhotoUNet(widths=[6, 5], blocks=[1, 1])
+    trained = [name for name, parameter in fresh.named_parameters() if parameter.requires_grad]
+    frozen = [name for name, parameter in fresh.named_parameters() if not parameter.requires_grad]
+    assert frozen == [name for name, _ in ResidualUNet(widths=[6, 5], blocks=[1, 1]).named_parameters()]
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name in trained)
+    net(LR, torch.tensor([20.0, 75.0, 95.0])).square().sum().backward()
+    gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
+    assert all((gradients[name] != 0).any() for name in trained)
+    assert all(gradients[name] is None for name in frozen)
 
 
 def test_what_is_told_does_not_change_the_net_itself() -> None:

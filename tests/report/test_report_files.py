@@ -144,6 +144,15 @@ def test_two_pictures_have_neither_interval_nor_test(tmp_path: Path) -> None:
     )
 
 
+def test_a_net_below_bicubic_is_no_success(tmp_path: Path) -> None:
+    finished(tmp_path / "a", gained(-1.5))
+    finished(tmp_path / "b", gained(-2.0), net="vdsr")
+    assert headline(leaderboards(groups_of(read_entries([tmp_path])))) == (
+        "No net beats bicubic on folder held-out yet; the best is srcnn: 29.83 dB PSNR on Y, -1.50 dB against bicubic "
+        "(95 % interval -1.50 to -1.50), protocol modern."
+    )
+
+
 def test_protocols_in_words(tmp_path: Path) -> None:
     modern, classic, tests = notes(
         leaderboards(groups_of(read_entries([evaluation(tmp_path / "e", {"u": gained(1)})])))

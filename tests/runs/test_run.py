@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import zoomsr
-from zoomsr.runs import run
+from zoomsr.runs.provenance import commit
 from zoomsr.runs.run import versions
 
 
@@ -19,7 +19,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _commit() -> str | None:
-    run._commit.cache_clear()
+    commit.cache_clear()
     return versions().get("commit")
 
 
@@ -39,4 +39,4 @@ def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path: Path, mon
     assert _commit() == head
     (package / "__init__.py").write_text("a = 2\n")
     assert _commit() == f"{head} with changes"
-    run._commit.cache_clear()
+    commit.cache_clear()

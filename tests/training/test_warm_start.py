@@ -160,8 +160,17 @@ def test_a_net_takes_what_fits_of_the_one_that_it_extends(tmp_path: Path) -> Non
     net = PhotoUNet(scale=3, widths=[6, 5], blocks=[1, 1])
     wanted = {**_config(), "_target_": "zoomsr.models.photo_unet.PhotoUNet"}
     anew = warm_start(net, weights, wanted)
-    assert anew == "modulation.0.weight, modulation.0.bias, modulation.2.weight, modulation.2.bias start anew"
+    assert anew == "head.into, head.out, head.shift, encoder.0.0.first.into and 30 more start anew"
     lr = torch.rand(1, 3, 9, 12)
     plain = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
     plain.load_state_dict(dict(weights.tensors))
     torch.testing.assert_close(net(lr, torch.tensor([40.0])), plain(lr))
+
+
+def test_a_net_that_keeps_weights_needs_trained_ones(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        train("degradation=camera", net=["model=unet_photo", "model.widths=[6,5]", "model.blocks=[1,1]"])
+    wanted = "error: model=unet_photo trains a part of its weights and needs trained ones for the rest: ckpt=unet "
+    assert wanted + "ckpt_mode=weights\n" in capsys.readouterr().err

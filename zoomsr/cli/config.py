@@ -189,10 +189,14 @@ def _is_named(config: DictConfig, key: str) -> bool:
 
 def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
     """The running command's settings with further overrides, resolved, for a run in ``run_dir``."""
+    return compose_for([*HydraConfig.get().overrides.task, *overrides], run_dir=run_dir)
+
+
+def compose_for(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
+    """The settings that the running command would have with these overrides alone, resolved."""
     outer = HydraConfig.instance().cfg
-    own = HydraConfig.get().overrides.task
     name = HydraConfig.get().job.config_name
-    config = compose(name, [*own, *overrides, f"run_dir={quoted(str(run_dir))}"], return_hydra_config=True)
+    config = compose(name, [*overrides, f"run_dir={quoted(str(run_dir))}"], return_hydra_config=True)
     try:
         HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
         return plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))

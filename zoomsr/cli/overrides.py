@@ -11,7 +11,16 @@ from typing import Any
 
 import yaml
 
-from zoomsr.runs.layout import CHECKPOINTS, HYDRA_OVERRIDES, HYDRA_SELF, LAST_CKPT, MULTIRUN, PREVIOUS_CKPT, run_of
+from zoomsr.runs.layout import (
+    CHECKPOINTS,
+    HYDRA_OVERRIDES,
+    HYDRA_SELF,
+    LAST_CKPT,
+    MULTIRUN,
+    PREVIOUS_CKPT,
+    SETTINGS,
+    run_of,
+)
 from zoomsr.runs.trust import require_own, sign_all
 
 LAST = "last"
@@ -23,7 +32,8 @@ _OPTIONS = (
     *("--help", "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion", "--config-dir"),
     *("--experimental-rerun", *_NAMES),
 )
-_DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume")
+_RERUN = "rerun"
+_DIRECTORIES = ("ckpt", "hydra.run.dir", "hydra.sweep.dir", "sweep_resume", _RERUN)
 _RESUMES_SWEEP = "hydra.callbacks.directory.resumes=true"
 
 
@@ -32,6 +42,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
 
     ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of
     a run become that run's settings, overridden by those given here, and its directory; ``--config-dir`` is kept too.
+    ``rerun=RUN`` becomes the same settings, and a new directory.
     ``--trust`` accepts a directory that this user did not make. ``hydra/launcher=zoomsr_slurm`` becomes
     ``launcher=slurm``. The rest stays, with directories in quotes where Hydra needs them.
 
@@ -45,6 +56,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
+    if given.get(_RERUN, "null") != "null":
+        return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
     if set(_MULTIRUN_FLAGS) & set(flags):  # where a comma separates values
         return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
     overrides = [_readable(text) for text in overrides]
@@ -55,9 +68,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if run_dir is None:
         return [*flags, *overrides]
     _require(run_dir, is_trusted=is_trusted)
-    old = [text for text in _read(run_dir / HYDRA_OVERRIDES) or [] if not text.startswith(("ckpt=", "overwrite="))]
     new = [text for text in overrides if not text.startswith(("ckpt=", "hydra.run.dir="))]
-    flags = _with_config_dir(flags, _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
+    flags, old = _notes(run_dir, flags)
+    if new and any(text.startswith(f"{_RERUN}=") for text in old):
+        raise ValueError(f"{run_dir} runs another one again, and resumes as it was started: leave out {' '.join(new)}")
     return [*flags, *_merged(old, new), f"ckpt={LAST}", f"hydra.run.dir={quoted(str(run_dir))}"]
 
 
@@ -159,6 +173,28 @@ def _newest_run() -> Path:
 
 def _has_notes(run_dir: Path) -> bool:
     return (run_dir / HYDRA_OVERRIDES).is_file()
+
+
+def _notes(run_dir: Path, flags: list[str]) -> tuple[list[str], list[str]]:
+    """The flags with the run's ``--config-dir``, and the overrides that are its settings."""
+    config = _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {}
+    place = ("ckpt=", "ckpt_mode=", "overwrite=")
+    old = [text for text in _read(run_dir / HYDRA_OVERRIDES) or [] if not text.startswith(place)]
+    return _with_config_dir(flags, config), old
+
+
+def _rerun(name: str, flags: list[str], overrides: list[str], *, is_trusted: bool) -> list[str]:
+    run_dir = Path(name).absolute()
+    if set(_MULTIRUN_FLAGS) & set(flags):
+        raise ValueError(f"rerun={name} is one run, and -m a sweep: leave out -m")
+    if not ((run_dir / SETTINGS).is_file() and _has_notes(run_dir)):
+        raise ValueError(f"rerun={name} is no run of zoomsr.train: it has no {SETTINGS} and {HYDRA_OVERRIDES}")
+    if wrong := [text for text in overrides if text.startswith(("ckpt=", "ckpt_mode=", "hparams_search="))]:
+        raise ValueError(f"rerun={name} trains that run anew: leave out {' '.join(wrong)}")
+    _require(run_dir, is_trusted=is_trusted)
+    flags, old = _notes(run_dir, flags)
+    new = [_readable(text) for text in overrides if not text.startswith(f"{_RERUN}=")]
+    return [*flags, *_merged(old, [*new, f"{_RERUN}={quoted(str(run_dir))}"])]
 
 
 def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: bool) -> list[str]:

@@ -8,16 +8,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import zoomsr
 from zoomsr.metrics.protocol import PROTOCOLS
 from zoomsr.metrics.quality import ImageScore
 from zoomsr.runs.files import cache_folder
+from zoomsr.runs.provenance import code_hash
 from zoomsr.runs.run import versions
 from zoomsr.runs.trust import seal
 
@@ -40,7 +39,7 @@ class KeptScores:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        facts = {"protocols": [asdict(one) for one in PROTOCOLS], "code": _code(), "versions": versions()}
+        facts = {"protocols": [asdict(one) for one in PROTOCOLS], "code": code_hash(), "versions": versions()}
         content = json.dumps({**facts, "settings": settings}, sort_keys=True)
         self._name = hashlib.sha256(content.encode()).hexdigest()
         self._scores = dict(self._read())
@@ -91,16 +90,6 @@ def is_ours(config: Any) -> bool:
         target = config.get("_target_", _OURS)
         return str(target).startswith(_OURS) and all(map(is_ours, config.values()))
     return all(map(is_ours, config)) if isinstance(config, (list, tuple)) else True
-
-
-@cache
-def _code() -> str:
-    """sha256 over the package's own files: a change in any of them may change a score."""
-    package = Path(zoomsr.__file__).parent
-    total = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        total.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
-    return total.hexdigest()
 
 
 def _newest_first(folder: Path) -> list[Path]:

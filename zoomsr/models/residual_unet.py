@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -12,13 +12,6 @@ from torch import Tensor, nn
 from zoomsr.imaging.pixels import luma
 from zoomsr.imaging.resize import Upscale
 from zoomsr.models.luminance import enhance
-
-Modulation = Callable[[int, Tensor], Tensor]
-"""The number of a level, the finest first, and the features that enter its encoder, to what enters instead."""
-
-
-def _unchanged(level: int, features: Tensor) -> Tensor:
-    return features
 
 
 class ResidualUNet(nn.Module):
@@ -96,10 +89,10 @@ class ResidualUNet(nn.Module):
             return self._upscaled(lr)
         return enhance(self.upscale(lr), lambda _: self._upscaled(luma(lr)), channels=self.channels)
 
-    def _upscaled(self, lr: Tensor, entering: Modulation = _unchanged) -> Tensor:
+    def _upscaled(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
-        features = self._unet(self._head(F.pad(lr, (0, right, 0, bottom), mode="replicate")), entering)
+        features = self._unet(self._head(F.pad(lr, (0, right, 0, bottom), mode="replicate")))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 here would cost two grey levels
             features = features.to(self.tail.weight.dtype)  # under the same name, so that the other's memory is freed
             residual = F.pixel_shuffle(self.tail(features), self.scale)
@@ -113,13 +106,13 @@ class ResidualUNet(nn.Module):
             features: Tensor = self.head(lr.to(self.head.weight.dtype))
         return features.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else features
 
-    def _unet(self, features: Tensor, entering: Modulation) -> Tensor:
+    def _unet(self, features: Tensor) -> Tensor:
         skips: list[Tensor] = []
-        for number, (level, down) in enumerate(zip(self.encoder, self.down, strict=False)):  # the lowest has none
-            features = level(entering(number, features))
+        for level, down in zip(self.encoder, self.down, strict=False):  # the lowest has none
+            features = level(features)
             skips.append(features)
             features = down(features)
-        features = self.encoder[-1](entering(len(skips), features))
+        features = self.encoder[-1](features)
         for skip, up, level in zip(reversed(skips), reversed(self.up), reversed(self.decoder), strict=True):
             features = level(skip + up(features))
         return features

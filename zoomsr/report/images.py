@@ -78,7 +78,7 @@ def _gallery(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
             if entry.is_run and entry.results is not None and any((entry.place / GALLERY).glob(f"*/{CROP_JSON}")):
                 yield Drawing(
                     "gallery",
-                    f"Best and worst crops of {group.label}: its largest gains over bicubic and its largest errors.",
+                    f"Best and worst crops of {group.label}: where it gains most over bicubic, and its largest errors elsewhere.",
                     f"Crops of validation images: input, bicubic, {group.label}, ground truth and absolute error.",
                     partial(_draw_gallery, entry.place, group.label),
                     is_chart=False,

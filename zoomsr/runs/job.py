@@ -26,7 +26,8 @@ PRUNED = 3
 STOPPED = (130, 143, 129, -1, -2, -15)  # the signals by number: Windows has no SIGHUP
 """Exit codes of a job that was told to stop, and has written a checkpoint."""
 
-_PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher")  # where and how a job runs, not what it computes
+# Where and how a job runs, not what it computes.
+_PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher", "rerun")
 
 # Set by an outer launcher for its own ranks; a job must not inherit them.
 _RANKS = {

@@ -20,6 +20,10 @@ HYDRA_CONFIG = f"{HYDRA}/config.yaml"
 HYDRA_OVERRIDES = f"{HYDRA}/overrides.yaml"
 HYDRA_SELF = f"{HYDRA}/hydra.yaml"
 """Hydra's own settings: where the config came from."""
+STARTS = "starts.json"
+"""Code, versions, device and data of each start of a run; see ``zoomsr.runs.provenance``."""
+CHANGES = "changes{number}.diff"
+"""Uncommitted changes of the code of a start; the first one has no number."""
 LOCK = ".lock"
 LOCKED_BY = ".locked_by"
 """Host and process that hold the lock; not in the lock file itself, which some versions of filelock empty."""
@@ -76,11 +80,17 @@ TRIAL = "trial_{number}"
 TRIALS = "trial_*"
 
 # What is in a directory from the start, beside files of a log
-NOTES = (HYDRA, TENSORBOARD, CSV, WANDB, LOGGERS_JSON, SETTINGS, STATUS, MADE_BY, LOCK, LOCKED_BY)
+NOTES = (
+    *(HYDRA, TENSORBOARD, CSV, WANDB, LOGGERS_JSON, SETTINGS, STATUS, MADE_BY, LOCK, LOCKED_BY, STARTS),
+    CHANGES.format(number=""),
+)
 # What shows that a directory holds a run or a search; .hydra does not, because every rank of torchrun writes it
 SIGNS = (SETTINGS, CHECKPOINTS, METRICS_JSON, METRICS_CSV, STUDY_DB)
 # What else a run leaves, as patterns
-RESULTS = (IMAGES_CSV, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log")
+RESULTS = (
+    *(IMAGES_CSV, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log"),
+    CHANGES.format(number="_*"),
+)
 
 
 def best_checkpoint(run: Path) -> Path:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import yaml
 import zoomsr
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON
+from zoomsr.runs.provenance import commit
 
 _PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
 
@@ -84,22 +83,5 @@ def labels(overrides: Sequence[Sequence[str]], *, without: Sequence[str] = ()) -
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on; of a git checkout of zoomsr its commit."""
     own = {"python": platform.python_version(), "zoomsr": zoomsr.__version__}  # which need not be installed
-    commit = _commit()
-    return own | ({} if commit is None else {"commit": commit}) | {name: version(name) for name in _PACKAGES}
-
-
-@cache
-def _commit() -> str | None:
-    """``1a2b3c... with changes``; None where zoomsr is installed otherwise, also inside another project's checkout."""
-    package = Path(zoomsr.__file__).parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=10).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "__init__.py")
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
-        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
+    found = commit()
+    return own | ({} if found is None else {"commit": found}) | {name: version(name) for name in _PACKAGES}

@@ -43,7 +43,7 @@ from zoomsr.training.callbacks.results import Results
 from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
-from zoomsr.training.summary import hyper_parameters, say_result, say_start
+from zoomsr.training.summary import hyper_parameters, record_start, say_result, say_start
 from zoomsr.training.targets import ground_truth
 from zoomsr.training.warm_start import Start, trained_on, warm_start
 
@@ -79,6 +79,7 @@ def train(settings: Mapping[str, Any]) -> None:
     loggers = Loggers(Path(config.run_dir), hyper_parameters(config))
     trainer = _trainer(config, [results, loggers], budget, accelerator=accelerator)
     if trainer.is_global_zero:
+        record_start(config, data=data, trainer=trainer, start=start)
         say_start(config, data=data, module=module, trainer=trainer, start=start.resume, reason=precision.reason)
     with _one_line_causes(config, trainer):
         if any(parameter.requires_grad for parameter in module.net.parameters()):
@@ -89,7 +90,7 @@ def train(settings: Mapping[str, Any]) -> None:
         trainer.test(module, data, verbose=False)
         loggers.finish()
     if trainer.is_global_zero:
-        say_result(Path(config.run_dir))
+        say_result(Path(config.run_dir), repeats=config.get("rerun"))
 
 
 def build_module(config: DictConfig, budget: Budget | None = None) -> ZoomModule:
@@ -153,6 +154,9 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> Start:
     if config.ckpt_mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
     if config.ckpt is None:
+        if not all(parameter.requires_grad for parameter in module.net.parameters()):
+            frozen = "trains a part of its weights and needs trained ones for the rest"
+            raise ValueError(f"model={config.choices.model} {frozen}: ckpt=unet ckpt_mode=weights")
         return Start()
     run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
@@ -171,7 +175,7 @@ def _starting_point(config: DictConfig, module: ZoomModule) -> Start:
     anew = warm_start(module.net, weights, plain(config.model))
     if anew is not None and is_first_rank():
         say({"weights": f"{short(path)}: {anew}"})
-    return Start(trained_on=trained_on(weights))
+    return Start(trained_on=trained_on(weights), weights=path)
 
 
 def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:

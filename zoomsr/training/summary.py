@@ -15,15 +15,20 @@ from omegaconf import DictConfig
 
 from zoomsr.cli.config import plain
 from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
+from zoomsr.cli.overrides import LAST
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
 from zoomsr.data.sources.photographs import licences_of
+from zoomsr.hardware.devices import processor
 from zoomsr.models import scale_of
-from zoomsr.runs.files import short
+from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, TENSORBOARD
-from zoomsr.runs.run import Run
+from zoomsr.runs.provenance import code_now, read_starts, record
+from zoomsr.runs.rerun import comparison, what_differs
+from zoomsr.runs.run import Run, versions
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
+from zoomsr.training.warm_start import Start
 
 _GROUPS = ("model", "data", "degradation", "loss", "optimizer", "scheduler")
 
@@ -60,6 +65,38 @@ def say_start(
     say({**lines, "run": short(Path(config.run_dir))})
 
 
+def record_start(config: DictConfig, *, data: PairsDataModule, trainer: Trainer, start: Start) -> None:
+    """Keep in the run what its results follow from; where it repeats another run, print what differs now."""
+    run, root = Path(config.run_dir), trainer.strategy.root_device
+    is_gpu, before = root.type == "cuda", read_starts(run)
+    code, changes = code_now(plain(config))
+    first = start.resume or start.weights
+    weights = {"ckpt": config.ckpt, "ckpt_mode": config.ckpt_mode, "sha256": sha256_of(Path(first))} if first else {}
+    if config.ckpt == LAST:  # it resumes
+        weights = before[0]["weights"] if before else {}
+    now = {
+        "code": code,
+        "versions": {name: version for name, version in versions().items() if name != "commit"},
+        "data": {"name": data.source.name, "hash": data.digest},
+        "weights": weights,
+        "device": {
+            "type": root.type,
+            "name": torch.cuda.get_device_name(root) if is_gpu else processor(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),  # the sums of a CPU follow from its vectors
+            "threads": torch.get_num_threads(),
+            "ranks": trainer.world_size,
+            "precision": trainer.precision,
+        },
+    }
+    record(run, now, changes=changes)
+    if (other := config.get("rerun")) is not None:
+        found = dict(what_differs(Path(other), now))
+        same = ", ".join(part for part in now if part not in found)
+        say({"rerun": f"of {short(Path(other))}; the same as then: {same or 'nothing'}"})
+        for part, text in found.items():
+            say({"differs": f"{part}: {text}"})
+
+
 def _batch(config: DictConfig, trainer: Trainer) -> str:
     """The batch of an optimizer step; the learning rate is not scaled by it."""
     sizes, ranks, accumulated = per_stage(config.data.batch_size), trainer.world_size, trainer.accumulate_grad_batches
@@ -87,8 +124,8 @@ def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
     return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
 
 
-def say_result(run_dir: Path) -> None:
-    """Print the tables of a finished run, and where its files are."""
+def say_result(run_dir: Path, *, repeats: str | None = None) -> None:
+    """Print the tables of a finished run, where its files are, and whether it equals the run that it repeats."""
     finished = Run.read(run_dir)
     results = finished.results or {}
     best = results.get("best_epoch", 0)
@@ -105,3 +142,5 @@ def say_result(run_dir: Path) -> None:
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
         lines["zoom"] = f"python -m zoomsr.zoom PHOTO --compare -m {shlex.quote(net)}"
     say(lines)
+    if repeats is not None:
+        say({"rerun": comparison(Path(repeats), run_dir)})

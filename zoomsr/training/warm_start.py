@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -15,10 +16,17 @@ _NAMED = 4  # tensors in a line
 
 
 class Start(NamedTuple):
-    """Where a training starts: ``resume`` is a checkpoint, ``trained_on`` what its first weights have seen before."""
+    """Where a training starts.
+
+    Attributes:
+        resume: a checkpoint.
+        trained_on: what its first weights have seen before.
+        weights: the file of the first weights, where they are not those of ``resume``.
+    """
 
     resume: str | None = None
     trained_on: Sequence[str] = ()
+    weights: Path | None = None
 
 
 def trained_on(weights: Weights) -> list[str]:

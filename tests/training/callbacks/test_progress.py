@@ -77,3 +77,12 @@ def test_a_training_says_how_far_its_steps_its_validation_and_its_test_are(
     assert re.findall(r"^epoch 1/1  step (\d) of 4", said, re.MULTILINE) == ["1", "2", "3", "4"]
     assert re.findall(r"^epoch 1/1  validation (\d) of 2", said, re.MULTILINE) == ["1", "2"]
     assert re.findall(r"^test (\d) of 2", said, re.MULTILINE) == ["1", "2"]
+
+
+def test_a_short_training_says_nothing_but_its_epochs(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("trainer.max_epochs=2")
+    said = capsys.readouterr().out
+    assert re.findall(r"^epoch (\d)/2  (\S+)", said, re.MULTILINE) == [("1", "train/mae"), ("2", "train/mae")]
+    assert not re.search(r"^test \d", said, re.MULTILINE)

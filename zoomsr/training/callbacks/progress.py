@@ -30,6 +30,11 @@ class EpochLines(ProgressBar):
     def disable(self) -> None:
         """Lightning calls this on ranks above 0; there is no bar to disable."""
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """A minute from here, also to the first line of a validation or a test before which nothing was trained."""
+        super().setup(trainer, pl_module, stage)
+        self._last_line = time.perf_counter()
+
     def on_train_start(self, trainer: Trainer, *args: Any) -> None:
         """Start the clock, also where a resume begins within an epoch."""
         self._start = self._last_line = time.perf_counter()
