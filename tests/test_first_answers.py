@@ -61,6 +61,7 @@ def test_zoom(here: Path) -> None:
         "none/*.jpg": "error: there is no photograph none/*.jpg",
         "full": "error: there is no photograph in full",
         "none.png -m runs/own": "error: there is no file runs/own",
+        "a.png -m https://h/n.safetensors": "error: https://h/n.safetensors is fetched with a hash alone",
         "a.png -m unett": "error: no net is called unett; the nearest: unet",
         "a.png": taken,
         "a.png --scale 2": taken,

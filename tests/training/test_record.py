@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from _support.logged import of_tensorboard
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from zoomsr.cli.console import epoch_table
 from zoomsr.metrics.quality import METRICS
@@ -116,11 +116,10 @@ def test_every_validation_has_a_row_and_a_point_of_its_own(train: Train) -> None
     assert ["val/mae_gap" in row for row in run.epochs] == [False] * 5 + [True]
     values = [row["val/psnr_y"] for row in run.epochs if "val/psnr_y" in row]
     assert len(set(values)) == 5
-    events = EventAccumulator(str(run.path / "tensorboard")).Reload()
-    points = events.Scalars("val/psnr_y")
-    assert [point.step for point in points] == [1, 1, 2, 2, 2]
-    assert [point.value for point in points] == pytest.approx(values)
-    assert len(events.Scalars("train/psnr_y")) == 2
+    points = of_tensorboard(run)
+    assert [step for step, _ in points["val/psnr_y"]] == [1, 1, 2, 2, 2]
+    assert [value for _, value in points["val/psnr_y"]] == pytest.approx(values)
+    assert len(points["train/psnr_y"]) == 2
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from zoomsr.hardware.devices import processor
 from zoomsr.models import scale_of
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.job import Job
-from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, PROFILE, TENSORBOARD
+from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON, PROFILE, TENSORBOARD
 from zoomsr.runs.provenance import code_now, read_starts, record
 from zoomsr.runs.rerun import comparison, what_differs
 from zoomsr.runs.run import UNRANKED, Run, versions
@@ -120,8 +120,11 @@ def _then(values: Sequence[int]) -> str:
 
 
 def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
-    """The settings that loggers get."""
-    settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
+    """The settings that loggers get; what experiments differ in most comes first, as TensorBoard's table has it."""
+    data = config.data
+    settings: dict[str, Any] = {"model": config.choices.model, "loss": config.choices.loss}
+    settings |= {"optimizer.lr": config.optimizer.lr, "data.batch_size": data.batch_size, "data.patch": data.patch}
+    settings |= {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
     settings |= {"seed": config.seed, "scale": config.scale}
     return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
@@ -154,11 +157,11 @@ def say_result(run_dir: Path, *, repeats: str | None = None) -> None:
     if means := finished.means():  # limit_test_batches=0 leaves none
         CONSOLE.print(score_table(f"Validation images, protocol modern, weights of epoch {best}", means))
     lines = {"scores": f"not for comparison: {why}"} if (why := results.get(UNRANKED)) else {}
-    places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON, "curves": run_dir / TENSORBOARD}
-    places["profile"] = run_dir / PROFILE
-    lines |= {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
-    if "curves" in lines:
-        lines["curves"] = f"tensorboard --logdir {lines['curves']}"
+    places = {"picture": COMPARISON_PNG, "results": METRICS_JSON, "profile": PROFILE}  # callbacks may be off
+    lines |= {label: short(run_dir / name) for label, name in places.items() if (run_dir / name).exists()}
+    folders = (run_dir, run_dir / TENSORBOARD)  # the other one of older runs
+    if (folder := next((one for one in folders if any(one.glob(EVENTS))), None)) is not None:
+        lines["curves"] = f"tensorboard --logdir {short(folder)}"
     if results.get("scale", 1) > 1 and (run_dir / CHECKPOINTS).is_dir():
         path = short(run_dir)
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net
