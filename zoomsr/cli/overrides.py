@@ -56,6 +56,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
+    if given.get("plan", "false").lower() == "true":
+        resumes = "ckpt" in given and given.get("ckpt_mode") != "weights"
+        if resumes or set(_MULTIRUN_FLAGS) & set(flags):
+            raise ValueError(f"plan=true is of one new training: leave out {'ckpt' if resumes else '-m'}")
     if given.get(_RERUN, "null") != "null":
         return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
     if set(_MULTIRUN_FLAGS) & set(flags):  # where a comma separates values
