@@ -11,7 +11,7 @@ WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.i
 	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom bench-faithful train-gpu study speedrun wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page docs lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom bench-faithful train-gpu study speedrun wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -51,7 +51,13 @@ test-page: $(READY) ## the tests of the pages, in a real Chromium
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "gradio>=6.20,<7" "playwright>=1.50"
-	$(BIN)/python -m pytest -q -rs tests/webapp/test_demo.py tests/webapp/test_webapp.py tests/webapp/test_viewer.py tests/webapp/test_gate.py tests/report/test_report_page.py
+	$(BIN)/python -m pytest -q -rs tests/webapp/test_demo.py tests/webapp/test_webapp.py tests/webapp/test_viewer.py tests/webapp/test_gate.py tests/webapp/test_offline_page.py tests/report/test_report_page.py
+
+docs: $(READY) ## the documentation as a site that opens from disk: build/docs/index.html; broken links are errors
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	rm -rf build/docs build/doctrees
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs
+	@echo build/docs/index.html
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -61,6 +61,7 @@ def test_zoom(here: Path) -> None:
         "none/*.jpg": "error: there is no photograph none/*.jpg",
         "full": "error: there is no photograph in full",
         "none.png -m runs/own": "error: there is no file runs/own",
+        "a.png -m https://h/n.safetensors": "error: https://h/n.safetensors is fetched with a hash alone",
         "a.png -m unett": "error: no net is called unett; the nearest: unet",
         "a.png": taken,
         "a.png --scale 2": taken,
@@ -94,6 +95,7 @@ def test_evaluate(here: Path) -> None:
         "data_dir=set ckpt=none.pt": "error: there is no file none.pt",
         "data_dir=set model=unet_seed": "error: no net is called unet_seed; the nearest: unet",
         "data_dir=set model=vdsr model.width=8": "model.width=8 makes another net than the pretrained vdsr",
+        "data_dir=set model=spandrel": "error: model=spandrel n",  # needs an extra, or names no net by itself
         "data_dir=[set,set]": "folders that cannot be told apart",
         "data_dir=set scale=2.5": "scale=2.5 must be a whole number",
         "data_dir=set no_key=1": "no setting is called 'no_key'",

@@ -24,19 +24,21 @@ MAY_IMPORT = {
     "pretrained": {"cli", "models", "runs"},
     "data": {"cli", "hardware", "imaging", "metrics", "runs"},
     "engines": {"models", "pretrained", "runs"},
+    "foreign": {"engines", "hardware", "imaging", "models", "pretrained", "runs"},
     "evaluation": {
-        *("cli", "data", "engines", "figures", "hardware", "imaging", "metrics", "models", "pretrained", "runs"),
+        *("cli", "data", "engines", "figures", "foreign", "hardware", "imaging", "metrics", "models", "pretrained"),
+        "runs",
     },
     "training": {
         *("cli", "data", "evaluation", "figures", "hardware", "imaging", "metrics", "models", "pretrained", "runs"),
     },
     "inference": {
-        *("cli", "data", "engines", "evaluation", "figures", "hardware", "imaging", "metrics", "models"),
+        *("cli", "data", "engines", "evaluation", "figures", "foreign", "hardware", "imaging", "metrics", "models"),
         *("pretrained", "runs"),
     },
     "report": {"cli", "evaluation", "figures", "pretrained", "runs"},
     "jobs": {"cli", "runs", "training"},
-    "webapp": {"cli", "data", "figures", "imaging", "inference", "metrics", "pretrained"},
+    "webapp": {"cli", "data", "figures", "imaging", "inference", "metrics", "models", "pretrained"},
 }
 # A package, and the only places that may import it.
 ONLY = {
@@ -53,6 +55,7 @@ ONLY = {
     "lightning": {"training", "data/datamodule"},
     "matplotlib": {"figures"},
     "typer": {"__main__", "cli/options", "prepare", "jobs/__main__", "zoom", "export", "demo", "compare"},
+    "spandrel": {"foreign/by_spandrel"},
     "scipy": {"report/significance"},
     "httpx": {"data/div2k/download"},
     "gradio": {"webapp/blocks", "webapp/events"},

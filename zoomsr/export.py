@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -21,9 +21,15 @@ def export(
         str, typer.Option("--model", "-m", help="unet, vdsr, srcnn, a run's folder, or a file of weights")
     ],
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option("--out", "-o", help="FILE.onnx, .dtmodel (for darktable), .pt2 (torch.export) or .safetensors"),
-    ],
+    ] = None,
+    to_hub: Annotated[
+        Path | None, typer.Option(help="instead of --out, FOLDER: weights, card, README and example for Hugging Face")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="instead of --out, FILE.html: a page that enlarges in any browser, offline")
+    ] = None,
     test: Annotated[
         list[Path] | None, typer.Option(help="a folder as for zoomsr.evaluate: scores for the card; may be repeated")
     ] = None,
@@ -37,6 +43,9 @@ def export(
     uint8: Annotated[
         bool, typer.Option("--uint8", help="ONNX with bytes in and out, instead of floats on 0 to 1")
     ] = False,
+    runtime: Annotated[
+        Path | None, typer.Option(help="with --page: npm's package of ONNX Runtime Web; else it is fetched once")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there")] = False,
     net: OwnNetsOption = None,
     trust: TrustOption = False,
@@ -48,14 +57,33 @@ def export(
     with one_line_errors():
         from zoomsr.inference.export_options import ExportOptions, Form  # NumPy and Pillow
 
+        target = _target(out, page, to_hub)
         form = Form(size=None if size is None else _size(size), opset=opset, half=half, uint8=uint8)
-        options = ExportOptions(licence, test or (), quality, form)
-        options.require_ready(model, out, overwrite=overwrite)
-        from zoomsr.inference.export import write  # torch, which is slow: mistakes are answered before
-        from zoomsr.pretrained.own_nets import accepted
+        options = ExportOptions(licence, test or (), quality, form, runtime)
+        options.require_ready(model, target, overwrite=overwrite)
+        from zoomsr.pretrained.own_nets import accepted  # torch, which is slow: mistakes are answered before
 
-        nets = accepted([model], nets=net or (), trust=trust)
-        write(model, out, replace(options, nets=nets), overwrite=overwrite)
+        options = replace(options, nets=accepted([model], nets=net or (), trust=trust))
+        if to_hub is not None:
+            from zoomsr.inference.hub import write_hub as write
+        elif target.suffix == ".html":
+            from zoomsr.webapp.offline.page import write_page as write
+        else:
+            from zoomsr.inference.export import write
+        write(model, target, options, overwrite=overwrite)
+
+
+def _target(out: Path | None, page: Path | None, to_hub: Path | None) -> Path:
+    """The file to write: ``--page FILE`` is ``--out`` for a page; of a folder for the hub the weights."""
+    if sum(one is not None for one in (out, page, to_hub)) != 1:
+        raise ValueError("give one of --out FILE, --page FILE.html and --to-hub FOLDER")
+    if page is not None and page.suffix != ".html":
+        raise ValueError(f"--page {page} must end in .html")
+    if to_hub is not None:
+        if to_hub.exists() and not to_hub.is_dir():
+            raise ValueError(f"--to-hub {to_hub} is no folder")
+        return to_hub / "model.safetensors"
+    return cast(Path, out or page)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from zoomsr.jobs.sweep import metric
 from zoomsr.pretrained.names import pretrained_nets, require_file
 from zoomsr.runs.directories import discard_unused, locks_end
 from zoomsr.runs.files import short
-from zoomsr.runs.job import STOPPED, Job, differences
+from zoomsr.runs.job import STOPPED, Job, differences, known_to
 from zoomsr.runs.rerun import repeated
 from zoomsr.runs.run import Run
 
@@ -70,7 +70,7 @@ def _run(config: DictConfig, *, begun: float) -> float | None:
         job = Job.freeze(settings)
         if before is not None:
             say({"resumes": short(job.path)})
-            for line in differences(before, job.settings()):
+            for line in differences(before, known_to(before, job.settings())):
                 say({"changed": line})
     if ranks > 1:
         train_here(job, settings)

@@ -24,7 +24,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 ModelOption = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file of weights; default: see above"),
+    typer.Option(
+        "--model", "-m", help="unet, vdsr, srcnn, ircnn, bicubic, or a file: weights, ONNX; default: see above"
+    ),
 ]
 OutOption = Annotated[
     str | None,

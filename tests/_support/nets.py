@@ -21,7 +21,7 @@ def Noisy(**arguments: Any) -> torch.nn.Module:  # noqa: N802  # stands for a cl
     return net
 
 
-NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
+NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml") if "zoomsr.models." in path.read_text())
 
 
 SMALL = {"widths": "[6,5]", "blocks": "[1,1]", "width": "4", "iterations": "1", "back_projections": "1"}

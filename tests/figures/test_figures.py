@@ -123,7 +123,13 @@ def test_a_gallery_says_its_titles_once_for_each_block() -> None:
     said = [text.get_text() for text in drawn_texts(figure)]
     assert [said.index(name) for name in "abcd"] == sorted(said.index(name) for name in "abcd")
     assert "Good results: the largest gain over bicubic" in said
-    assert "Difficulties: the largest error" in said
+    assert "Difficulties: the largest error elsewhere" in said
+
+
+def test_a_gallery_without_gains_says_that_nothing_is_good_yet() -> None:
+    said = [text.get_text() for text in drawn_texts(best_worst(gains=[], errors=[sample_row("a")]))]
+    assert "No good results: unet beats bicubic on no crop yet. Difficulties: the largest error" in said
+    assert not any(text.startswith("Good results") for text in said)
 
 
 @pytest.mark.parametrize("draw", [comparison, epochs, lambda rows: best_worst(gains=rows, errors=[])])

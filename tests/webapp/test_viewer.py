@@ -43,7 +43,7 @@ def _html(before: int, after: int, width: int = WIDTH, height: int = HEIGHT) -> 
 def page(browser: Any) -> Iterator[Any]:
     """The view in the corner of a page that is longer than its window."""
     tab = browser.new_page(viewport={"width": 1280, "height": 900}, has_touch=True)
-    style = (_FILES / "page.css").read_text(encoding="utf-8")
+    style = (_FILES / "compare.css").read_text(encoding="utf-8")
     body = f"<style>{style} body {{ margin: 0; height: 4000px }} .compare {{ margin: 0 }}</style>"
     tab.set_content(f'{body}<div id="element">{_html(0, 1)}</div>')
     tab.evaluate(_START, (_FILES / "viewer.js").read_text(encoding="utf-8"))

@@ -26,6 +26,7 @@ class OnnxRuntime:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.log_severity_level = 4  # an error is raised too, and is one line then
         return cls(onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))
 
     def run(self, lr: Tensor) -> Tensor:

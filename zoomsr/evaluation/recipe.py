@@ -23,17 +23,19 @@ from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import Scores, evaluate
 from zoomsr.evaluation.kept_scores import KeptScores, device_facts, is_ours
 from zoomsr.evaluation.recognition import known_sets, recognised
-from zoomsr.evaluation.request import Request, as_list, choice
+from zoomsr.evaluation.request import SPANDREL, Request, as_list, choice
+from zoomsr.foreign.net import ForeignNet
+from zoomsr.foreign.opening import open_net
 from zoomsr.hardware.devices import DeviceUse, device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.metrics.protocol import PROTOCOLS
 from zoomsr.metrics.quality import METRICS, mean_score
-from zoomsr.models import at_quality, scale_of, takes_quality
+from zoomsr.models import at_quality, n_parameters, scale_of, takes_quality
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.pretrained.names import pretrained_nets
+from zoomsr.pretrained.names import ONNX_SUFFIX, is_address, pretrained_nets
 from zoomsr.pretrained.own_nets import accepted
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
@@ -94,12 +96,16 @@ def run(config: DictConfig, request: Request) -> None:
 
 
 class EvaluatedNet(NamedTuple):
-    """A net, its settings, the file of its weights, and the engine that runs it where that is not torch alone."""
+    """A net, its settings, the file of its weights, and the engine that runs it where that is not torch alone.
+
+    A net of another project has neither settings nor weights of ours; it stays in ``foreign``, whatever runs around it.
+    """
 
     net: nn.Module
     config: dict[str, Any]
     weights: Weights | None
     engine: Accelerated | None = None
+    foreign: ForeignNet | None = None
 
     def told(self, config: DictConfig, degradation: Degradation) -> EvaluatedNet:
         """The net for the degradation's JPEG quality; one that differs by picture is told by ``evaluate`` itself.
@@ -120,6 +126,9 @@ class EvaluatedNet(NamedTuple):
 
     def run_by(self, engine: str, device: torch.device) -> EvaluatedNet:
         """With another engine than torch, where one is asked for and available, from the first image on."""
+        if self.foreign is not None:
+            self.foreign.require_engine(engine)
+            return self
         weights = None if self.weights is None else replace(self.weights, config=self.config)
         net = accelerated(self.net, weights, engine=engine, device=device)
         if not isinstance(net, Accelerated):
@@ -129,7 +138,9 @@ class EvaluatedNet(NamedTuple):
 
     def is_kept(self, config: DictConfig) -> bool:
         """Whether all that its scores follow from is known: no engine but torch, and no code but ours."""
-        return self.engine is None and is_ours(self.config) and is_ours(plain(config.degradation))
+        return (
+            self.engine is None and self.foreign is None and is_ours(self.config) and is_ours(plain(config.degradation))
+        )
 
     def kept(self, config: DictConfig, device: torch.device) -> KeptScores:
         """What was measured before of the same net, under the same settings."""
@@ -148,12 +159,16 @@ class EvaluatedNet(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """For ``metrics.json``."""
-        path = None if self.weights is None else self.weights.path
+        facts = None if self.foreign is None else self.foreign.facts
+        path = facts.path if facts is not None else None if self.weights is None else self.weights.path
+        engine = facts.engine if facts is not None else "torch" if self.engine is None else self.engine.engine
+        about = {} if facts is None else {"kind": facts.kind, "trained_on": facts.trained_on or "not stated"}
         return {
-            "params": sum(parameter.numel() for parameter in self.net.parameters()),
+            "params": n_parameters(self.net),
             "config": self.config,
             "weights": None if path is None else {"path": str(path), "sha256": sha256_of(path)},
-            "engine": "torch" if self.engine is None else self.engine.engine,
+            "engine": engine,
+            **about,
         }
 
 
@@ -179,33 +194,38 @@ def _nets(config: DictConfig, request: Request) -> dict[str, EvaluatedNet]:
         nets[request.pretrained.stem] = _opened(request.pretrained, None, config.scale)
     own = accepted(given, nets=as_list(config.nets), trust=config.trust)
     for one, path in request.files:
-        measured = _opened(path, config.get("model"), config.scale, own)
+        measured = _opened(path, None if choice("model") == SPANDREL else config.get("model"), config.scale, own)
         label = choice("model") or type(measured.net).__name__.lower()
-        if one in pretrained_nets():
+        if one in pretrained_nets() or is_address(one):
             label = path.stem  # unet_x3, for unet at scale 3
+        elif measured.foreign is not None:
+            label = path.stem if path.stem not in nets else f"{path.resolve().parent.name}/{path.stem}"
         elif len(given) > 1:
             place = path.resolve()  # runs/NAME/checkpoints/best.ckpt is NAME/best
             label = f"{label} {(run_of(place) or place.parent).name}/{place.stem}"
         if label in nets:
             raise ValueError(f"ckpt={','.join(given)} holds {label} twice at scale={config.scale}")
         nets[label] = measured
+        for line in () if measured.foreign is None else measured.foreign.about(tiles=False):
+            say({"net": line})
     return nets
 
 
 def _opened(path: Path, model: DictConfig | None, scale: int, own: Container[str] = ()) -> EvaluatedNet:
     """Weights in the net that ``model`` describes, or in the one that the file names, of classes in ``own`` too."""
-    weights = Weights.read(path, own)
-    if model is None:
-        net, made = weights.build(), weights.own_config()
+    if model is None or path.suffix == ONNX_SUFFIX:
+        net, weights = open_net(path, own)
+        made = {} if weights is None else weights.own_config()
     else:
-        made = plain(model)
+        weights, made = Weights.read(path, own), plain(model)
         weights.require(made)
         net = instantiate(model)
-    if scale_of(net) != scale:
-        raise ValueError(f"{path} upscales by {scale_of(net)}, not by scale={scale}")
-    if model is not None:
+    own_scale = net.scale if isinstance(net, ForeignNet) else scale_of(net)
+    if own_scale != scale:
+        raise ValueError(f"{path} upscales by {own_scale}, not by scale={scale}")
+    if model is not None and weights is not None:
         weights.load_into(net)
-    return EvaluatedNet(net, made, weights)
+    return EvaluatedNet(net, made, weights, foreign=net if isinstance(net, ForeignNet) else None)
 
 
 def _summary(

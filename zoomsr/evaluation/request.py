@@ -10,7 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.evaluation.benchmarks import Benchmark
-from zoomsr.pretrained.names import existing_weights
+from zoomsr.pretrained.names import existing_weights, require_spandrel
+
+SPANDREL = "spandrel"
+"""The option of ``model`` for nets of other projects."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Request:
         for folder in folders.values():
             Benchmark.find(folder, scale=config.scale, published_lr=False)
         given = as_list(config.ckpt)
+        if choice("model") == SPANDREL:
+            require_spandrel()
+            if not given:
+                raise ValueError("model=spandrel names no net by itself: add ckpt=FILE.pth")
         paths = ((one, existing_weights(one, config.scale)) for one in given)
         files = tuple((one, path) for one, path in paths if path is not None)  # bicubic is there already
         return Request(folders, None if given else _pretrained(config.scale), files)

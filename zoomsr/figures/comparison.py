@@ -50,15 +50,17 @@ def epochs(rows: Sequence[Enlargement]) -> Figure:
 
 
 def best_worst(*, gains: Sequence[Enlargement], errors: Sequence[Enlargement]) -> Figure:
-    """Rows like those of ``epochs``, in two blocks: the largest gains over bicubic, and the largest errors.
+    """Rows like those of ``epochs``, in two blocks: the largest gains over bicubic, and the largest errors elsewhere.
 
     Raises:
         ValueError: no rows at all, or rows of different methods.
     """
     rows = [*gains, *errors]
     _check(rows, "a figure of best and worst crops")
-    headings = {len(gains): "Difficulties: the largest error"}
-    headings |= {0: "Good results: the largest gain over bicubic"} if gains else {}
+    none = "" if gains else f"No good results: {list(rows[0].methods)[-1]} beats bicubic on no crop yet. "
+    headings = {0: "Good results: the largest gain over bicubic"} | {
+        len(gains): f"{none}Difficulties: the largest error{' elsewhere' if gains else ''}"
+    }
     drawn = [PageRow(_with_error(row, rows), row.name, headings.get(number, "")) for number, row in enumerate(rows)]
     return draw(drawn, most=8, largest=1.4)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from zoomsr.foreign.opening import open_net
 from zoomsr.hardware.devices import device_named
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import CropBox, Photograph
@@ -20,7 +21,6 @@ from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.upscaler import NetOptions, Upscaler, bicubic
 from zoomsr.models import scale_of
 from zoomsr.pretrained.names import weights_file
-from zoomsr.pretrained.weights import Weights
 
 ImageLike = TypeVar("ImageLike", Image.Image, NDArray[Any], Tensor)
 
@@ -41,7 +41,7 @@ def load_model(model: str | Path = "unet", *, scale: int | None = None, device: 
         ValueError: no weights of that name or scale, or no such device.
     """
     path = weights_file(str(model), scale)
-    net = bicubic(scale) if path is None else Weights.read(path).build()
+    net = bicubic(scale) if path is None else open_net(path).net
     if scale not in (None, scale_of(net)):
         raise ValueError(f"{model} enlarges by {scale_of(net)}, not by {scale}")
     return net.eval().to(device_named(device))

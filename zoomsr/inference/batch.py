@@ -69,7 +69,8 @@ def run(patterns: Sequence[str], options: Options) -> None:
     options.proof.require_one_map(tasks, overwrite=options.overwrite)
     waiting = [task for task in tasks if not (options.skip_existing and task.target.exists())]
     if any(options.overwrite or not task.target.exists() for task in waiting):
-        options.first_net()  # an error, before any photograph is read
+        for line in options.first_net().about:  # or an error, before any photograph is read
+            say({"net": line})
     outcome = _Outcome(total=len(tasks), skipped=len(tasks) - len(waiting))
     forecasts = [_forecast(task, options) for task in waiting]
     results = [(task.target, forecast.n_bytes) for task, forecast in zip(waiting, forecasts, strict=True)]

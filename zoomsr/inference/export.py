@@ -15,7 +15,7 @@ from zoomsr.cli.console import say
 from zoomsr.engines.graph import contract, example, quiet
 from zoomsr.inference.dtmodel import SCALES, dtmodel
 from zoomsr.inference.export_options import ExportOptions, Form
-from zoomsr.inference.model_card import PackedNet
+from zoomsr.inference.model_card import PackedNet, training_data
 from zoomsr.inference.onnx_file import limit_of, onnx_file, require_parity
 from zoomsr.inference.release import Origin, ship
 from zoomsr.models import Net, at_quality, takes_quality
@@ -52,13 +52,17 @@ def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> 
 
 
 def _graph(source: Path | None, model: str, out: Path, options: ExportOptions) -> bytes:
-    net = _built(source, model, options)
-    facts = _facts(source, options)
+    net = built(source, model, options)
+    facts = facts_of(source, options)
     return onnx_file(net, options.form, facts) if out.suffix == ".onnx" else _exported_program(net, facts)
 
 
-def _built(source: Path | None, model: str, options: ExportOptions) -> nn.Module:
-    """The net to export, told the quality where it takes one."""
+def built(source: Path | None, model: str, options: ExportOptions) -> nn.Module:
+    """The net to export, told the quality where it takes one.
+
+    Raises:
+        ValueError: no graph can be made of it, or a quality that it needs or does not take.
+    """
     quality = options.quality
     net = Bicubic() if source is None else Weights.read(source, options.nets).build()
     if isinstance(net, IRCNN):
@@ -75,12 +79,15 @@ def _licence(source: Path | None, options: ExportOptions) -> str:
     return options.licence or (NOT_STATED if card is None else card.licence)
 
 
-def _facts(source: Path | None, options: ExportOptions) -> dict[str, str]:
-    """Metadata beside those of ``contract``."""
+def facts_of(source: Path | None, options: ExportOptions) -> dict[str, str]:
+    """Metadata beside those of ``contract``: licence, quality and sha256 of the weights."""
     facts = {"licence": _licence(source, options)}
     if options.quality is not None:
         facts["jpeg_quality"] = f"{options.quality:g}"
-    return facts if source is None else {**facts, "weights_sha256": sha256_of(source)}
+    if source is None:
+        return facts
+    data = training_data(Origin.of(source))
+    return {**facts, "weights_sha256": sha256_of(source), **({} if data == NOT_STATED else {"trained_on": data})}
 
 
 def _dtmodel(model: str, out: Path, options: ExportOptions) -> bytes:
@@ -89,8 +96,8 @@ def _dtmodel(model: str, out: Path, options: ExportOptions) -> bytes:
     for source in dict.fromkeys([weights_file(model), *(weights_file(model, scale) for scale in SCALES)]):
         if source is None:
             raise ValueError("bicubic has no weights: there is nothing to write")
-        net = _built(source, model, options)
-        nets.append(PackedNet(cast(Net, net), Origin.of(source), _facts(source, options)))
+        net = built(source, model, options)
+        nets.append(PackedNet(cast(Net, net), Origin.of(source), facts_of(source, options)))
     return dtmodel(out, nets, half=options.form.half)
 
 

@@ -31,6 +31,7 @@ _TAKES = {
     ".onnx": {"quality", "size", "opset", "half", "uint8"},
     ".dtmodel": {"quality", "half"},  # darktable has one opset, float32 tensors, and sizes of its own
     ".pt2": {"quality"},
+    ".html": {"quality", "half", "runtime"},
     ".safetensors": {"test"},
 }
 """ExportOptions beside ``--licence`` and ``--overwrite``, by the suffix of the file."""
@@ -45,6 +46,7 @@ class ExportOptions:
         tests: benchmark folders whose scores the card of a ``.safetensors`` gets.
         quality: JPEG quality that a net is told which takes one.
         form: of an ONNX file.
+        runtime: npm's package of ONNX Runtime Web, for a page; None for the one in the cache or from npm.
         nets: classes of the user's own that the net's file may hold, see ``zoomsr.pretrained.own_nets``.
     """
 
@@ -52,6 +54,7 @@ class ExportOptions:
     tests: Sequence[Path] = ()
     quality: float | None = None
     form: Form = field(default_factory=Form)
+    runtime: Path | None = None
     nets: Container[str] = ()
 
     def require_fits(self, out: Path) -> None:
@@ -61,6 +64,7 @@ class ExportOptions:
         given = {
             **{"test": bool(self.tests), "quality": self.quality is not None, "size": self.form.size is not None},
             **{"opset": self.form.opset is not None, "half": self.form.half, "uint8": self.form.uint8},
+            "runtime": self.runtime is not None,
         }
         for name, is_given in given.items():
             if is_given and name not in _TAKES[out.suffix]:

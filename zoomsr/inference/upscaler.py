@@ -14,6 +14,8 @@ from torch import nn
 
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
+from zoomsr.foreign.net import ForeignNet
+from zoomsr.foreign.opening import OpenedNet, open_net
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
@@ -27,7 +29,6 @@ from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.strength import Strength
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.names import weights_file
-from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.layout import run_of
 
 _MIN_TILE = 64
@@ -108,6 +109,7 @@ class Upscaler:
         quality: the JPEG quality that the net was told of its pictures; None for a net that is told none.
         restorer: removes the traces of compression first, its result shrunk to the picture's size; or None.
         is_tile_given: whether the user chose ``tile``, which else depends on the free memory.
+        about: lines on a net of another project.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Upscaler:
     quality: float | None = None
     restorer: Upscaler | None = None
     is_tile_given: bool = False
+    about: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -161,15 +164,17 @@ class Upscaler:
                 range; what to do instead.
         """
         where, path = device_named(how.device), weights_file(model, scale)
-        weights = None if path is None else Weights.read(path, how.nets)
-        net = bicubic(scale) if weights is None else weights.build()
+        net, weights = OpenedNet(bicubic(scale), None) if path is None else open_net(path, how.nets)
+        foreign = net if isinstance(net, ForeignNet) else None
+        if foreign is not None:
+            foreign.require_engine(how.engine)
         told = quality if takes_quality(net) else None
         if weights is not None and told is not None:
             net = at_quality(net, told)
             weights = replace(weights, tensors=net.state_dict())
         net = accelerated(net, weights, engine=how.engine, device=where)
         runner = net if isinstance(net, Accelerated) else None
-        steps = 0 if weights is None else how.steps(told)
+        steps = 0 if path is None else how.steps(told)
         net = how.around(net, steps=steps)
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         card, made = None if weights is None else weights.card, cast(Net, net)
@@ -177,7 +182,8 @@ class Upscaler:
         tile = how.tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
         is_half = how.in_bfloat16(card, where)
         is_given = how.tile is not None
-        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told, is_tile_given=is_given)
+        about = () if foreign is None else tuple(foreign.about(tiles=True))
+        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told, None, is_given, about)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None

@@ -15,7 +15,7 @@ ERROR_FLOOR = -100.0
 
 
 def band_errors(sr: Tensor, hr: Tensor, *, n_bands: int = N_BANDS) -> Tensor:
-    """Error energy in each band, as a share of hr's energy there: 10 log10(sum |F(sr - hr)|^2 / sum |F(hr)|^2).
+    """Error energy in each band, as a share of hr's energy there: ``10 log10(sum |F(sr - hr)|^2 / sum |F(hr)|^2)``.
 
     F is the 2-D Fourier transform under a Hann window, so that the borders do not leak into every band; the mean of hr
     is taken away first. 0 dB is the error of an empty image.

@@ -40,6 +40,12 @@ def scale_of(net: nn.Module | Net) -> int:
     return int(net.scale)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module
 
 
+def n_parameters(net: nn.Module) -> int:
+    """Numbers that were learned, also of a net whose graph is no module of torch (``ForeignNet``)."""
+    elsewhere = (getattr(module, "graph_parameters", 0) for module in net.modules())
+    return sum(parameter.numel() for parameter in net.parameters()) + sum(elsewhere)
+
+
 def at_quality(net: nn.Module, quality: float) -> nn.Module:
     """The net for pictures of one JPEG quality, 1 to 100, where it can be told one (``takes_quality``); else itself."""
     if not takes_quality(net):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoomsr.imaging.resize import UP_TAPS, resize
+from zoomsr.imaging.resize import UP_TAPS, Upscale, resize
 
 STEPS = 2
 """A second step is for what the first leaves at the picture's border and where pixels are clipped."""
@@ -76,6 +76,40 @@ class BackProjection(nn.Module):
                 sr = sr.clamp(0, 1)
                 _add_enlarged(sr, lr - _shrunk(sr, self.scale), self.scale)
         return sr.permute(0, 3, 1, 2)
+
+
+class ConvolvedBackProjection(BackProjection):
+    """``BackProjection`` by convolutions, for a graph that takes any size; on CPUs torch is faster by matrices."""
+
+    down: Tensor
+    inverse: Tensor
+
+    def __init__(self, net: nn.Module, *, steps: int = STEPS) -> None:
+        super().__init__(net, steps=steps)
+        scale, side = self.scale, 4 * _DOWN_TAPS
+        middle = _down(side, scale)[side // 2, scale * (side // 2 - _DOWN_TAPS) : scale * (side // 2 + _DOWN_TAPS + 1)]
+        self.register_buffer("down", middle.float(), persistent=False)
+        self.register_buffer("inverse", _inverse(scale).float(), persistent=False)
+        self.upscale = Upscale(scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W), in float32."""
+        sr: Tensor = self.net(lr)
+        for _ in range(self.steps):
+            sr = sr.clamp(0, 1)
+            error = lr - _convolved(sr, self.down, stride=self.scale)
+            sr = sr + self.upscale(_convolved(error, self.inverse, stride=1))
+        return sr
+
+
+def _convolved(image: Tensor, kernel: Tensor, *, stride: int) -> Tensor:
+    """Rows, then columns, each over borders that are repeated: (N, C, H, W) to (N, C, H / stride, W / stride)."""
+    n, channels, height, width = image.shape
+    margin = (len(kernel) - stride) // 2
+    planes = F.pad(image.reshape(n * channels, 1, height, width), [margin] * 4, mode="replicate")
+    planes = F.conv2d(planes, kernel[None, None, :, None], stride=(stride, 1))
+    planes = F.conv2d(planes, kernel[None, None, None, :], stride=(1, stride))
+    return planes.reshape(n, channels, height // stride, width // stride)
 
 
 class _Block(NamedTuple):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import os
 from pathlib import Path
 
 from zoomsr.runs.layout import BEST_CKPT, CHECKPOINTS, LAST_CKPT, best_checkpoint
+
+ONNX_SUFFIX = ".onnx"
+SPANDREL_EXTRA = "pip install zoomsr[spandrel], beside a torchvision that fits your torch"
 
 WEIGHTS_DIR = Path(__file__).parent
 """The pretrained nets: ``NAME.safetensors``, with its card ``NAME.json``."""
@@ -18,17 +22,22 @@ def pretrained_nets() -> list[str]:
     return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
 
 
+def is_address(net: str) -> bool:
+    """Whether a net is named by an address on a network."""
+    return "://" in net
+
+
 def weights_file(net: str, scale: int | None = None) -> Path | None:
-    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
+    """The file of a name, a path, a run's directory or an address; None for ``bicubic``, which has none.
 
     A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
 
     Args:
-        net: the name or path.
+        net: the name, path or address; see ``fetched``.
         scale: that is wanted: ``unet`` at 3 is ``unet_x3`` where the package has it, else ``unet``. None: as named.
 
     Raises:
-        ValueError: no weights of that name; the nearest names, or how to make them.
+        ValueError: no weights of that name; the nearest names, or how to make them. An address that is not fetched.
     """
     if net == "bicubic":
         return None
@@ -36,6 +45,10 @@ def weights_file(net: str, scale: int | None = None) -> Path | None:
     if net in names:
         at_scale = f"{net}_x{scale}"
         return WEIGHTS_DIR / f"{at_scale if at_scale in names else net}.safetensors"
+    if is_address(net):
+        from zoomsr.pretrained.download import fetched  # urllib's network part, which nothing else needs
+
+        return fetched(net)
     path = Path(net)
     if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
         return best_checkpoint(path) if path.is_dir() else path
@@ -63,11 +76,26 @@ def existing_weights(net: str, scale: int | None = None) -> Path | None:
 
 
 def require_file(path: Path) -> None:
-    """Raise ValueError where there is no such file of weights."""
+    """Raise ValueError where there is no such file of weights, or what reads it is not installed."""
     if not path.is_file():
         raise ValueError(
             f"there is no file {path}: a run keeps {BEST_CKPT} and {LAST_CKPT} in its {CHECKPOINTS} folder"
         )
+    if path.suffix == ONNX_SUFFIX:
+        missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ValueError(f"{path} needs an extra ({', '.join(missing)}): pip install zoomsr[export]")
+
+
+def has_spandrel() -> bool:
+    """Whether spandrel and torchvision, which it needs, are installed; nothing is imported."""
+    return all(importlib.util.find_spec(name) is not None for name in ("spandrel", "torchvision"))
+
+
+def require_spandrel() -> None:
+    """Raises ValueError, with what to do, where spandrel or torchvision is missing."""
+    if not has_spandrel():
+        raise ValueError(f"model=spandrel needs an extra: {SPANDREL_EXTRA}")
 
 
 def scale_on_card(net: str) -> int | None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from zoomsr.models import Net
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.names import require_file
+from zoomsr.pretrained.names import ONNX_SUFFIX, require_file
 from zoomsr.pretrained.signed import made, signed_settings
 from zoomsr.pretrained.vetting import TARGET, constructed, described, first_difference, require_ours, require_plain
 from zoomsr.runs.files import atomic_write
@@ -27,6 +27,7 @@ from zoomsr.runs.moved import with_new_names
 _NET = "net."  # the LightningModule's name for the net
 _MODEL = "model"  # _target_ and arguments: in a checkpoint's hyper-parameters, in a safetensors file's header
 _SHA256 = "sha256"  # of the tensors and the net's description, in a safetensors file's header
+_WRAPPERS = ("params_ema", "params-ema", "params")  # around the tensors in files of BasicSR; of both the averaged ones
 _FOLDER = 0x10  # attribute of a folder's record in a zip file
 
 _DTYPES = {
@@ -61,9 +62,12 @@ class Weights:
             ValueError: no such file, damaged, asks to run code, holds no net, or one with NaN or Inf.
         """
         require_file(path)
+        if path.suffix == ONNX_SUFFIX:
+            raise ValueError(f"{path} is a graph without a class: evaluate, zoom and the page run it, and nothing else")
         if path.suffix == ".safetensors":
             return replace(_read_safetensors(path), nets=nets)
         data = open_plain(path)
+        data = next((data[key] for key in _WRAPPERS if isinstance(data.get(key), dict)), data)
         if data and _all_tensors(data):
             _require_sound(path, data)
             return Weights(path, data, None)

@@ -53,9 +53,12 @@ def headline(tables: Sequence[Leaderboard]) -> str:
     best = table.nets[0]
     psnr = best.mean["psnr_y"]
     gain, interval = psnr - table.bicubic.mean["psnr_y"], between(table.gains[best.label], "{:+.2f}")
+    best_of = f"{best.label} is the best net on {table.title}:"
+    if gain <= 0:
+        best_of = f"No net beats bicubic on {table.title} yet; the best is {best.label}:"
     return (
-        f"{best.label} is the best net on {table.title}: {psnr:.2f} dB PSNR on Y, "
-        f"{gain:+.2f} dB {'over' if gain >= 0 else 'against'} bicubic"
+        f"{best_of} {psnr:.2f} dB PSNR on Y, "
+        f"{gain:+.2f} dB {'over' if gain > 0 else 'against'} bicubic"
         f"{f' (95 % interval {interval})' if interval else ''}, protocol {table.protocol}."
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoomsr.report.captions import about_set, notes
+from zoomsr.report.charts import slug
 from zoomsr.report.columns import columns_of
 from zoomsr.report.leaderboard import COSTS, Leaderboard
 from zoomsr.runs.files import write_text
@@ -45,6 +46,15 @@ def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
 
     The LaTeX is for ``\input`` and needs the packages booktabs and graphicx.
     """
+    environment = templates()
+    for name in ("results.md", "results.tex"):
+        template = environment.get_template(name)
+        text = template.render(tables=tables, columns_of=columns_of, about_set=about_set, notes=notes)
+        write_text(folder / name, text)
+
+
+def templates() -> Environment:
+    """The templates of text files, with filters ``markdown`` and ``latex`` that escape."""
     environment = Environment(
         block_start_string="<%",  # LaTeX has many braces
         block_end_string="%>",
@@ -56,11 +66,8 @@ def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
         loader=PackageLoader("zoomsr.report"),
         undefined=StrictUndefined,
     )
-    environment.filters |= {"markdown": _markdown, "latex": _latex}
-    for name in ("results.md", "results.tex"):
-        template = environment.get_template(name)
-        text = template.render(tables=tables, columns_of=columns_of, about_set=about_set, notes=notes)
-        write_text(folder / name, text)
+    environment.filters |= {"markdown": _markdown, "latex": _latex, "slug": slug}
+    return environment
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, CsvValue]]) -> None:

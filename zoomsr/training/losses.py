@@ -30,7 +30,7 @@ class Charbonnier(nn.Module):
 
 
 class Frequency(nn.Module):
-    """MAE between Fourier transforms: mean of |F(sr) - F(hr)|, F orthonormal over height and width.
+    """MAE between Fourier transforms: mean of ``|F(sr) - F(hr)|``, F orthonormal over height and width.
 
     It weighs high frequencies, where photographs have little energy, more than a loss on pixels. After Fuoli, Van Gool
     & Timofte, "Fourier Space Losses for Efficient Perceptual Image Super-Resolution", ICCV 2021, arXiv:2106.00783, who

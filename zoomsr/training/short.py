@@ -83,6 +83,7 @@ def _shortened(settings: Mapping[str, Any], batches: int, epochs: int) -> dict[s
     left_out = ("val_check_interval", "strategy")
     trainer = {key: value for key, value in settings["trainer"].items() if key not in left_out}
     trainer |= {"limit_train_batches": batches, "max_epochs": epochs, "max_steps": -1, "max_time": None}
+    trainer |= {"fast_dev_run": False, "overfit_batches": 0, "profiler": None}
     trainer |= {"devices": 1, "num_nodes": 1, EVERY_N_EPOCHS: 1, "enable_progress_bar": False}
     callbacks = {key: value for key, value in settings["callbacks"].items() if key not in ("progress", "pruning")}
     loggers = settings["logger"] or {}

@@ -124,7 +124,7 @@ def serve(nets: Nets, *, host: str, port: int, folder: Path) -> None:
         state_session_capacity=_VISITORS,
         # Of fonts that every system has: Gradio's own are fetched from Google.
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css_paths=Path(__file__).with_name("page.css"),
+        css_paths=[Path(__file__).with_name(name) for name in ("page.css", "compare.css")],
         app_kwargs={"middleware": [gate]},
     )
     say({"page": f"{address}  (Ctrl-C ends it)"})

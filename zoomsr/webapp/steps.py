@@ -26,6 +26,7 @@ from zoomsr.inference.choice import JPEG_NET, Compression, open_for
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
+from zoomsr.models import n_parameters
 from zoomsr.pretrained.names import pretrained_nets
 from zoomsr.webapp.opened import SCALES, Opened
 
@@ -183,7 +184,7 @@ def upscaled(crop: Photograph, net: Upscaler, scale: int) -> Upscaled:
     larger = net.upscale(crop, scale=scale)
     seconds = time.perf_counter() - start
     nets = [cast(nn.Module, one.net) for one in (net.restorer, net) if one is not None]
-    params = sum(parameter.numel() for one in nets for parameter in one.parameters())
+    params = sum(map(n_parameters, nets))
     if net.weights is None:  # bicubic
         return Upscaled(net.name, larger, seconds, params)
     before, after = crop.interleaved, larger.interleaved

@@ -19,7 +19,9 @@ function view() {
 const kept = (offset, spare) => (spare > 0 ? spare / 2 : Math.min(0, Math.max(spare, offset)));
 
 function show() {
-    if (!stack()?.clientWidth) return;
+    if (!stack()) return;
+    for (const side of ["width", "height"]) element.style.setProperty(`--${side}`, stack().dataset[side]);
+    if (!stack().clientWidth) return;
     const source = element.querySelector(".before img").src;
     if (source !== shown) [shown, zoom] = [source, 0]; // another result
     if (zoom <= view().fit) zoom = 0;

@@ -64,9 +64,33 @@ def test_the_largest_gains_are_where_bicubic_was_wrong_and_the_net_is_not(tmp_pa
     assert len(set(boxes)) == 2
 
 
+def test_difficulties_are_other_crops_than_good_results(tmp_path: Path) -> None:
+    def halve(name: str, sr: torch.Tensor) -> None:  # half of bicubic's error is left, most where most was gained
+        bicubic = Bicubic(2).up(_batch(name)["lr"])
+        sr[:] = (sr + bicubic) / 2
+        sr[..., 16:, 32:] = bicubic[..., 16:, 32:]
+
+    _tested(tmp_path, halve, ["cat"])
+    gains, errors = ({area.box for area in read_crops(tmp_path / "gallery", kind)} for kind in ("gain", "error"))
+    assert len(gains) == len(errors) == 2
+    assert not gains & errors
+    assert (32, 16, 16, 16) in errors  # nothing was gained there
+
+
+def test_nothing_is_good_where_nothing_was_gained(tmp_path: Path) -> None:
+    def worsen(name: str, sr: torch.Tensor) -> None:
+        bicubic = Bicubic(2).up(_batch(name)["lr"])
+        sr[:] = bicubic + (bicubic - sr) / 10
+
+    _tested(tmp_path, worsen, ["cat", "owl's"])
+    gains, errors = crop_rows(tmp_path, net_name="net")
+    assert gains == []
+    assert sorted(row.name for row in errors) == ["cat", "owl's"]  # one of each photograph, as elsewhere
+
+
 def test_a_run_leaves_its_gallery_and_its_pictures(train: Callable[..., Run]) -> None:
     run = train("callbacks.gallery.side=16", "callbacks.gallery.count=3", "trainer.max_epochs=4")
-    assert len(read_crops(run.path / "gallery", "gain")) == len(read_crops(run.path / "gallery", "error")) == 3
+    assert len(read_crops(run.path / "gallery", "error")) == 3
     with Image.open(run.path / "gallery.png") as picture:
         assert picture.height > 300
     (area,) = read_crops(run.path / "pictures")

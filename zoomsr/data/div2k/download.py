@@ -25,6 +25,7 @@ def fetch(
     progress: Callable[[int], object],
     attempts: int = 5,
     pause: float = 1.0,
+    other_ways: str = _OTHER_WAYS,
 ) -> Path:
     """Download an archive into a folder, resuming an earlier attempt; returns its path.
 
@@ -37,6 +38,7 @@ def fetch(
         progress: called with the number of bytes that are there; it falls where a download restarts.
         attempts: failures in a row, with less than a MiB between them, after which it gives up.
         pause: seconds after the first failure; doubles with each further one, up to a minute.
+        other_ways: options of the command that an error names.
 
     Raises:
         ValueError: no mirror has it, the last attempt failed, it is altered, or the disk is full.
@@ -53,11 +55,11 @@ def fetch(
         part.path.unlink()
     require_space(folder, archive.size - part.n_bytes, what=archive.name)
     with full_disk_explained(part.path):
-        source = _complete(part, mirrors, attempts=attempts, pause=pause)
+        source = _complete(part, mirrors, attempts=attempts, pause=pause, other_ways=other_ways)
     if (digest := sha256_of(part.path)) != archive.sha256:
         part.path.unlink()
         altered = f"{archive.name} from {source} is altered and removed (sha256 {digest}, not {archive.sha256})"
-        raise ValueError(f"{altered}: run the same command again, or with {_OTHER_WAYS}")
+        raise ValueError(f"{altered}: run the same command again, or with {other_ways}")
     return part.path.replace(path)
 
 
@@ -100,7 +102,7 @@ class _Part:
             raise httpx.RemoteProtocolError(f"stopped after {done} of {size} bytes")
 
 
-def _complete(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: float) -> str:
+def _complete(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: float, other_ways: str) -> str:
     """Ask one mirror after the other until all bytes are there; returns the address that sent the last of them."""
     urls = deque(f"{mirror.rstrip('/')}/{part.archive.name}" for mirror in mirrors)
     url, answers, failures, most = "an earlier run", dict[str, str](), 0, part.n_bytes
@@ -109,7 +111,7 @@ def _complete(part: _Part, mirrors: Sequence[str], *, attempts: int, pause: floa
         while part.n_bytes < part.archive.size:
             if not urls or failures >= attempts:
                 why = "; ".join(f"{mirror} {answer}" for mirror, answer in answers.items()) or "none is given"
-                what_next = f"the same command resumes from {part.n_bytes} bytes, also with {_OTHER_WAYS}"
+                what_next = f"the same command resumes from {part.n_bytes} bytes, also with {other_ways}"
                 raise ValueError(f"no mirror has sent {part.archive.name} ({why}): {what_next}")
             if failures:
                 time.sleep(min(pause * 2 ** (failures - 1), 60))
