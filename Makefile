@@ -51,7 +51,7 @@ test-page: $(READY) ## the tests of the pages, in a real Chromium
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends chromium >/dev/null; fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "gradio>=6.20,<7" "playwright>=1.50"
-	$(BIN)/python -m pytest -q -rs tests/webapp/test_demo.py tests/webapp/test_webapp.py tests/webapp/test_viewer.py tests/webapp/test_gate.py tests/report/test_report_page.py
+	$(BIN)/python -m pytest -q -rs tests/webapp/test_demo.py tests/webapp/test_webapp.py tests/webapp/test_viewer.py tests/webapp/test_gate.py tests/webapp/test_offline_page.py tests/report/test_report_page.py
 
 docs: $(READY) ## the documentation as a site that opens from disk: build/docs/index.html; broken links are errors
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

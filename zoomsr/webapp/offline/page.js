@@ -62,7 +62,6 @@ function enlarge() {
     const whole = workOf(cutTiles({top: 0, left: 0, bottom: height, right: width}, cut), cut.margin, height, width);
     work = {whole, left: whole, now: 0, since: 0, area: chosen, timer: setInterval(progress, 200)};
     worker.postMessage({pixels: data, width, height, scale, cut}, [data.buffer]);
-    say("");
     show();
     progress();
     part("cancel").focus();
@@ -198,9 +197,12 @@ picture.addEventListener("keydown", (event) => {
     event.preventDefault();
 });
 for (const name of FIELDS) {
-    part(name).addEventListener("change", (event) => {
-        if (event.target.value) choose({...chosen, [name]: Number(event.target.value)});
-        event.target.value = chosen[name];
+    part(name).addEventListener("change", ({target}) => {
+        const value = Math.max(0, Number(target.value)), next = {...chosen, [name]: value};
+        if (name === "left") next.width = Math.min(next.width, photo.width - value); // the corner goes where it is told
+        if (name === "top") next.height = Math.min(next.height, photo.height - value);
+        if (target.value) choose(next);
+        target.value = chosen[name];
     });
 }
 

@@ -28,7 +28,7 @@ from zoomsr.webapp.results import View, under_slider
 
 _HERE = Path(__file__).parent
 _PROMISES = {
-    "pixels": "8 bit, sRGB: other colour spaces are converted, 16 bit are cut to 8, transparent parts are put on white.",
+    "pixels": "8 bit, sRGB; other colour spaces are converted, 16 bit cut to 8, transparent parts put on white.",
     "metadata": "a photograph is turned upright as its EXIF says; the PNG has no metadata.",
     "privacy": "the page's content security policy forbids every connection; it works without a network.",
 }
@@ -63,8 +63,8 @@ def page(model: str, options: ExportOptions, runtime: WebRuntime) -> str:
     net, facts = _as_zoom_runs_it(model, options), facts_of(weights_file(model), options)
     graph = onnx_file(cast(nn.Module, net), Form(half=options.form.half, uint8=True), facts)
     bicubic = onnx_file(Bicubic(net.scale), Form(uint8=True), {})
-    own = {name: (_HERE / name).read_text(encoding="utf-8") for name in ("tiles.js", "page.js", "worker.js", "page.css")}
-    shared = {name: (_HERE.parent / name).read_text(encoding="utf-8") for name in ("viewer.js", "compare.css")}
+    own = {name: _text(name) for name in ("tiles.js", "page.js", "worker.js", "page.css")}
+    shared = {name: _text(f"../{name}") for name in ("viewer.js", "compare.css")}
     view = f"let showCompared;\n((element, watch) => {{\n{shared['viewer.js']}}})({_VIEWER_ARGUMENTS});\n"
     templates = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -104,6 +104,10 @@ def _about(model: str, net: Net, facts: dict[str, str]) -> dict[str, str]:
         **_PROMISES,
         "made by": f"zoomsr {__version__} (MIT licence), with ONNX Runtime Web {VERSION} (Microsoft, MIT licence).",
     }
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def _packed(content: bytes) -> str:

@@ -15,7 +15,7 @@ from zoomsr.runs.files import cache_folder
 
 VERSION = "1.30.0"
 
-# npm states this file's sha512 as q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==
+# npm states its sha512: q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==
 PACKAGE = Archive(
     f"onnxruntime-web-{VERSION}.tgz",
     33106585,
@@ -58,7 +58,7 @@ def _fetched() -> Path:
     folder = cache_folder() / "onnxruntime-web"
     if not (folder / PACKAGE.name).is_file():
         say({"runtime": f"fetching {PACKAGE.name} from npm, {PACKAGE.size / 1e6:.0f} MB, once"})
-    registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org").rstrip("/")
+    registry = os.environ.get("NPM_CONFIG_REGISTRY", "https://registry.npmjs.org").rstrip("/")
     return fetch(
         PACKAGE,
         folder,
