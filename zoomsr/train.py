@@ -19,7 +19,7 @@ from zoomsr.jobs.sweep import metric
 from zoomsr.pretrained.names import pretrained_nets, require_file
 from zoomsr.runs.directories import discard_unused, locks_end
 from zoomsr.runs.files import short
-from zoomsr.runs.job import STOPPED, Job, differences
+from zoomsr.runs.job import STOPPED, Job, differences, known_to
 from zoomsr.runs.rerun import repeated
 from zoomsr.runs.run import Run
 
@@ -58,7 +58,7 @@ def _run(config: DictConfig) -> float | None:
     if is_first_rank():
         if config.ckpt == LAST and job.exists:
             say({"resumes": short(job.path)})
-            for line in differences(job.settings(), settings):
+            for line in differences(old := job.settings(), known_to(old, settings)):
                 say({"changed": line})
         job = Job.freeze(settings)
     if ranks > 1:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
+from _support.logged import of_tensorboard
 from zoomsr.runs.files import read_rows, write_text
 from zoomsr.runs.job import Job
+from zoomsr.runs.run import Run
 
 Settings = Callable[..., dict[str, Any]]
 
@@ -114,9 +115,8 @@ def fingerprint(job: Job) -> dict[str, str]:
 def _logged(job: Job) -> tuple[list[dict[str, float]], dict[str, list[tuple[int, float]]]]:
     """Every number in metrics.csv and in TensorBoard, without clocks."""
     rows = [{key: row[key] for key in row if key not in CLOCKS} for row in read_rows(job.path / "metrics.csv")]
-    events = EventAccumulator(str(job.path / "tensorboard"), size_guidance={"scalars": 0}).Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if tag not in CLOCKS]
-    return rows, {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+    points = of_tensorboard(Run.read(job.path))
+    return rows, {name: points[name] for name in points if name not in CLOCKS}
 
 
 def require_no_trace(settings: Settings, *more: str, trials: int, ranks: int) -> None:

@@ -18,12 +18,13 @@ Points = dict[str, list[tuple[int, float]]]
 
 
 def of_tensorboard(run: Run) -> Points:
-    """Of all event files."""
+    """Of all event files: the run's own, and those of training and validation, whose tags begin with ``epoch``."""
     points: Points = defaultdict(list)
-    for file in sorted((run.path / "tensorboard").glob("events*")):
+    for file in [*sorted(run.path.glob("events*")), *sorted(run.path.glob("[tv]*/events*"))]:
         events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
-        for name in events.Tags()["scalars"]:
-            points[name] += [(event.step, event.value) for event in events.Scalars(name)]
+        for tag in events.Tags()["scalars"]:
+            name = tag if file.parent == run.path else tag.replace("epoch", file.parent.name, 1)
+            points[name] += [(event.step, event.value) for event in events.Scalars(tag)]
     return points
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,28 @@ from zoomsr.report.captions import about_set, about_tests, headline, notes
 from zoomsr.report.charts import Drawing
 from zoomsr.report.columns import p_text
 from zoomsr.report.entries import read_entries
-from zoomsr.report.groups import groups_of
-from zoomsr.report.images import image_figures
+from zoomsr.report.groups import SeedGroup, groups_of
+from zoomsr.report.images import image_figures, sliders
 from zoomsr.report.leaderboard import Leaderboard, leaderboards
-from zoomsr.report.page import PageFigure, page
+from zoomsr.report.page import PageFigure, PageSlider, page
 from zoomsr.report.place import atomic_folder, made_by_compare
 from zoomsr.report.tables import write_images, write_results, write_text_tables
 
 # Six pictures that all gain: p = 2 / 64, times 3 pairs = 0.094; all but c gain over vdsr.
 UNET, VDSR = (3.0, 3.1, 3.2, 3.3, 3.4, 3.5), (1.0, 1.1, 4.0, 1.3, 1.4, 1.5)
+
+
+def _page(
+    groups: Sequence[SeedGroup],
+    tables: Sequence[Leaderboard],
+    figures: Sequence[PageFigure] = (),
+    *,
+    shown: Sequence[PageSlider] = (),
+    undrawn: Sequence[str] = (),
+    out: Path = Path("/report"),
+) -> str:
+    files = ["results.csv"]
+    return page(groups, tables, figures, sliders=shown, undrawn=undrawn, files=files, out=out, command="made")
 
 
 @pytest.fixture
@@ -103,7 +117,7 @@ def test_names_cannot_break_a_table(tmp_path: Path) -> None:
     write_text_tables(tmp_path, tables)
     assert r"| a\_b\|c\<i\>$x$ & 50%\\ |" in (tmp_path / "results.md").read_text()
     assert r"a\_b|c$<$i$>$\$x\$ \& 50\%\textbackslash{} &" in (tmp_path / "results.tex").read_text()
-    text = page([], tables, [], undrawn=[], command="")
+    text = _page([], tables)
     assert "a_b|c&lt;i&gt;$x$ &amp; 50%\\" in text
     assert "<i>" not in text
 
@@ -169,7 +183,7 @@ def test_states_and_settings_on_the_page(tmp_path: Path) -> None:
     failed = {"state": "failed", "error": "<b>no number</b>"}
     run(tmp_path / "b", net="vdsr", epochs=2, status=failed, more={"lr": 0.2})
     groups = groups_of(read_entries([tmp_path]))
-    text = page(groups, leaderboards(groups), [], undrawn=["epochs_x is missing: damaged"], command="")
+    text = _page(groups, leaderboards(groups), undrawn=["epochs_x is missing: damaged"])
     assert '<td class="state">failed</td><td>&lt;b&gt;no number&lt;/b&gt;</td><td>2</td>' in text
     assert "epochs_x is missing" in text
     settings = text[text.index("<h2>Settings</h2>") : text.index("<h2>Environment</h2>")]
@@ -177,15 +191,17 @@ def test_states_and_settings_on_the_page(tmp_path: Path) -> None:
     assert "checkpoints" in settings
     assert "seed" not in settings
     assert str(tmp_path) not in settings
-    assert "Not in the tables" not in page(groups[:1], leaderboards(groups), [], undrawn=[], command="")
+    assert "Not in the tables" not in _page(groups[:1], leaderboards(groups))
 
 
 def test_a_page_refers_to_nothing_outside(tables: list[Leaderboard], tmp_path: Path) -> None:
-    groups = groups_of(read_entries([finished(tmp_path / "a", gained(1), net="<nets>")]))
-    text = page(groups, tables, [], undrawn=[], command="made")
+    groups = groups_of(read_entries([finished(tmp_path / "a #1", gained(1), net="<nets>")]))
+    text = _page(groups, tables, out=tmp_path / "out" / "report")
     assert "default-src 'none'" in text
     assert "<h1>&lt;nets&gt; against bicubic</h1>" in text
-    assert re.findall(r"https?:|(?:src|href)=\"(?!data:|#)", text) == []
+    links = set(re.findall(r"(?:src|href)=\"([^\"]*)", text))
+    assert {link for link in links if link[0] != "#"} == {"data:,", "../../a%20%231/", "results.csv"}
+    assert "://" not in text
 
 
 def test_a_page_has_no_more_figures_than_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,9 +210,31 @@ def test_a_page_has_no_more_figures_than_room(monkeypatch: pytest.MonkeyPatch) -
         PageFigure(Drawing(name, f"About {name}.", name, Figure), "x" * size, (9, 9))
         for name, size in (("a", 1200), ("b", 120))
     ]
-    text = page([], [], figures, undrawn=[], command="")
-    assert text.count("<img") == 1
-    assert "About a. It is too large for this page: see figures/a.png." in text
+    text = _page([], [], figures)
+    assert text.count("<img src") == 1
+    assert 'About a. It is too large for this page: see <a href="figures/a.png">figures/a.png</a>.' in text
+    assert '<a class="enlarge" href="figures/b.png" title="enlarge"><img src="xxx' in text
+
+
+def test_a_slider_shows_bicubic_and_the_best_net_first(tmp_path: Path) -> None:
+    for number, net in enumerate(("srcnn", "vdsr")):
+        keep_pictures(finished(tmp_path / net, gained(number), net=net), shade=0.5 + 0.1 * number)
+    groups = groups_of(read_entries([tmp_path]))
+    (slider,) = sliders(groups)
+    assert list(slider.pictures) == ["bicubic", "srcnn", "vdsr", "ground truth"]
+    assert [round(float(slider.pictures[net].mean()), 2) for net in ("srcnn", "vdsr")] == [0.5, 0.6]
+    shown = PageSlider(slider.name, dict.fromkeys(slider.pictures, "data:x"), (32, 32))
+    text = _page(groups, [], shown=[shown])
+    assert re.findall(r'alt="(a.png, [a-z ]*)" width="32" height="32"(?: class="(\w+)")?', text) == [
+        *(("a.png, bicubic", "left"), ("a.png, srcnn", "right"), ("a.png, vdsr", ""), ("a.png, ground truth", "")),
+    ]
+
+
+def test_tables_can_be_referred_to_in_latex(tmp_path: Path) -> None:
+    groups = groups_of(read_entries([evaluation(tmp_path / "e", {"u": gained(1)}, sets=["Set5", "B 100 %"])]))
+    write_text_tables(tmp_path, leaderboards(groups))
+    labels = re.findall(r"\\caption\{.*\n\\label\{(.*)\}", (tmp_path / "results.tex").read_text())
+    assert labels == ["tab:Set5:modern", "tab:Set5:classic", "tab:B_100:modern", "tab:B_100:classic"]
 
 
 def test_crops_that_all_runs_share_are_compared(tmp_path: Path) -> None:

@@ -52,8 +52,10 @@ def _nets(page: Any) -> list[str]:
 
 
 def test_every_picture_loads_and_has_words(page: Any) -> None:
-    found = page.evaluate("[...document.images].map((i) => [i.complete && i.naturalWidth > 0, i.alt.length > 10])")
-    assert len(found) == 8
+    found = page.evaluate(
+        "[...document.querySelectorAll('main img')].map((i) => [i.complete && i.naturalWidth > 0, i.alt.length > 10])"
+    )
+    assert len(found) == 12  # 8 figures, and 4 pictures under a slider
     assert all(loaded and described for loaded, described in found)
 
 
@@ -83,6 +85,41 @@ def test_the_table_sorts_by_keyboard_and_what_is_unknown_comes_last(page: Any) -
     page.keyboard.press("Enter")
     assert _nets(page) == ["bicubic", "srcnn", "unet", "vdsr"]
     assert page.locator("table.scores th[aria-sort]").count() == 1
+
+
+def test_a_figure_that_is_clicked_fills_the_window_until_it_is_clicked_again(page: Any) -> None:
+    figure, dialog = page.locator("a.enlarge img").first, page.locator("dialog")
+    small = figure.bounding_box()["width"]
+    figure.click()
+    assert dialog.locator("img").get_attribute("alt") == figure.get_attribute("alt")
+    assert dialog.locator("img").bounding_box()["width"] > max(1200, small)
+    dialog.locator("img").click(position={"x": 5, "y": 5})
+    assert not dialog.is_visible()
+    figure.click()
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_an_edge_between_two_pictures_is_dragged_and_moved_by_keys(page: Any) -> None:
+    slider = page.locator(".slider")
+    stack, edge = slider.locator(".stack"), slider.get_by_role("slider")
+    assert _sides(slider) == ["a.png, bicubic", "a.png, unet"]
+    stack.scroll_into_view_if_needed()
+    box = stack.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 9)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 9)
+    page.mouse.up()
+    assert edge.input_value() == "75"
+    assert stack.locator(".left").evaluate("(one) => getComputedStyle(one).clipPath") == "inset(0px 25% 0px 0px)"
+    edge.press("ArrowRight")
+    assert edge.input_value() == "76"
+    slider.get_by_label("left of the edge").select_option("ground truth")
+    assert _sides(slider) == ["a.png, ground truth", "a.png, unet"]
+
+
+def _sides(slider: Any) -> list[str]:
+    return [slider.locator(f".stack .{side}").get_attribute("alt") for side in ("left", "right")]
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])

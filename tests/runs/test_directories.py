@@ -88,7 +88,8 @@ def test_a_run_is_resumed_or_replaced_and_never_overwritten_unasked(
     command: Command, train: Callable[..., Run], refused: Callable[..., str], photos: Path, tmp_path: Path
 ) -> None:
     run = train("trainer.max_epochs=1").path
-    (run / "thesis.txt").write_text("mine")
+    for own in ("thesis.txt", "train/photograph.png"):  # the second one beside TensorBoard's files
+        (run / own).write_text("mine")
     before = _files(run)
     assert refused("hydra.run.dir=run0", "seed=2") == (
         "error: run0 is a run: ckpt=last hydra.run.dir=run0 resumes it, overwrite=true replaces it"
@@ -104,8 +105,9 @@ def test_a_run_is_resumed_or_replaced_and_never_overwritten_unasked(
     assert Job(run).settings()["seed"] == 2
     assert [row["epoch"] for row in replaced.epochs] == [1]
     assert not any("overwrite" in text for text in replaced.overrides)  # the run may be resumed with them
-    assert len(list((run / "tensorboard").glob("events*"))) == len([name for name in before if "events" in name])
-    assert (run / "thesis.txt").read_text() == "mine"
+    assert len(list(run.glob("**/events*"))) == len([name for name in before if "events" in name])
+    assert {Path(name).parent.name for name in before if "events" in name} == {"", "train", "val"}
+    assert (run / "thesis.txt").read_text() == (run / "train" / "photograph.png").read_text() == "mine"
     assert not (run / ".replaced").exists()
 
 

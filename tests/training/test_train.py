@@ -16,6 +16,7 @@ import torch
 from _support.tiny import TINY, photograph
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from zoomsr.hardware.devices import processor
 from zoomsr.metrics.quality import METRICS
@@ -66,7 +67,7 @@ def test_at_the_end_a_run_names_what_there_is_to_look_at(train: Train, capsys: p
     train("trainer.max_epochs=1")
     *_, picture, results, curves, zoom = capsys.readouterr().out.splitlines()
     assert [picture.split(), results.split()] == [["picture", "run0/comparison.png"], ["results", "run0/metrics.json"]]
-    assert curves.split() == ["curves", "tensorboard", "--logdir", "run0/tensorboard"]
+    assert curves.split() == ["curves", "tensorboard", "--logdir", "run0"]
     assert " ".join(zoom.split()) == "zoom python -m zoomsr.zoom PHOTO --compare -m ./run0"
 
 
@@ -85,26 +86,36 @@ def test_the_mean_of_a_short_training_is_not_its_beginning(train: Train) -> None
 
 
 def test_curves_stand_at_their_epoch_and_share_a_chart(train: Train) -> None:
-    events = EventAccumulator(str(train().path / "tensorboard"), size_guidance={"images": 0}).Reload()
-    for split in ("train", "val"):
-        assert [event.step for event in events.Scalars(f"{split}/psnr_y")] == [1, 2]
+    run = train().path
+    for split, meaning in (("train", "training patches"), ("val", "validation images")):
+        of_split = EventAccumulator(str(run / split)).Reload()
+        assert [event.step for event in of_split.Scalars("epoch/psnr_y")] == [1, 2]
+        assert {tag.split("/")[0] for tag in of_split.Tags()["scalars"]} == {"epoch"}
+        assert of_split.summary_metadata["epoch/error_band_4"].summary_description == (
+            "Error over ground truth on Y in dB at 0.375 to 0.5 cycles per pixel; less is better. "
+            f"On {meaning}, by epoch."
+        )
+    events = EventAccumulator(str(run), size_guidance={"images": 0}).Reload()
+    assert events.summary_metadata["train/loss"].summary_description == "The loss. On training patches, by step."
     assert len(events.Scalars("train/loss")) == 10  # 5 batches in each of 2 epochs
     assert len(events.Scalars("optim/learning_rate")) == 10
     (strip,) = (tag for tag in events.Tags()["images"] if tag.startswith("held-out/"))
     assert [event.step for event in events.Images(strip)] == [1, 2]
     layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode(errors="replace")
-    assert re.search("train/mae.*val/mae", layout, re.DOTALL)
+    assert "^epoch/mae$" in layout
     assert "gallery/good results and difficulties" in events.Tags()["images"]
-    description = events.summary_metadata["val/error_band_4"].summary_description
-    assert description.startswith("Error over ground truth on Y in dB at 0.375 to 0.5 cycles per pixel")
 
 
 def test_hyper_parameters_carry_the_final_metrics(train: Train) -> None:
     run = train()
-    for file in sorted((run.path / "tensorboard").glob("events*")):
+    for file in sorted(run.path.glob("events*")):
         events = EventAccumulator(str(file)).Reload()
         if "test/psnr_y" in events.Tags()["scalars"]:
             assert events.Scalars("test/psnr_y")[-1].value == pytest.approx(run.means()["srcnn"]["psnr_y"], rel=1e-5)
+            table = HParamsPluginData.FromString(events.summary_metadata["_hparams_/experiment"].plugin_data.content)
+            columns = [column.name for column in table.experiment.hparam_infos]
+            assert columns[:6] == ["model", "loss", "optimizer.lr", "data.batch_size", "data.patch", "data"]
+            assert len(columns) == len(set(columns))
             return
     pytest.fail("no event file holds test/psnr_y")
 
@@ -241,7 +252,7 @@ def test_two_cpu_ranks_measure_what_one_does(photos: Path, tmp_path: Path) -> No
     for devices in (1, 2):
         run_dir = tmp_path / f"devices{devices}"
         arguments = [*TINY, "model=bicubic", f"data.root={photos}", "data.val_fraction=0.5"]
-        arguments += [f"trainer.devices={devices}", "+trainer.strategy=ddp", f"hydra.run.dir={run_dir}"]
+        arguments += [f"trainer.devices={devices}", "trainer.strategy=ddp", f"hydra.run.dir={run_dir}"]
         subprocess.run([sys.executable, "-m", "zoomsr.train", *arguments], check=True, timeout=120)
         results.append(json.loads((run_dir / "metrics.json").read_text())["sets"])
     assert results[0] == results[1]
@@ -343,7 +354,7 @@ def test_lr_made_on_the_device_trains_too(train: Train) -> None:
 
 
 def test_without_test_batches_there_is_no_table(train: Callable[..., Run], capfd: pytest.CaptureFixture[str]) -> None:
-    run = train("+trainer.limit_test_batches=0", "trainer.max_epochs=1")
+    run = train("trainer.limit_test_batches=0", "trainer.max_epochs=1")
     assert run.means() == {}
     assert [row["epoch"] for row in run.epochs] == [1]
     assert "weights of epoch" not in capfd.readouterr().out

@@ -58,13 +58,16 @@ def completed(arguments: Sequence[str]) -> list[str]:
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
     if given.get(_RERUN, "null") != "null":
         return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
+    if given.get("ckpt") == LAST and given.get("ckpt_mode") == "weights":
+        newest = f"ckpt={quoted(str(_newest_run(_config_dir(flags))))}"
+        overrides = [newest if text.startswith("ckpt=") else text for text in overrides]
     if set(_MULTIRUN_FLAGS) & set(flags):  # where a comma separates values
         return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
     overrides = [_readable(text) for text in overrides]
     own_dir = given.get("hydra.run.dir")
     if is_trusted and own_dir is not None and "hparams_search" in given:
         sign_all(Path(own_dir))  # the settings of its trials
-    run_dir = _resumed_run(given)
+    run_dir = _resumed_run(given, _config_dir(flags))
     if run_dir is None:
         return [*flags, *overrides]
     _require(run_dir, is_trusted=is_trusted)
@@ -114,7 +117,10 @@ def noted(overrides: Sequence[str]) -> dict[str, tuple[Path, int]]:
     if given.get("ckpt") != LAST or not file.is_file():
         return {}
     items = yaml.compose(file.read_text(encoding="utf-8"))
-    return {item.value: (file, item.start_mark.line + 1) for item in (items.value if items is not None else ())}
+    return {
+        _of_any_version(item.value): (file, item.start_mark.line + 1)
+        for item in (items.value if items is not None else ())
+    }
 
 
 def quoted(text: str) -> str:
@@ -138,20 +144,20 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def _resumed_run(given: dict[str, str]) -> Path | None:
+def _resumed_run(given: dict[str, str], config_dir: str | None) -> Path | None:
     """The run that the command resumes; None when it starts a new one."""
     ckpt, own_dir = given.get("ckpt", "null"), given.get("hydra.run.dir")
     if ckpt in ("null", "") or given.get("ckpt_mode") == "weights" or (own_dir is not None and ckpt != LAST):
         return None  # a new run, in a directory of its own, that starts from the checkpoint
-    run_dir = _run_dir(ckpt) if own_dir is None else Path(own_dir)
+    run_dir = _run_dir(ckpt, config_dir) if own_dir is None else Path(own_dir)
     # Without .hydra/ it is another program's: a new run starts from it.
     return run_dir if run_dir is not None and _has_notes(run_dir) else None
 
 
-def _run_dir(ckpt: str) -> Path | None:
+def _run_dir(ckpt: str, config_dir: str | None) -> Path | None:
     """The run whose last checkpoint is meant; None for any other file."""
     if ckpt == LAST:
-        return _newest_run()
+        return _newest_run(config_dir)
     path = Path(ckpt)
     if path.is_dir():
         if not any((path / CHECKPOINTS / name).is_file() for name in (LAST_CKPT, PREVIOUS_CKPT)):
@@ -160,7 +166,8 @@ def _run_dir(ckpt: str) -> Path | None:
     return run_of(path) if path.name in (LAST_CKPT, PREVIOUS_CKPT) else None
 
 
-def _newest_run() -> Path:
+def _newest_run(config_dir: str | None) -> Path:
+    """The run with the newest last checkpoint; with ``--config-dir`` of those that had the same, if there are any."""
     root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
     patterns = [f"{depth}/{CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
     # A run that is being replaced is hidden.
@@ -168,7 +175,22 @@ def _newest_run() -> Path:
     found = [path for path in found if _has_notes(path.parent.parent)]
     if not found:
         raise ValueError(f"ckpt=last: no run below {root} has a {CHECKPOINTS}/{LAST_CKPT} to resume from")
-    return max(found, key=lambda path: path.stat().st_mtime).parent.parent
+    runs = [path.parent.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+    return next((run for run in reversed(runs) if config_dir and _remembered(run) == config_dir), runs[-1])
+
+
+def _remembered(run_dir: Path) -> str | None:
+    """The ``--config-dir`` of a run, where it had one."""
+    return _config_dir_of(_read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
+
+
+def _config_dir(flags: Sequence[str]) -> str | None:
+    """The ``--config-dir`` among Hydra's flags, as Hydra notes it: an absolute path."""
+    for text, after in zip(flags, [*flags[1:], ""], strict=False):
+        name, equals, value = text.partition("=")
+        if name in _CONFIG_DIR:
+            return os.path.abspath(value if equals else after)  # noqa: PTH100  # as Hydra notes it
+    return None
 
 
 def _has_notes(run_dir: Path) -> bool:
@@ -179,7 +201,8 @@ def _notes(run_dir: Path, flags: list[str]) -> tuple[list[str], list[str]]:
     """The flags with the run's ``--config-dir``, and the overrides that are its settings."""
     config = _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {}
     place = ("ckpt=", "ckpt_mode=", "overwrite=")
-    old = [text for text in _read(run_dir / HYDRA_OVERRIDES) or [] if not text.startswith(place)]
+    noted = _read(run_dir / HYDRA_OVERRIDES) or []
+    old = [_of_any_version(text) for text in noted if not text.startswith(place)]
     return _with_config_dir(flags, config), old
 
 
@@ -211,7 +234,7 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
     _require(sweep_dir, is_trusted=is_trusted)
     kept = [text for text in own if not text.startswith(("hydra.mode=", "hydra.sweep.dir=", _RESUMES_SWEEP))]
     place = [f"hydra.sweep.dir={quoted(str(sweep_dir))}", _RESUMES_SWEEP]
-    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *task, *kept, *place]
+    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *map(_of_any_version, task), *kept, *place]
 
 
 def _require(folder: Path, *, is_trusted: bool) -> None:
@@ -232,14 +255,18 @@ def _require(folder: Path, *, is_trusted: bool) -> None:
 
 def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
     """The flags, with the ``--config-dir`` of Hydra's notes if they name none."""
-    sources = config.get("hydra", {}).get("runtime", {}).get("config_sources", [])
-    found = [source["path"] for source in sources if source["provider"] == "command-line"]
-    is_given = any(text.split("=")[0] in _CONFIG_DIR for text in flags)
-    if is_given or not found:
+    found = _config_dir_of(config)
+    if found is None or _config_dir(flags) is not None:
         return flags
-    if not Path(found[0]).is_dir():  # not looked for beside the run, where someone else may have put another
-        raise ValueError(f"its settings come from --config-dir {found[0]}, which is gone: add --config-dir FOLDER")
-    return [*flags, _CONFIG_DIR[0], found[0]]
+    if not Path(found).is_dir():  # not looked for beside the run, where someone else may have put another
+        raise ValueError(f"its settings come from --config-dir {found}, which is gone: add --config-dir FOLDER")
+    return [*flags, _CONFIG_DIR[0], found]
+
+
+def _config_dir_of(config: dict[str, Any]) -> str | None:
+    """The ``--config-dir`` in Hydra's notes."""
+    sources = config.get("hydra", {}).get("runtime", {}).get("config_sources", [])
+    return next((str(source["path"]) for source in sources if source["provider"] == "command-line"), None)
 
 
 def _read(path: Path) -> Any:
@@ -251,6 +278,11 @@ def _readable(override: str) -> str:
     key, _, value = override.partition("=")
     is_plain = "${" in value or value[:1] in ("'", '"') or re.fullmatch(r"[\w./:~-]*", value, re.ASCII)
     return override if key not in _DIRECTORIES or is_plain else f"{key}={quoted(value)}"
+
+
+def _of_any_version(override: str) -> str:
+    """An older run's ``+trainer.max_steps=9``, which adds a key, also where conf/ has that key by now."""
+    return re.sub(r"^\+(?=[^+])", "++", override)
 
 
 def _unquoted(value: str) -> str:

@@ -116,10 +116,15 @@ class PairsDataModule(LightningDataModule):
         self._y_only = y_only
 
     def train_dataloader(self) -> PatchLoader:
-        """Whole batches of random patches; the last, incomplete one is dropped."""
+        """Whole batches of random patches; the last, incomplete one is dropped.
+
+        With ``trainer.overfit_batches`` every epoch has the same; Lightning itself would only turn shuffling off.
+        """
         patches, stages, device = self._train, self._stages, self._device
         rank, world_size = self._rank_of
         sampler = patches.sampler(rank=rank, world_size=world_size)
+        if self.trainer is not None:
+            sampler.repeats = self.trainer.overfit_batches > 0  # type: ignore[attr-defined]  # set at run time
         if isinstance(patches, RandomPatches) and self._is_resident(patches, device):
             self._loader = ResidentLoader(stages, sampler, progress=self.progress, pairs=patches.pairs, device=device)
         else:
@@ -152,8 +157,9 @@ class PairsDataModule(LightningDataModule):
 
     def spec(self, epoch: int, number: int) -> PatchSpec:
         """Where a training patch of the stage at hand lies: ``number`` is its index in that epoch, counted from 0."""
-        stage = self._stages[0] if self._loader is None else self._loader.stage
-        return stage.patches.spec(PatchKey(epoch, number))
+        if (loader := self._loader) is None:
+            return self._stages[0].patches.spec(PatchKey(epoch, number))
+        return loader.stage.patches.spec(PatchKey(loader.sampler.drawn(epoch), number))
 
     def validation_image(self, index: int) -> Batch:
         """One whole validation image as a batch of one, on the CPU."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from zoomsr.figures import Figure, architecture, best_worst, comparison, epochs,
 from zoomsr.pretrained.weights import Weights
 from zoomsr.report.charts import Drawing, slug
 from zoomsr.report.groups import SeedGroup
-from zoomsr.runs.crops import Crop, read_crops
+from zoomsr.runs.crops import Crop, Image, read_crops
 from zoomsr.runs.layout import CROP_EPOCHS, CROP_JSON, GALLERY, PICTURES, best_checkpoint
 
 COMPARISON = "comparison"
@@ -22,6 +23,20 @@ _MAX_CROPS = 3
 _MAX_EPOCH_ROWS = 6
 """In all figures of epochs together, so that a report of many runs stays small."""
 _MAX_ARCHITECTURES = 4
+_MAX_SLIDER_NETS = 4
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A crop of which the page shows two pictures at once, under a slider between them.
+
+    Attributes:
+        name: of the photograph.
+        pictures: bicubic, nets and the ground truth, by name; equally large.
+    """
+
+    name: str
+    pictures: Mapping[str, Image]
 
 
 def image_figures(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
@@ -36,8 +51,39 @@ def image_figures(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
     yield from _architectures(groups)
 
 
+def sliders(groups: Sequence[SeedGroup]) -> list[Slider]:
+    """Of the crops of the comparison: bicubic, the best nets, and the ground truth.
+
+    Args:
+        groups: in the order of the leaderboard, the best net first.
+    """
+    kept = dict(list(_shared(groups).items())[:_MAX_SLIDER_NETS])
+    rows = zip(*kept.values(), strict=True)
+    return [Slider(crops[0].name, dict(_pictures(dict(zip(kept, crops, strict=True))))) for crops in rows]
+
+
+def _pictures(crops: Mapping[str, Crop]) -> Iterator[tuple[str, Image]]:
+    first, *_ = crops.values()
+    yield "bicubic", first.bicubic
+    yield from ((label, crop.tested) for label, crop in crops.items() if crop.tested is not None)
+    yield "ground truth", first.hr
+
+
 def _comparison(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
-    """Of the crops that all nets with crops have upscaled; each by its first seed that has any."""
+    kept = _shared(groups)
+    if kept:
+        names = [crop.name for crop in next(iter(kept.values()))]
+        yield Drawing(
+            COMPARISON,
+            "The same crops by every net that has kept crops; the box marks the crop, the inset where nets differ.",
+            f"Crops of {', '.join(names)}: ground truth, input, bicubic, {', '.join(kept)}.",
+            partial(_draw_comparison, kept),
+            is_chart=False,
+        )
+
+
+def _shared(groups: Sequence[SeedGroup]) -> dict[str, list[Crop]]:
+    """The crops that all nets with crops have upscaled, by net; each by its first seed that has any."""
     kept = {}
     for group in groups:
         scored = (entry for entry in group.entries if entry.is_run and entry.results is not None)
@@ -45,17 +91,10 @@ def _comparison(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
         if crops := next(filter(None, found), []):
             kept[group.label] = {(crop.name, crop.box): crop for crop in crops}
     if not kept:
-        return
+        return {}
     first, *_ = kept.values()
     shared = [key for key in first if all(_same(first[key], crops.get(key)) for crops in kept.values())][:_MAX_CROPS]
-    if shared:
-        yield Drawing(
-            COMPARISON,
-            "The same crops by every net that has kept crops; the box marks the crop, the inset where nets differ.",
-            f"Crops of {', '.join(name for name, _ in shared)}: ground truth, input, bicubic, {', '.join(kept)}.",
-            partial(_draw_comparison, {label: [crops[key] for key in shared] for label, crops in kept.items()}),
-            is_chart=False,
-        )
+    return {label: [crops[key] for key in shared] for label, crops in kept.items()} if shared else {}
 
 
 def _same(crop: Crop, other: Crop | None) -> bool:
@@ -78,7 +117,7 @@ def _gallery(groups: Sequence[SeedGroup]) -> Iterator[Drawing]:
             if entry.is_run and entry.results is not None and any((entry.place / GALLERY).glob(f"*/{CROP_JSON}")):
                 yield Drawing(
                     "gallery",
-                    f"Best and worst crops of {group.label}: where it gains most over bicubic, and its largest errors elsewhere.",
+                    f"Crops of {group.label}: its largest gains over bicubic, and its largest errors elsewhere.",
                     f"Crops of validation images: input, bicubic, {group.label}, ground truth and absolute error.",
                     partial(_draw_gallery, entry.place, group.label),
                     is_chart=False,

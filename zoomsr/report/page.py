@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from zoomsr.report.captions import about_set, headline, notes
@@ -19,12 +22,12 @@ from zoomsr.report.columns import DASH, columns_of, p_text
 from zoomsr.report.entries import BICUBIC, Entry
 from zoomsr.report.groups import SeedGroup
 from zoomsr.report.leaderboard import Leaderboard
-from zoomsr.report.place import GENERATOR
+from zoomsr.report.place import FIGURES, GENERATOR
 from zoomsr.runs.files import short
 from zoomsr.runs.job import differences
 
 _MAX_BYTES = 4_500_000
-"""Of all figures on a page: it can be sent by mail, and opened on a telephone."""
+"""Of all pictures on a page: it can be sent by mail, and opened on a telephone."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,30 @@ class PageFigure:
     size: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class PageSlider:
+    """Pictures of a crop, two of which the page shows at once, left and right of an edge.
+
+    Attributes:
+        name: of the photograph.
+        pictures: name to a data URL; bicubic first, then the best net.
+        size: width and height of each in its own pixels.
+    """
+
+    name: str
+    pictures: Mapping[str, str]
+    size: tuple[int, int]
+
+
 def page(
     groups: Sequence[SeedGroup],
     tables: Sequence[Leaderboard],
     figures: Sequence[PageFigure],
     *,
+    sliders: Sequence[PageSlider],
     undrawn: Sequence[str],
+    files: Sequence[str],
+    out: Path,
     command: str,
 ) -> str:
     """The whole page.
@@ -56,9 +77,37 @@ def page(
         groups: in the order in which they are shown.
         tables: of their scores.
         figures: as many are shown as fit.
+        sliders: of crops.
         undrawn: a line for each figure that is missing.
+        files: that lie beside the page.
+        out: the report's folder, absolute; links to runs begin there.
         command: that made the report.
     """
+    entries = [(group.label, entry) for group in groups for entry in group.entries]
+    settings = {group.label: group.settings for group in groups if group.settings}
+    return _template().render(
+        nets=[group.label for group in groups if group.label != BICUBIC],
+        generator=GENERATOR,
+        files=files,
+        folder=FIGURES,
+        tables=tables,
+        entries=entries,
+        unscored=[(label, entry) for label, entry in entries if entry.results is None],
+        undrawn=undrawn,
+        figures=_fitting(figures, taken=sum(len(url) for one in sliders for url in one.pictures.values())),
+        sliders=sliders,
+        run_link=partial(_link, start=out),
+        different={
+            key: [value_at(one, key) for one in settings.values()] for key in differing(list(settings.values()))
+        },
+        settings=settings,
+        facts=_facts(
+            [entry.results for _, entry in entries if entry.results is not None], tables, command, _trained_on(entries)
+        ),
+    )
+
+
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("zoomsr.report"),
         autoescape=True,  # labels come from files and command lines
@@ -70,27 +119,7 @@ def page(
     style, script = (
         Markup(environment.loader.get_source(environment, name)[0].strip()) for name in ("page.css", "page.js")
     )
-    entries = [(group.label, entry) for group in groups for entry in group.entries]
-    settings = {group.label: group.settings for group in groups if group.settings}
-    template = environment.get_template("page.html", globals=_FUNCTIONS)
-    return template.render(
-        nets=[group.label for group in groups if group.label != BICUBIC],
-        generator=GENERATOR,
-        tables=tables,
-        entries=entries,
-        unscored=[(label, entry) for label, entry in entries if entry.results is None],
-        undrawn=undrawn,
-        figures=_fitting(figures),
-        different={
-            key: [value_at(one, key) for one in settings.values()] for key in differing(list(settings.values()))
-        },
-        settings=settings,
-        facts=_facts(
-            [entry.results for _, entry in entries if entry.results is not None], tables, command, _trained_on(entries)
-        ),
-        style=style,
-        script=script,
-    )
+    return environment.get_template("page.html", globals={**_FUNCTIONS, "style": style, "script": script})
 
 
 def _hash(text: str) -> str:
@@ -98,9 +127,17 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _fitting(figures: Sequence[PageFigure]) -> list[tuple[PageFigure, bool]]:
+def _link(place: Path, *, start: Path) -> str:
+    """A relative URL, which holds as long as the report and the run stay where they are to each other."""
+    try:
+        return f"{quote(Path(os.path.relpath(place, start)).as_posix())}/"
+    except ValueError:  # another drive of Windows
+        return f"{place.as_uri()}/"
+
+
+def _fitting(figures: Sequence[PageFigure], *, taken: int) -> list[tuple[PageFigure, bool]]:
     """Each figure, and whether there is room for it; otherwise the page names its file."""
-    found, left = [], _MAX_BYTES
+    found, left = [], _MAX_BYTES - taken
     for figure in figures:
         fits = len(figure.source) <= left
         left -= len(figure.source) if fits else 0

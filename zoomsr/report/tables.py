@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoomsr.report.captions import about_set, notes
+from zoomsr.report.charts import slug
 from zoomsr.report.columns import columns_of
 from zoomsr.report.leaderboard import COSTS, Leaderboard
 from zoomsr.runs.files import write_text
@@ -65,7 +66,7 @@ def templates() -> Environment:
         loader=PackageLoader("zoomsr.report"),
         undefined=StrictUndefined,
     )
-    environment.filters |= {"markdown": _markdown, "latex": _latex}
+    environment.filters |= {"markdown": _markdown, "latex": _latex, "slug": slug}
     return environment
 
 

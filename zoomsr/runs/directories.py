@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -91,12 +91,11 @@ def discard_unused() -> None:
     except ValueError:
         return  # another process has resumed the run
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
-    if all(path.name in NOTES or path.suffix == ".log" for path in new):
+    if all(path.suffix == ".log" or any(path.match(note) for note in NOTES) for path in new):
         for path in new:
             if path.name != LOCK:
                 _remove(path)
-        for path in (_claim.path / REPLACED).glob("*"):
-            path.rename(_claim.path / path.name)
+        _move(list((_claim.path / REPLACED).glob("*")), _claim.path)
         if _claim.before is None:
             with suppress(OSError):  # another process is starting there, or Windows keeps the open file of the lock
                 _remove(_claim.path / LOCK)
@@ -172,7 +171,19 @@ def _set_aside(folder: Path) -> None:
     trials = [path for path in folder.glob(TRIALS) if (path / SETTINGS).is_file()]
     known = {*SIGNS, *NOTES, *RESULTS} - {LOCK, LOCKED_BY}
     for path in [*(path for name in known for path in folder.glob(name)), *trials]:
-        path.rename(aside / path.name)
+        place = aside / path.relative_to(folder)
+        place.parent.mkdir(exist_ok=True)
+        path.rename(place)
+
+
+def _move(paths: Sequence[Path], folder: Path) -> None:
+    """Into a folder, where a folder of the same name may be: that gets the content."""
+    for path in paths:
+        place = folder / path.name
+        if place.is_dir():
+            _move(list(path.iterdir()), place)
+        else:
+            path.rename(place)
 
 
 def _remove(path: Path) -> None:

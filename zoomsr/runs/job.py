@@ -124,6 +124,15 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def known_to(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The new settings without those that an old run does not have: an older version had no such key."""
+    kept = {key: (old[key], value) for key, value in new.items() if key in old}
+    return {
+        key: known_to(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+        for key, (before, value) in kept.items()
+    }
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """``trainer.max_epochs: 10 -> 20`` for every setting that is not the same."""
     for key in dict.fromkeys([*old, *new]):

@@ -46,7 +46,14 @@ METRICS_JSON = "metrics.json"
 """The final scores; a run with this file is finished."""
 IMAGES_CSV = "images.csv"
 """A row for each image, net and protocol of an evaluation."""
+PROFILE = "profile.txt"
+"""The tables of ``trainer.profiler``."""
+EVENTS = "events.out.tfevents.*"
+"""TensorBoard's files, as a pattern."""
+SPLIT_EVENTS = (f"train/{EVENTS}", f"val/{EVENTS}")
+"""Curves by epoch; each folder is a run for TensorBoard."""
 TENSORBOARD = "tensorboard"
+"""The folder of all event files of older versions."""
 CSV = "csv"
 """Rows of logger=csv."""
 WANDB = "wandb"
@@ -79,16 +86,16 @@ STUDY_DB = "study.db"
 TRIAL = "trial_{number}"
 TRIALS = "trial_*"
 
-# What is in a directory from the start, beside files of a log
+# What is in a directory from the start, beside files of a log; as patterns
 NOTES = (
-    *(HYDRA, TENSORBOARD, CSV, WANDB, LOGGERS_JSON, SETTINGS, STATUS, MADE_BY, LOCK, LOCKED_BY, STARTS),
+    *(HYDRA, EVENTS, TENSORBOARD, CSV, WANDB, LOGGERS_JSON, SETTINGS, STATUS, MADE_BY, LOCK, LOCKED_BY, STARTS),
     CHANGES.format(number=""),
 )
 # What shows that a directory holds a run or a search; .hydra does not, because every rank of torchrun writes it
 SIGNS = (SETTINGS, CHECKPOINTS, METRICS_JSON, METRICS_CSV, STUDY_DB)
 # What else a run leaves, as patterns
 RESULTS = (
-    *(IMAGES_CSV, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, "*_step[0-9]*", "*.log"),
+    *(IMAGES_CSV, PROFILE, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, *SPLIT_EVENTS, "*_step[0-9]*", "*.log"),
     CHANGES.format(number="_*"),
 )
 

@@ -11,11 +11,13 @@ from typing import Any
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import scalar
 
 from zoomsr.figures import Figure
 from zoomsr.metrics.quality import METRICS
 from zoomsr.metrics.spectrum import N_BANDS
+from zoomsr.runs.layout import EVENTS, SPLIT_EVENTS
 
 _CHARTS = {
     "MAE": "mae",
@@ -24,6 +26,8 @@ _CHARTS = {
     "SSIM on Y": "ssim_y",
     "SSIM on RGB": "ssim_rgb",
 }
+BY_STEP = ("train/loss", "optim/learning_rate")
+"""Logged at optimizer steps, the others by epoch."""
 _SPLITS = {"train": "training patches", "val": "validation images"}
 _MEANINGS = {
     "mae": "Mean absolute error on [0, 1]; less is better.",
@@ -32,7 +36,7 @@ _MEANINGS = {
     "ssim_y": "Structural similarity on Y, at most 1; more is better.",
     "ssim_rgb": "Structural similarity on RGB, at most 1; more is better.",
     "mae_gap": "Validation MAE minus training MAE: a gap that grows is overfitting.",
-    "loss": "The training loss.",
+    "loss": "The loss.",
     "wait": "Share of the epoch in which the device waited for data.",
 }
 
@@ -85,34 +89,44 @@ class LoggerAdapter:
 
 
 class TensorBoardAdapter(LoggerAdapter):
-    """TensorBoard: charts of several curves, descriptions, figures, and the hyperparameters tab."""
+    """TensorBoard: charts of several curves, descriptions, figures, and the hyperparameters tab.
+
+    ``val/psnr_y`` is the tag ``epoch/psnr_y`` in a folder ``val``, which TensorBoard takes for a run of its own: in
+    every chart training and validation have one colour each, which its list of runs shows. Of several tags of one
+    run neither colour nor marker would be the same in all charts.
+    """
 
     rewinds = True
     takes_figures = True
     _logger: TensorBoardLogger
 
+    def __init__(self, logger: TensorBoardLogger) -> None:
+        super().__init__(logger)
+        self._of_splits: dict[str, SummaryWriter] = {}
+
     def start(self, settings: Mapping[str, Any]) -> None:
         """Nothing: a row of the hyperparameters tab is written with its scores."""
 
     def lay_out(self) -> None:
-        """Lay out the charts: training beside validation, runs beside each other, the error's spectrum."""
-        both = {title: ["Multiline", [f"train/{name}$", f"val/{name}$"]] for title, name in _CHARTS.items()}
-        runs = {title: ["Multiline", [f"val/{name}$"]] for title, name in _CHARTS.items()}
-        bands = [f"val/{name}" for name in METRICS if name.startswith("error_band_")]
+        """Lay out the charts: training beside validation, of all runs, and the error's spectrum."""
+        curves = {title: ["Multiline", [f"^epoch/{name}$"]] for title, name in _CHARTS.items()}
+        bands = [f"^epoch/{name}$" for name in METRICS if name.startswith("error_band_")]
         self._logger.experiment.add_custom_scalars(
             {
-                "Training and validation, by epoch": both,
-                "Validation of each run, by epoch": runs,
-                "Validation, by frequency": {"Error over ground truth (dB), by band": ["Multiline", bands]},
+                "Training and validation, by epoch": curves,
+                "By frequency, by epoch": {"Error over ground truth (dB), by band": ["Multiline", bands]},
             }
         )
 
     def log_points(self, metrics: Mapping[str, float], step: int) -> None:
         """As ``add_scalar``, which takes no description."""
         for name, value in metrics.items():
-            summary = scalar(name, value)  # type: ignore[no-untyped-call]  # torch's own is not typed
+            split, _, metric = name.partition("/")
+            is_by_epoch = split in _SPLITS and name not in BY_STEP
+            writer, tag = (self._of(split), f"epoch/{metric}") if is_by_epoch else (self._logger.experiment, name)
+            summary = scalar(tag, value)  # type: ignore[no-untyped-call]  # torch's own is not typed
             summary.value[0].metadata.summary_description = describe(name)
-            self._logger.experiment._get_file_writer().add_summary(summary, step)
+            writer._get_file_writer().add_summary(summary, step)
 
     def log_figure(self, name: str, figure: Figure, step: int) -> None:
         """Log a figure."""
@@ -122,20 +136,37 @@ class TensorBoardAdapter(LoggerAdapter):
         """Write the row of the hyperparameters tab."""
         self._logger.log_hyperparams(dict(settings), dict(metrics), step)  # no other logger takes all three
         self._logger.finalize("success")
+        self.close(failed=False)
+
+    def close(self, *, failed: bool) -> None:
+        """Write what is left for the folders of the splits."""
+        for writer in self._of_splits.values():
+            writer.close()
+        self._of_splits.clear()
 
     def file_sizes(self) -> dict[str, int]:
         """The lengths of the event files by name, once they are flushed."""
-        writer = self._logger.experiment
-        writer.flush()
-        return {path.name: path.stat().st_size for path in Path(writer.log_dir).glob("events.out.*")}
+        for writer in (self._logger.experiment, *self._of_splits.values()):
+            writer.flush()
+        return {name: path.stat().st_size for name, path in self._files().items()}
 
     def cut_back(self, sizes: Mapping[str, int]) -> None:
         """Truncate the event files to these lengths and remove others, before anything is appended."""
-        for path in Path(self._logger.log_dir).glob("events.out.*"):
-            if path.name not in sizes:
+        for name, path in self._files().items():
+            if name not in sizes:
                 path.unlink()
-            elif path.stat().st_size > sizes[path.name]:
-                os.truncate(path, sizes[path.name])
+            elif path.stat().st_size > sizes[name]:
+                os.truncate(path, sizes[name])
+
+    def _of(self, split: str) -> SummaryWriter:
+        if split not in self._of_splits:
+            self._of_splits[split] = SummaryWriter(Path(self._logger.log_dir, split))
+        return self._of_splits[split]
+
+    def _files(self) -> dict[str, Path]:
+        root = Path(self._logger.log_dir)
+        found = (path for pattern in (EVENTS, *SPLIT_EVENTS) for path in root.glob(pattern))
+        return {path.relative_to(root).as_posix(): path for path in found}
 
 
 def adapt(logger: Logger) -> LoggerAdapter:
@@ -151,4 +182,6 @@ def describe(tag: str) -> str:
         number = int(name.removeprefix("error_band_")) - 1
         low, high = number / (2 * N_BANDS), (number + 1) / (2 * N_BANDS)
         meaning = f"Error over ground truth on Y in dB at {low:g} to {high:g} cycles per pixel; less is better."
-    return f"{meaning} On {_SPLITS[split]}, by epoch." if split in _SPLITS else meaning
+    return (
+        f"{meaning} On {_SPLITS[split]}, by {'step' if tag in BY_STEP else 'epoch'}." if split in _SPLITS else meaning
+    )

@@ -1,4 +1,4 @@
-"""Lightning loggers whose runs survive a resume: CSV, Weights & Biases, MLflow, trackio; each names its missing extra.
+"""Lightning loggers whose runs survive a resume: TensorBoard, CSV, W&B, MLflow, trackio; each names its missing extra.
 
 What must outlive a process, as the id of a W&B run, is in ``loggers.json`` in the run's directory.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
@@ -22,6 +22,24 @@ from PIL import Image
 
 from zoomsr.runs.files import short, write_json
 from zoomsr.runs.layout import LOGGERS_JSON
+
+
+class RunTensorBoardLogger(TensorBoardLogger):
+    """TensorBoard, with the event files in the run's directory itself: TensorBoard calls a run by its folder.
+
+    It writes no ``hparams.yaml``; ``settings.yaml`` has more.
+
+    Args:
+        run_dir: the run's directory.
+    """
+
+    def __init__(self, *, run_dir: str) -> None:
+        super().__init__(run_dir, name="", version="", default_hp_metric=False)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Flush the event file."""
+        self.experiment.flush()
 
 
 class ResumableCSVLogger(CSVLogger):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from zoomsr.cli.config import plain
-from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
+from zoomsr.cli.console import CONSOLE, epoch_table, loss_table, say, score_table
 from zoomsr.cli.overrides import LAST
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
@@ -22,10 +24,11 @@ from zoomsr.data.sources.photographs import licences_of
 from zoomsr.hardware.devices import processor
 from zoomsr.models import scale_of
 from zoomsr.runs.files import sha256_of, short
-from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, METRICS_JSON, TENSORBOARD
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON, PROFILE, TENSORBOARD
 from zoomsr.runs.provenance import code_now, read_starts, record
 from zoomsr.runs.rerun import comparison, what_differs
-from zoomsr.runs.run import Run, versions
+from zoomsr.runs.run import UNRANKED, Run, versions
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
 from zoomsr.training.warm_start import Start
@@ -117,11 +120,28 @@ def _then(values: Sequence[int]) -> str:
 
 
 def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
-    """The settings that loggers get."""
-    settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
+    """The settings that loggers get; what experiments differ in most comes first, as TensorBoard's table has it."""
+    data = config.data
+    settings: dict[str, Any] = {"model": config.choices.model, "loss": config.choices.loss}
+    settings |= {"optimizer.lr": config.optimizer.lr, "data.batch_size": data.batch_size, "data.patch": data.patch}
+    settings |= {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
     settings |= {"seed": config.seed, "scale": config.scale}
     return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
+
+
+@contextmanager
+def profile_kept(run_dir: Path) -> Iterator[None]:
+    """Show the tables of ``trainer.profiler``, which Lightning logs, and keep them in the run's ``profile.txt``."""
+    logger = logging.getLogger("lightning.pytorch.profilers")
+    handler = logging.FileHandler(run_dir / PROFILE, encoding="utf-8", delay=True)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def say_result(run_dir: Path, *, repeats: str | None = None) -> None:
@@ -129,14 +149,19 @@ def say_result(run_dir: Path, *, repeats: str | None = None) -> None:
     finished = Run.read(run_dir)
     results = finished.results or {}
     best = results.get("best_epoch", 0)
-    if finished.epochs:
+    trainer = Job(run_dir).settings()["trainer"]  # older versions had neither of the two
+    if trainer.get("overfit_batches"):
+        CONSOLE.print(loss_table(finished.epochs))
+    elif finished.epochs and not trainer.get("fast_dev_run"):
         CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
     if means := finished.means():  # limit_test_batches=0 leaves none
         CONSOLE.print(score_table(f"Validation images, protocol modern, weights of epoch {best}", means))
-    places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON, "curves": run_dir / TENSORBOARD}
-    lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
-    if "curves" in lines:
-        lines["curves"] = f"tensorboard --logdir {lines['curves']}"
+    lines = {"scores": f"not for comparison: {why}"} if (why := results.get(UNRANKED)) else {}
+    places = {"picture": COMPARISON_PNG, "results": METRICS_JSON, "profile": PROFILE}  # callbacks may be off
+    lines |= {label: short(run_dir / name) for label, name in places.items() if (run_dir / name).exists()}
+    folders = (run_dir, run_dir / TENSORBOARD)  # the other one of older runs
+    if (folder := next((one for one in folders if any(one.glob(EVENTS))), None)) is not None:
+        lines["curves"] = f"tensorboard --logdir {short(folder)}"
     if results.get("scale", 1) > 1 and (run_dir / CHECKPOINTS).is_dir():
         path = short(run_dir)
         net = path if os.sep in path else f"./{path}"  # a bare name is always a pretrained net

@@ -23,7 +23,6 @@ from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import GALLERY, GALLERY_PNG
 from zoomsr.training.callbacks.loggers import loggers_of
 
-
 _Place = tuple[str, tuple[int, int, int, int]]
 
 
@@ -114,7 +113,7 @@ def _shared_out(crops: Sequence[_Scored], share: int) -> list[_Scored]:
 
 
 def _top_crops(batch: Batch, sr: Tensor, *, side: int, count: int) -> dict[str, list[_Scored]]:
-    """The top crops of a grid over one image, gains above zero; the remainder at its right and lower border is left out."""
+    """The top crops of a grid over one image, gains above zero; the rest at its right and lower border is left out."""
     lr, hr = batch["lr"], batch["hr"]
     scale = hr.shape[-1] // lr.shape[-1]
     side = min(side, *hr.shape[-2:]) // scale * scale

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoomsr.training.callbacks.loggers import loggers_of
 from zoomsr.training.callbacks.results import epoch_metrics, validation_metrics
+from zoomsr.training.logger_adapters import BY_STEP
 from zoomsr.training.module import ends_epoch
 
 
@@ -46,5 +47,4 @@ class Curves(Callback):
         """Write the epoch's points, without what is written by step."""
         if (loggers := loggers_of(trainer)) is not None:
             metrics = epoch_metrics(trainer, pl_module)
-            by_step = ("train/loss", "optim/learning_rate")
-            loggers.log_points({key: metrics[key] for key in metrics if key not in by_step}, trainer.current_epoch + 1)
+            loggers.log_points({key: metrics[key] for key in metrics if key not in BY_STEP}, trainer.current_epoch + 1)
