@@ -22,10 +22,19 @@ Mixed = Annotated[
     bool,
     typer.Option("--mixed", help="a table for each set that was measured differently, and a matrix of degradations"),
 ]
+Checklist = Annotated[
+    bool, typer.Option("--checklist", help="also checklist.md: what the runs answer of the NeurIPS paper checklist")
+]
 
 
 @app.command()
-def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False, trust: TrustOption = False) -> None:
+def compare(
+    runs: Runs = None,
+    out: Out = Path("report"),
+    mixed: Mixed = False,
+    checklist: Checklist = False,
+    trust: TrustOption = False,
+) -> None:
     """Compare runs: results.csv, Markdown, LaTeX, figures, and index.html, which needs no network.
 
     Runs that differ only in the seed share a row. Unfinished and failed runs are listed, and their curves drawn.
@@ -42,9 +51,10 @@ def compare(runs: Runs = None, out: Out = Path("report"), mixed: Mixed = False, 
         entries = read_comparable(runs, mixed=mixed)
         from zoomsr.report.recipe import compare as write_report  # torch, which is slow: mistakes are answered before
 
-        options = [*(["--mixed"] if mixed else []), "-o", str(out)]
+        flags = {"--mixed": mixed, "--checklist": checklist}
+        options = [*(name for name, given in flags.items() if given), "-o", str(out)]
         command = shlex.join(["python", "-m", "zoomsr.compare", *map(str, runs), *options])
-        write_report(entries, out, command=command)
+        write_report(entries, out, command=command, checklist=checklist)
 
 
 if __name__ == "__main__":

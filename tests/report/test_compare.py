@@ -55,6 +55,15 @@ def test_runs_become_a_report(compare: Callable[..., str], tmp_path: Path) -> No
     assert len(index) < 5_000_000
 
 
+def test_the_checklist_is_written_where_it_is_asked_for(compare: Callable[..., str], tmp_path: Path) -> None:
+    finished(tmp_path / "a", gained(1))
+    for _ in range(2):  # the second report replaces the first
+        compare("a", "--checklist")
+        assert {path.name for path in (tmp_path / "report").iterdir()} == FILES | {"checklist.md"}
+    text = (tmp_path / "report" / "checklist.md").read_text()
+    assert "From `python -m zoomsr.compare a --checklist -o report`." in text
+
+
 def test_unfinished_runs_alone_have_curves_and_no_scores(compare: Callable[..., str], tmp_path: Path) -> None:
     run(tmp_path / "a", epochs=2)
     said = compare("a", "-o", "out")

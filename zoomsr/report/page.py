@@ -81,7 +81,9 @@ def page(
         unscored=[(label, entry) for label, entry in entries if entry.results is None],
         undrawn=undrawn,
         figures=_fitting(figures),
-        different=_different(list(settings.values())),
+        different={
+            key: [value_at(one, key) for one in settings.values()] for key in differing(list(settings.values()))
+        },
         settings=settings,
         facts=_facts(
             [entry.results for _, entry in entries if entry.results is not None], tables, command, _trained_on(entries)
@@ -106,14 +108,15 @@ def _fitting(figures: Sequence[PageFigure]) -> list[tuple[PageFigure, bool]]:
     return found
 
 
-def _different(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The settings that differ: key to the value of each net."""
-    keys = dict.fromkeys(line.partition(": ")[0] for one in settings[1:] for line in differences(settings[0], one))
-    return {key: [_at(one, key) for one in settings] for key in keys}
+def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys of the settings that differ."""
+    return list(
+        dict.fromkeys(line.partition(": ")[0] for one in settings[1:] for line in differences(settings[0], one))
+    )
 
 
-def _at(settings: Mapping[str, Any], key: str) -> str:
-    """The value at ``trainer.max_epochs``."""
+def value_at(settings: Mapping[str, Any], key: str) -> str:
+    """The value at ``trainer.max_epochs``; a dash where there is none."""
     value: Any = settings
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:

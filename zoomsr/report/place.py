@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 INDEX, FIGURES = "index.html", "figures"
-RESULTS, IMAGES = "results.csv", "images.csv"
+RESULTS, IMAGES, CHECKLIST = "results.csv", "images.csv", "checklist.md"
 GENERATOR = "zoomsr.compare"
 """By which a page says that it is ours."""
-_OURS = {INDEX, FIGURES, RESULTS, IMAGES, "results.md", "results.tex"}
+_OURS = {INDEX, FIGURES, RESULTS, IMAGES, CHECKLIST, "results.md", "results.tex"}
 
 
 def made_by_compare(index: Path) -> bool:

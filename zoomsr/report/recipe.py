@@ -13,13 +13,14 @@ from zoomsr.cli.console import CONSOLE, comparison_table, say
 from zoomsr.cli.progress import track
 from zoomsr.figures import Figure
 from zoomsr.report.charts import Drawing, charts
+from zoomsr.report.checklist import write_checklist
 from zoomsr.report.columns import columns_of
 from zoomsr.report.entries import Entry
 from zoomsr.report.groups import SeedGroup, groups_of
 from zoomsr.report.images import COMPARISON, image_figures
 from zoomsr.report.leaderboard import Leaderboard, leaderboards
 from zoomsr.report.page import PageFigure, page
-from zoomsr.report.place import FIGURES, IMAGES, INDEX, RESULTS, atomic_folder
+from zoomsr.report.place import CHECKLIST, FIGURES, IMAGES, INDEX, RESULTS, atomic_folder
 from zoomsr.report.tables import write_images, write_results, write_text_tables
 from zoomsr.runs.files import short, write_text
 
@@ -31,13 +32,14 @@ _MAX_SVG = 300_000
 """Bytes of a chart; one with very much text is shown as WebP."""
 
 
-def compare(entries: Sequence[Entry], out: Path, *, command: str) -> None:
+def compare(entries: Sequence[Entry], out: Path, *, command: str, checklist: bool = False) -> None:
     """Compare the nets of runs, and write the report.
 
     Args:
         entries: see ``zoomsr.report.comparability.read_comparable``.
         out: the report's folder.
         command: that made the report, for the page.
+        checklist: whether to write ``checklist.md`` too.
 
     Raises:
         ValueError: an ``out`` that is no report.
@@ -48,6 +50,8 @@ def compare(entries: Sequence[Entry], out: Path, *, command: str) -> None:
     groups.sort(key=lambda group: labels.index(group.label) if group.label in labels else len(labels))
     with atomic_folder(out) as folder:
         undrawn = _write(folder, groups, tables, command=command)
+        if checklist:
+            write_checklist(folder / CHECKLIST, groups, tables, command=command)
     for table in tables:
         columns = [column for column in columns_of(table) if column.name in _ON_SCREEN]
         title = f"{table.title}, protocol {table.protocol}"

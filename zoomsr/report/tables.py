@@ -45,6 +45,15 @@ def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
 
     The LaTeX is for ``\input`` and needs the packages booktabs and graphicx.
     """
+    environment = templates()
+    for name in ("results.md", "results.tex"):
+        template = environment.get_template(name)
+        text = template.render(tables=tables, columns_of=columns_of, about_set=about_set, notes=notes)
+        write_text(folder / name, text)
+
+
+def templates() -> Environment:
+    """The templates of text files, with filters ``markdown`` and ``latex`` that escape."""
     environment = Environment(
         block_start_string="<%",  # LaTeX has many braces
         block_end_string="%>",
@@ -57,10 +66,7 @@ def write_text_tables(folder: Path, tables: Sequence[Leaderboard]) -> None:
         undefined=StrictUndefined,
     )
     environment.filters |= {"markdown": _markdown, "latex": _latex}
-    for name in ("results.md", "results.tex"):
-        template = environment.get_template(name)
-        text = template.render(tables=tables, columns_of=columns_of, about_set=about_set, notes=notes)
-        write_text(folder / name, text)
+    return environment
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, CsvValue]]) -> None:
