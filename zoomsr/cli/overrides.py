@@ -56,9 +56,9 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
-    if given.get("plan", "false").lower() == "true":
-        if (is_resumed := "ckpt" in given and given.get("ckpt_mode") != "weights") or {*_MULTIRUN_FLAGS} & {*flags}:
-            raise ValueError(f"plan=true is of one new training: leave out {'ckpt' if is_resumed else '-m'}")
+    is_resumed = "ckpt" in given and given.get("ckpt_mode") != "weights"
+    if given.get("plan", "false").lower() == "true" and (is_resumed or {*_MULTIRUN_FLAGS} & {*flags}):
+        raise ValueError(f"plan=true is of one new training: leave out {'ckpt' if is_resumed else '-m'}")
     if given.get(_RERUN, "null") != "null":
         return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
     if given.get("ckpt") == LAST and given.get("ckpt_mode") == "weights":
