@@ -22,6 +22,7 @@ from zoomsr.cli.composition import trace
 from zoomsr.cli.config import CONF_DIR, instantiate, plain
 from zoomsr.cli.trace import Trace
 from zoomsr.cli.yaml_lines import read_yaml_lines
+from zoomsr.training.callbacks.results import Results
 
 FILES = sorted(path.relative_to(CONF_DIR).with_suffix("") for path in CONF_DIR.glob("*/*.yaml"))
 
@@ -59,7 +60,7 @@ def test_every_file_composes_and_its_classes_exist(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_file_is_short_and_says_what_it_is_for(file: Path) -> None:
     path = (CONF_DIR / file).with_suffix(".yaml")
-    assert len(path.read_text().splitlines()) <= 25
+    assert len(path.read_text().splitlines()) <= 30
     assert read_yaml_lines(path).header
 
 
@@ -123,7 +124,7 @@ WANTED: dict[str, Callable[[Any], bool]] = {
     "optimizer": _is_optimizer,
     "scheduler": _is_schedule,
     "target": _is_target,
-    "callbacks": lambda callback: isinstance(callback, Callback),
+    "callbacks": lambda callback: isinstance(callback, Callback) or callback.func is Results,
     "logger": lambda logger: isinstance(logger, Logger),
     "trainer": lambda partial: partial.func is Trainer,
 }

@@ -177,10 +177,10 @@ for name in {[name.removesuffix(".__init__") for name in names if not name.endsw
 @pytest.mark.slow
 def test_the_commands_work_on_a_system_without_posix(tmp_path: Path, photos: Path) -> None:
     (photos / "0.png").rename(photos / "日本.png")
-    train = ["zoomsr.train", *TINY, *TINY_NET, f"data.root={photos}", "+trainer.max_steps=2"]
+    train = ["zoomsr.train", *TINY, *TINY_NET, f"data.root={photos}", "trainer.max_steps=2"]
     commands = [
         [*train, "hydra.run.dir=runs/one"],
-        ["zoomsr.train", "ckpt=runs/one", "+trainer.max_steps=3"],
+        ["zoomsr.train", "ckpt=runs/one", "trainer.max_steps=3"],
         ["zoomsr.train", "-m", *train[1:], "seed=1,2", "hydra.sweep.dir=runs/many"],
         ["zoomsr.evaluate", f"data_dir={photos}", "ckpt=runs/one", "hydra.run.dir=runs/test"],
         ["zoomsr.zoom", str(photos), "-m", "runs/one", "-o", "larger/"],

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.options import OwnNetsOption, TrustOption
+
+if TYPE_CHECKING:
+    from zoomsr.inference.export_options import ExportOptions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,6 +26,9 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="FILE.onnx, .dtmodel (for darktable), .pt2 (torch.export) or .safetensors"),
+    ] = None,
+    to_hub: Annotated[
+        Path | None, typer.Option(help="instead of --out, FOLDER: weights, card, README and example for Hugging Face")
     ] = None,
     page: Annotated[
         Path | None, typer.Option(help="instead of --out, FILE.html: a page that enlarges in any browser, offline")
@@ -54,26 +60,42 @@ def export(
     with one_line_errors():
         from zoomsr.inference.export_options import ExportOptions, Form  # NumPy and Pillow
 
-        target = _target(out, page)
+        target = _target(out, page, to_hub)
         form = Form(size=None if size is None else _size(size), opset=opset, half=half, uint8=uint8)
         options = ExportOptions(licence, test or (), quality, form, runtime)
         options.require_ready(model, target, overwrite=overwrite)
         from zoomsr.pretrained.own_nets import accepted  # torch, which is slow: mistakes are answered before
 
         options = replace(options, nets=accepted([model], nets=net or (), trust=trust))
-        if target.suffix == ".html":
-            from zoomsr.webapp.offline.page import write_page as write
-        else:
-            from zoomsr.inference.export import write
-        write(model, target, options, overwrite=overwrite)
+        _writer(target, is_hub=to_hub is not None)(model, target, options, overwrite=overwrite)
 
 
-def _target(out: Path | None, page: Path | None) -> Path:
-    """The file to write: ``--page FILE`` is ``--out`` for a page."""
-    if (out is None) == (page is None):
-        raise ValueError("give one of --out FILE and --page FILE.html")
+class _Write(Protocol):
+    """Writes a net into a file of one kind."""
+
+    def __call__(self, model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> None: ...
+
+
+def _writer(target: Path, *, is_hub: bool) -> _Write:
+    if is_hub:
+        from zoomsr.inference.hub import write_hub as write
+    elif target.suffix == ".html":
+        from zoomsr.webapp.offline.page import write_page as write
+    else:
+        from zoomsr.inference.export import write
+    return write
+
+
+def _target(out: Path | None, page: Path | None, to_hub: Path | None) -> Path:
+    """The file to write: ``--page FILE`` is ``--out`` for a page; of a folder for the hub the weights."""
+    if sum(one is not None for one in (out, page, to_hub)) != 1:
+        raise ValueError("give one of --out FILE, --page FILE.html and --to-hub FOLDER")
     if page is not None and page.suffix != ".html":
         raise ValueError(f"--page {page} must end in .html")
+    if to_hub is not None:
+        if to_hub.exists() and not to_hub.is_dir():
+            raise ValueError(f"--to-hub {to_hub} is no folder")
+        return to_hub / "model.safetensors"
     return cast(Path, out or page)
 
 

@@ -171,7 +171,7 @@ def command(tmp_path: Path, photos: Path, *arguments: str) -> str:
 def scores_of_ranks(tmp_path: Path, photos: Path, *overrides: str, ranks: int) -> dict[str, float]:
     """Train with DDP; the last epoch's row. Every rank had the same settings."""
     run = tmp_path / f"ranks{ranks}"
-    command(tmp_path, photos, "+trainer.strategy=ddp", f"trainer.devices={ranks}", f"hydra.run.dir={run}", *overrides)
+    command(tmp_path, photos, "trainer.strategy=ddp", f"trainer.devices={ranks}", f"hydra.run.dir={run}", *overrides)
     results = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert len(results["ranks"]) == ranks
     assert len(set(results["ranks"])) == 1

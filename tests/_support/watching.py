@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 WATCH = ["+callbacks.watch._target_=_support.watching.Watch", "trainer.log_every_n_steps=1000000"]
 """Overrides of a training: it ends with ``Watched`` after the steps that were watched, if none of them waited."""
 
-STAND_IN = ["trainer=auto", "+trainer.strategy._target_=_support.watching.StandIn", "trainer.num_sanity_val_steps=0"]
+STAND_IN = ["trainer=auto", "trainer.strategy={_target_:_support.watching.StandIn}", "trainer.num_sanity_val_steps=0"]
 """Overrides that train on torch's meta device, which has shapes and no values: to ask it for one is an error."""
 
 

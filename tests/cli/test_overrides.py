@@ -68,7 +68,7 @@ def test_a_word_that_is_no_override_is_found(arguments: list[str], found: tuple[
 @pytest.mark.parametrize("ckpt", ["last", "{runs}/new", "{runs}/new/checkpoints/last.ckpt"])
 def test_a_run_goes_on_with_its_own_settings_in_its_own_directory(runs: Path, ckpt: str) -> None:
     assert completed([f"ckpt={ckpt.format(runs=runs)}", "trainer.max_epochs=20", "seed=4"]) == [
-        *("model=vdsr", "seed=4", "+note=new", "trainer.max_epochs=20"),
+        *("model=vdsr", "seed=4", "++note=new", "trainer.max_epochs=20"),
         *("ckpt=last", f"hydra.run.dir='{runs}/new'"),
     ]
 
@@ -85,7 +85,7 @@ def test_another_checkpoint_starts_a_run_of_its_own(runs: Path) -> None:
 def test_a_run_that_is_run_again_brings_its_settings_into_a_new_directory(runs: Path) -> None:
     (runs / "new" / "settings.yaml").touch()
     sign(runs / "new")
-    again = ["model=vdsr", "seed=4", "+note=new", f"rerun='{runs}/new'"]
+    again = ["model=vdsr", "seed=4", "++note=new", f"rerun='{runs}/new'"]
     assert completed([f"rerun={runs}/new", "seed=4"]) == again
     with pytest.raises(ValueError, match="is one run, and -m a sweep"):
         completed(["-m", f"rerun={runs}/new"])
@@ -186,3 +186,40 @@ def test_a_config_dir_that_is_given_takes_the_place_of_the_remembered(runs: Path
     assert completed(["ckpt=last", "--config-dir", "/given"])[:2] == ["--config-dir", "/given"]
     assert completed(["--config-dir=/given", "ckpt=last"])[0] == "--config-dir=/given"
     assert own not in completed(["ckpt=last", "-cd", "/given"])
+
+
+def test_last_is_the_newest_run_of_the_config_dir_that_is_given(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (runs / "mine").mkdir()
+    sources = [{"path": str(runs / "mine"), "provider": "command-line"}]
+    (runs / "old" / ".hydra" / "hydra.yaml").write_text(
+        yaml.safe_dump({"hydra": {"runtime": {"config_sources": sources}}})
+    )
+    sign(runs / "old")
+    monkeypatch.chdir(runs)
+    for flags in (["--config-dir", "mine"], ["-cd=mine"]):
+        assert completed(["ckpt=last", *flags])[-1] == f"hydra.run.dir='{runs}/old'"
+        assert completed([*flags, "ckpt=last", "ckpt_mode=weights"])[-2:] == [f"ckpt='{runs}/old'", "ckpt_mode=weights"]
+    assert completed(["ckpt=last", "--config-dir", "another"])[-1] == f"hydra.run.dir='{runs}/new'"
+
+
+def test_weights_of_the_last_run_are_those_of_the_newest(runs: Path) -> None:
+    given, found = ["ckpt_mode=weights", "ckpt=last", "seed=4"], ["ckpt_mode=weights", f"ckpt='{runs}/new'", "seed=4"]
+    assert completed(given) == found
+    assert completed(["-m", *given]) == ["-m", *found]
+
+
+def test_a_key_that_an_old_run_had_to_add_may_stand_in_conf_by_now(
+    train: Callable[..., Run], command: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("trainer.max_steps=2").path
+    notes, frozen = run / ".hydra" / "overrides.yaml", run / "settings.yaml"
+    notes.write_text(notes.read_text().replace("trainer.max_steps=2", "+trainer.max_steps=2"))
+    old = yaml.safe_load(frozen.read_text())
+    del old["trainer"]["overfit_batches"]
+    frozen.write_text(yaml.safe_dump(old))
+    sign(run)
+    capsys.readouterr()
+    command(f"ckpt={run}", "trainer.max_steps=4")
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
+    assert said == ["changed  trainer.max_steps: 2 -> 4"]
+    assert Run.read(run).epochs[-1]["step"] == 4

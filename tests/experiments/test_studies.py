@@ -45,10 +45,10 @@ def test_steps_of_training_recipe_are_those_that_take_the_measured_time() -> Non
     with (EXPERIMENTS / study.name / "steps.csv").open() as file:
         measured = {row["net"]: row["steps"] for row in csv.DictReader(file)}
     steps = {
-        trial.job: text.removeprefix("+trainer.max_steps=")
+        trial.job: text.removeprefix("trainer.max_steps=")
         for trial in study.trials(Path("runs"), data=[])
         for text in trial.overrides
-        if text.startswith("+trainer.max_steps=")
+        if text.startswith("trainer.max_steps=")
     }
     assert steps == measured
 
@@ -143,7 +143,7 @@ def test_epochs_are_means_over_the_seeds_that_reached_them(train: Callable[..., 
 
 @pytest.mark.slow
 def test_an_epoch_that_was_cut_short_is_no_epoch_of_a_study(train: Callable[..., Run]) -> None:
-    limits = ("+trainer.max_steps=13", "trainer.max_epochs=9", "+trainer.val_check_interval=0.4")  # 5 steps an epoch
+    limits = ("trainer.max_steps=13", "trainer.max_epochs=9", "trainer.val_check_interval=0.4")  # 5 steps an epoch
     run = train(*limits)
     rows = list(epochs("tiny", [run]))
     assert [row["epoch"] for row in rows] == [1, 2]

@@ -18,7 +18,7 @@ from _support.tiny import TINY, TINY_NET
 
 from zoomsr.jobs.launchers.local import Local, _gpus
 from zoomsr.runs.files import read_rows
-from zoomsr.runs.job import Job, differences, settings_hash
+from zoomsr.runs.job import Job, differences, known_to, settings_hash
 from zoomsr.runs.run import Run
 from zoomsr.runs.trust import require_own
 
@@ -66,6 +66,13 @@ def test_differences_are_named_by_path(settings: Settings) -> None:
         "choices.loss: mae -> mse",
     }
     assert not list(differences(old, old))
+
+
+def test_a_key_that_an_old_run_does_not_have_is_no_change(settings: Settings) -> None:
+    new = settings("a", "trainer.max_epochs=20")
+    old = {key: value for key, value in settings("a").items() if key not in ("budget", "trainer")}
+    old["trainer"] = {"max_epochs": 10, "gone": 1}
+    assert list(differences(old, known_to(old, new))) == ["trainer.max_epochs: 10 -> 20", "trainer.gone: 1 -> None"]
 
 
 def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:

@@ -20,7 +20,7 @@ from zoomsr.training import module
 from zoomsr.training.callbacks.last_checkpoint import LastCheckpoint
 
 Train = Callable[..., Run]
-SHORT = ("+trainer.max_steps=8", "trainer.max_epochs=9")  # an epoch has 5 steps
+SHORT = ("trainer.max_steps=8", "trainer.max_epochs=9")  # an epoch has 5 steps
 
 
 class StopAt(Callback):
@@ -85,7 +85,7 @@ def test_so_does_max_time(train: Train, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_epoch_that_is_not_due_is_validated_where_it_is_the_last_of_a_stopped_training(train: Train) -> None:
-    run = train("+trainer.max_steps=3", "trainer.check_val_every_n_epoch=2")
+    run = train("trainer.max_steps=3", "trainer.check_val_every_n_epoch=2")
     assert _places(run) == [(1, 3)]
     assert "val/psnr_y" in run.epochs[0]
     assert run.results is not None
@@ -102,14 +102,14 @@ def test_any_callback_may_end_an_epoch_and_no_cell_is_of_an_earlier_one(train: T
 
 def test_an_epoch_that_ends_with_a_validation_within_has_one_row(train: Train) -> None:
     stop = ("+callbacks.stop._target_=test_record.StopAt", "+callbacks.stop.step=-2")
-    run = train(*stop, "+trainer.val_check_interval=0.5", "trainer.max_epochs=3")
+    run = train(*stop, "trainer.val_check_interval=0.5", "trainer.max_epochs=3")
     assert _places(run) == [(1, 2)]
     assert {"train/mae", "train/loss", "val/mae"} <= run.epochs[0].keys()
 
 
 @pytest.mark.slow
 def test_every_validation_has_a_row_and_a_point_of_its_own(train: Train) -> None:
-    run = train("+trainer.val_check_interval=0.4")
+    run = train("trainer.val_check_interval=0.4")
     assert _places(run) == [(1, 2), (1, 4), (1, 5), (2, 7), (2, 9), (2, 10)]
     assert ["train/mae" in row for row in run.epochs] == [False, False, True] * 2
     assert ["val/mae" in row for row in run.epochs] == [True, True, False, True, True, True]

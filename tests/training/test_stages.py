@@ -41,7 +41,7 @@ def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     ("overrides", "stages"),
     [
         (("trainer.max_epochs=4",), [1, 1, 2, 2]),
-        (("trainer.max_epochs=9", "+trainer.max_steps=14"), [1, 1, 2]),
+        (("trainer.max_epochs=9", "trainer.max_steps=14"), [1, 1, 2]),
         (("trainer.max_epochs=2", "data.patch=32"), [1, 2]),
     ],
     ids=["epochs", "steps", "batches alone"],
@@ -73,7 +73,7 @@ def test_with_a_budget_they_are_shares_of_the_time(
 def test_a_resume_within_the_epoch_before_a_stage_leaves_no_trace(
     train: Train, command: Callable[..., Path], tmp_path: Path, shapes: list[tuple[int, ...]]
 ) -> None:
-    overrides = [*GROWING, "trainer.max_epochs=9", "+trainer.max_steps=14"]
+    overrides = [*GROWING, "trainer.max_epochs=9", "trainer.max_steps=14"]
     train(*overrides)
     whole = shapes.copy()
     shapes.clear()

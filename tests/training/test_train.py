@@ -254,7 +254,7 @@ def test_two_cpu_ranks_measure_what_one_does(photos: Path, tmp_path: Path) -> No
     for devices in (1, 2):
         run_dir = tmp_path / f"devices{devices}"
         arguments = [*TINY, "model=bicubic", f"data.root={photos}", "data.val_fraction=0.5"]
-        arguments += [f"trainer.devices={devices}", "+trainer.strategy=ddp", f"hydra.run.dir={run_dir}"]
+        arguments += [f"trainer.devices={devices}", "trainer.strategy=ddp", f"hydra.run.dir={run_dir}"]
         subprocess.run([sys.executable, "-m", "zoomsr.train", *arguments], check=True, timeout=120)
         results.append(json.loads((run_dir / "metrics.json").read_text())["sets"])
     assert results[0] == results[1]
@@ -356,7 +356,7 @@ def test_lr_made_on_the_device_trains_too(train: Train) -> None:
 
 
 def test_without_test_batches_there_is_no_table(train: Callable[..., Run], capfd: pytest.CaptureFixture[str]) -> None:
-    run = train("+trainer.limit_test_batches=0", "trainer.max_epochs=1")
+    run = train("trainer.limit_test_batches=0", "trainer.max_epochs=1")
     assert run.means() == {}
     assert [row["epoch"] for row in run.epochs] == [1]
     assert "weights of epoch" not in capfd.readouterr().out

@@ -90,6 +90,18 @@ def epoch_table(rows: Sequence[Mapping[str, float]], *, best: int, best_step: in
     return table
 
 
+def loss_table(rows: Sequence[Mapping[str, float]], *, shown: int = 5) -> Table:
+    """How far a training gets on patches that are the same in every epoch, at some epochs evenly apart."""
+    title = "The same patches in every epoch"
+    table = Table("epoch", "loss", "MAE", "PSNR Y (dB)", title=title, title_justify="left")
+    rows = [row for row in rows if "train/loss" in row]  # not a validation within an epoch
+    numbers = dict.fromkeys(number * (len(rows) - 1) // (shown - 1) for number in range(shown))
+    for row in (rows[number] for number in numbers if rows):
+        columns = (("train/loss", ".3g"), ("train/mae", ".4f"), ("train/psnr_y", ".2f"))
+        table.add_row(str(int(row["epoch"])), *(f"{row[name]:{form}}" for name, form in columns))
+    return table
+
+
 def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Error by frequency band, by name; less is better."""
     bands = [key for key in next(iter(rows.values())) if key.startswith("error_band_")]

@@ -212,6 +212,10 @@ class PatchSampler(Sampler[PatchKey]):
     """A fresh order for each epoch, every rank taking its share; all ranks get the same number.
 
     Lightning calls ``set_epoch``, also after a resume, so an epoch's patches do not depend on what ran before.
+
+    Attributes:
+        epoch: of the next iteration.
+        repeats: whether every epoch gives the patches of the first one, in its order: for ``trainer.overfit_batches``.
     """
 
     def __init__(self, length: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -220,6 +224,7 @@ class PatchSampler(Sampler[PatchKey]):
         self._rank = rank
         self._world_size = world_size
         self.epoch = 0
+        self.repeats = False
         self._first = {0: 0}
 
     def set_epoch(self, epoch: int) -> None:
@@ -229,6 +234,10 @@ class PatchSampler(Sampler[PatchKey]):
     def start_at(self, epoch: int, first: int) -> None:
         """Skip the first keys of an epoch, whose patches a resumed run has been given."""
         self._first = {epoch: first}
+
+    def drawn(self, epoch: int) -> int:
+        """The epoch of the draws of an epoch's patches: its own, or the first."""
+        return 0 if self.repeats else epoch
 
     @property
     def first(self) -> int:
@@ -240,12 +249,12 @@ class PatchSampler(Sampler[PatchKey]):
 
     def generator(self) -> np.random.Generator:
         """The epoch's RNG; a stream of its own beside those of ``Patches.draws``, whose third word is 0."""
-        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self.epoch]))
+        return np.random.Generator(np.random.Philox(key=self._seed, counter=[0, 0, 1, self.drawn(self.epoch)]))
 
     def __iter__(self) -> Iterator[PatchKey]:
         order = self.generator().permutation(self._length)
         share = order[self._rank :: self._world_size][self.first : len(self)]
-        return (PatchKey(self.epoch, int(index)) for index in share)
+        return (PatchKey(self.drawn(self.epoch), int(index)) for index in share)
 
 
 def per_stage(value: int | Sequence[int]) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ from zoomsr.models import at_quality, n_parameters, scale_of, takes_quality
 from zoomsr.models.back_projection import BackProjection
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble
-from zoomsr.pretrained.names import ONNX_SUFFIX, pretrained_nets
+from zoomsr.pretrained.names import ONNX_SUFFIX, is_address, pretrained_nets
 from zoomsr.pretrained.own_nets import accepted
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short, write_json, write_text
@@ -196,7 +196,7 @@ def _nets(config: DictConfig, request: Request) -> dict[str, EvaluatedNet]:
     for one, path in request.files:
         measured = _opened(path, None if choice("model") == SPANDREL else config.get("model"), config.scale, own)
         label = choice("model") or type(measured.net).__name__.lower()
-        if one in pretrained_nets():
+        if one in pretrained_nets() or is_address(one):
             label = path.stem  # unet_x3, for unet at scale 3
         elif measured.foreign is not None:
             label = path.stem if path.stem not in nets else f"{path.resolve().parent.name}/{path.stem}"

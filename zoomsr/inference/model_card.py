@@ -77,15 +77,17 @@ def card_fields(nets: Sequence[PackedNet]) -> dict[str, str]:
     }
 
 
-def markdown(package: str, nets: Sequence[PackedNet], *, half: bool) -> str:
-    """README.md of a package."""
+def criteria(nets: Sequence[PackedNet], *, provenance: str) -> dict[str, str]:
+    """The properties by which nets are admitted, each in words; ``provenance`` is the file that lists their data."""
     fields = card_fields(nets)
-    criteria = {
+    is_listed = all(one.origin.data.get("photographs") for one in nets)
+    source = f"; the source of each stands in {provenance}" if is_listed else ""
+    return {
         "Model license": fields["license"],
         "OSAID v1.0": _openness(nets)[0],
         "MOF": _openness(nets)[1],
         "Training data license": fields["training_data_license"],
-        "Training data provenance": f"{fields['training_data']}; the source of each stands in provenance.json",
+        "Training data provenance": f"{fields['training_data']}{source}",
         "Training code": f"zoomsr {version('zoomsr')} (MIT)",
         "Known limitations": fields["notes"],
         "Published research": ", ".join(f"<{paper}>" for paper in _papers(nets)) or _NOT_STATED,
@@ -93,6 +95,12 @@ def markdown(package: str, nets: Sequence[PackedNet], *, half: bool) -> str:
         "Scope": fields["scope"],
         "Reproducibility": _joined(f"`{one.origin.command}`" if one.origin.command else _NOT_STATED for one in nets),
     }
+
+
+def markdown(package: str, nets: Sequence[PackedNet], *, half: bool) -> str:
+    """README.md of a package."""
+    fields = card_fields(nets)
+    properties = criteria(nets, provenance="provenance.json")
     factors = {"Input": "`input`: float32 [1, 3, H, W]", "Output": "`output`: float32 [1, 3, {0}H, {0}W]"}
     rows = {
         **{name: [text.format(one.net.scale) for one in nets] for name, text in factors.items()},
@@ -105,14 +113,15 @@ def markdown(package: str, nets: Sequence[PackedNet], *, half: bool) -> str:
     }
     parts = [
         f"# {package}\n\n{fields['long_description']}",
-        "## ONNX models\n\n" + _table(["Property", *(one.file for one in nets)], [[k, *v] for k, v in rows.items()]),
-        *(["## Scores\n\n" + _scores(nets)] if any(one.origin.sets for one in nets) else []),
-        "## Selection criteria\n\n" + _table(["Property", "Value"], [list(pair) for pair in criteria.items()]),
+        "## ONNX models\n\n" + table(["Property", *(one.file for one in nets)], [[k, *v] for k, v in rows.items()]),
+        *(["## Scores\n\n" + scores_table(nets)] if any(one.origin.sets for one in nets) else []),
+        "## Selection criteria\n\n" + table(["Property", "Value"], [list(pair) for pair in properties.items()]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(nets: Sequence[PackedNet]) -> str:
+def scores_table(nets: Sequence[PackedNet]) -> str:
+    """Means of PSNR by set and net, protocol ``modern``, in Markdown."""
     rows = [
         [f"x{one.net.scale}", name, net, f"{by['modern']['psnr_y']:.2f}"]
         for one in nets
@@ -120,10 +129,11 @@ def _scores(nets: Sequence[PackedNet]) -> str:
         for net, by in scores.items()
         if "modern" in by
     ]
-    return _table(["Scale", "Set", "Net", "PSNR on Y (dB), lr in 8 bit"], rows)
+    return table(["Scale", "Set", "Net", "PSNR on Y (dB), lr in 8 bit"], rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 

@@ -22,7 +22,7 @@ from zoomsr.jobs.sweep import report
 from zoomsr.runs.files import short, write_text
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA_OVERRIDES, TRIAL
-from zoomsr.runs.run import Run
+from zoomsr.runs.run import UNRANKED, Run
 from zoomsr.runs.trust import require_own
 from zoomsr.training.callbacks.pruning import STUDY, storage
 
@@ -142,7 +142,9 @@ def _numbers(study: Any, *states: str) -> list[int]:
 def _value(run: Run, objective: str) -> float:
     assert run.results is not None  # it is finished
     net: dict[str, Any] = run.results["net"]
-    means = run.means()[net["name"]]
+    if not (ranked := run.means()):
+        raise ValueError(f"{short(run.path)} has no scores to search by ({run.results[UNRANKED]}): leave debug= out")
+    means = ranked[net["name"]]
     known = means | {name: float(net[name]) for name in ("params", "latency_ms")}
     if objective not in known:
         raise ValueError(f"hparams_search.objectives: {objective} is none of {', '.join(known)}")

@@ -14,7 +14,7 @@ from zoomsr.jobs.launchers import Launcher
 from zoomsr.runs.files import short
 from zoomsr.runs.job import STOPPED, Job
 from zoomsr.runs.layout import HYDRA, OUTPUT
-from zoomsr.runs.run import Run, labels
+from zoomsr.runs.run import UNRANKED, Run, labels
 from zoomsr.runs.trust import HYDRAS, sign
 
 
@@ -69,8 +69,12 @@ def report(jobs: Sequence[Job], folder: Path, *, again: str | None) -> int:
     """
     statuses = {job: job.status() for job in jobs}
     # Unfinished ones too: a job's name is that in which it differs from all others.
-    if rows := ranking([Run.read(job.path) for job in jobs if (job.path / HYDRA).is_dir()]):
+    runs = [Run.read(job.path) for job in jobs if (job.path / HYDRA).is_dir()]
+    if rows := ranking(runs):
         CONSOLE.print(score_table(f"{short(folder)}: validation images, ranked", rows))
+    for run in runs:
+        if run.results is not None and UNRANKED in run.results:
+            say({"debug": f"{run.path.name}  not ranked  {run.results[UNRANKED]}"})
     lacking = {job: status for job, status in statuses.items() if not job.is_finished}
     for job, status in lacking.items():
         log = job.path / OUTPUT

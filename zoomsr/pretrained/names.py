@@ -22,17 +22,22 @@ def pretrained_nets() -> list[str]:
     return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
 
 
+def is_address(net: str) -> bool:
+    """Whether a net is named by an address on a network."""
+    return "://" in net
+
+
 def weights_file(net: str, scale: int | None = None) -> Path | None:
-    """The file of a name, a path, or a run's directory; None for ``bicubic``, which has none.
+    """The file of a name, a path, a run's directory or an address; None for ``bicubic``, which has none.
 
     A name is a net of the package, whatever lies in the working directory; a path has a separator or a suffix.
 
     Args:
-        net: the name or path.
+        net: the name, path or address; see ``fetched``.
         scale: that is wanted: ``unet`` at 3 is ``unet_x3`` where the package has it, else ``unet``. None: as named.
 
     Raises:
-        ValueError: no weights of that name; the nearest names, or how to make them.
+        ValueError: no weights of that name; the nearest names, or how to make them. An address that is not fetched.
     """
     if net == "bicubic":
         return None
@@ -40,6 +45,10 @@ def weights_file(net: str, scale: int | None = None) -> Path | None:
     if net in names:
         at_scale = f"{net}_x{scale}"
         return WEIGHTS_DIR / f"{at_scale if at_scale in names else net}.safetensors"
+    if is_address(net):
+        from zoomsr.pretrained.download import fetched  # urllib's network part, which nothing else needs
+
+        return fetched(net)
     path = Path(net)
     if path.suffix or "/" in net or os.sep in net or net in (".", ".."):
         return best_checkpoint(path) if path.is_dir() else path

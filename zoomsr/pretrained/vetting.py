@@ -176,7 +176,12 @@ def described(config: Mapping[str, Any]) -> str:
 
 
 def first_difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """The first argument in which two descriptions differ, with its wanted value; None where they are equal.
+    """The first argument in which two descriptions differ, with its wanted value; None where they are equal."""
+    return next(((key, ours) for key, _theirs, ours in differences(held, wanted)), None)
+
+
+def differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The arguments in which two descriptions differ, with the value that is held and the one that is wanted.
 
     An argument that one of them lacks has its default, for a file of a version that had no such argument.
     """
@@ -194,8 +199,7 @@ def first_difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> tupl
         else:
             is_same = theirs == ours
         if not is_same:
-            return key, ours
-    return None
+            yield key, theirs, ours
 
 
 def fits(value: object, hint: Any) -> bool:

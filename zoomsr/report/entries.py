@@ -15,6 +15,7 @@ import yaml
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA, HYDRA_CONFIG, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON, SETTINGS, STATUS, run_of
+from zoomsr.runs.run import UNRANKED
 
 BICUBIC = "bicubic"
 _SCORES = ("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae")  # files of older versions lack the frequency bands
@@ -29,8 +30,8 @@ class Entry:
     Attributes:
         place: the run's directory, or the evaluation's.
         net: its name there.
-        state: finished, unfinished, failed, stopped or pruned.
-        reason: of a failure, in one line.
+        state: finished, unfinished, failed, stopped, pruned, or debug: scores that are not ranked.
+        reason: of a failure, or why nothing is ranked, in one line.
         overrides: of the command line that trained it; empty where they are not known.
         settings: of its training; empty where they are not known.
         epochs: rows of ``metrics.csv``.
@@ -111,10 +112,13 @@ def _read(place: Path) -> list[Entry]:
     with _errors_name(place / STATUS):
         status = Job(place).status()
         state, reason = str(status["state"]), str(status.get("error", ""))
+    name = results["net"]["name"] if results else str((settings.get("choices") or {}).get("model", "?"))
+    if results is not None and UNRANKED in results:
+        state, reason, results = "debug", results[UNRANKED], None
     return [
         Entry(
             place=place,
-            net=results["net"]["name"] if results else str((settings.get("choices") or {}).get("model", "?")),
+            net=name,
             state="finished" if results else state,
             reason="" if results else reason,
             overrides=_overrides(place),

@@ -46,6 +46,8 @@ METRICS_JSON = "metrics.json"
 """The final scores; a run with this file is finished."""
 IMAGES_CSV = "images.csv"
 """A row for each image, net and protocol of an evaluation."""
+PROFILE = "profile.txt"
+"""The tables of ``trainer.profiler``."""
 EVENTS = "events.out.tfevents.*"
 """TensorBoard's files, as a pattern."""
 SPLIT_EVENTS = (f"train/{EVENTS}", f"val/{EVENTS}")
@@ -93,7 +95,7 @@ NOTES = (
 SIGNS = (SETTINGS, CHECKPOINTS, METRICS_JSON, METRICS_CSV, STUDY_DB)
 # What else a run leaves, as patterns
 RESULTS = (
-    *(IMAGES_CSV, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, *SPLIT_EVENTS, "*_step[0-9]*", "*.log"),
+    *(IMAGES_CSV, PROFILE, COMPARISON_PNG, PICTURES, GALLERY, GALLERY_PNG, *SPLIT_EVENTS, "*_step[0-9]*", "*.log"),
     CHANGES.format(number="_*"),
 )
 

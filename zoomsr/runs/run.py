@@ -17,6 +17,9 @@ from zoomsr.runs.files import read_rows
 from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON
 from zoomsr.runs.provenance import commit
 
+UNRANKED = "unranked"
+"""In ``metrics.json`` of a debug run: why its scores are not compared with others."""
+
 _PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "kornia", "numpy", "pillow")
 
 
@@ -58,8 +61,8 @@ class Run:
             raise ValueError(f"{path} is a damaged run: {error}") from error
 
     def means(self) -> dict[str, dict[str, float]]:
-        """Net to its mean metrics on the validation images, bicubic first; empty while the run is unfinished."""
-        if self.results is None:
+        """Net to its mean metrics on the validation images, bicubic first; empty where there is nothing to rank."""
+        if self.results is None or UNRANKED in self.results:
             return {}
         (sets,) = self.results["sets"].values()
         (protocol,) = self.results["protocols"]

@@ -20,12 +20,12 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig, OmegaConf
 
-from zoomsr.cli.config import instantiate, plain
+from zoomsr.cli.config import CONF_DIR, instantiate, plain
 from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
-from zoomsr.hardware.devices import compile_mode, is_out_of_memory, training_device
+from zoomsr.hardware.devices import MemoryFullError, compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
 from zoomsr.pretrained.names import pretrained_nets, weights_file
@@ -33,8 +33,6 @@ from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
 from zoomsr.runs.layout import CHECKPOINTS
-from zoomsr.training.callbacks.ema import EMA
-from zoomsr.training.callbacks.exact_resume import ExactResume
 from zoomsr.training.callbacks.last_checkpoint import Stopped
 from zoomsr.training.callbacks.limits import Budget, StepLimit, TimeLimit
 from zoomsr.training.callbacks.loggers import Loggers
@@ -43,7 +41,7 @@ from zoomsr.training.callbacks.results import Results
 from zoomsr.training.checkpoint_io import AtomicCheckpoints, newest_intact
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
-from zoomsr.training.summary import hyper_parameters, record_start, say_result, say_start
+from zoomsr.training.summary import hyper_parameters, profile_kept, record_start, say_result, say_start
 from zoomsr.training.targets import ground_truth
 from zoomsr.training.warm_start import Start, trained_on, warm_start
 
@@ -69,9 +67,11 @@ def train(settings: Mapping[str, Any]) -> None:
     device = training_device(accelerator)
     precision = choose_precision(str(config.trainer.precision), device=device, start=start.resume)
     config.trainer.precision = precision.name  # ranks must agree on it too
-    results = Results(
-        Path(config.run_dir),
-        net_name=config.choices.model,
+    if "results" not in config.callbacks:  # frozen by an older version
+        config.callbacks = OmegaConf.merge(OmegaConf.load(CONF_DIR / "callbacks" / "base.yaml"), config.callbacks)
+    if config.callbacks.results is None:
+        raise ValueError("callbacks.results=null: without it a run has no metrics")
+    results: Results = instantiate(config.callbacks.results)(
         net_config=plain(config.model),
         settings_hash=settings_hash(plain(config)),
         started_from=start.trained_on,
@@ -81,7 +81,7 @@ def train(settings: Mapping[str, Any]) -> None:
     if trainer.is_global_zero:
         record_start(config, data=data, trainer=trainer, start=start)
         say_start(config, data=data, module=module, trainer=trainer, start=start.resume, reason=precision.reason)
-    with _one_line_causes(config, trainer):
+    with profile_kept(Path(config.run_dir)), _one_line_causes(config, trainer):
         if any(parameter.requires_grad for parameter in module.net.parameters()):
             _fit(trainer, module, data, start=start.resume)
         if best := trainer.checkpoint_callback.best_model_path:  # type: ignore[union-attr]  # _trainer has checked it
@@ -126,7 +126,6 @@ def _max_steps(config: DictConfig) -> int | None:
 def _quieten_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its hardware lines repeat our summary
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # how trainer.profiler shows its table
     for message in (
         r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 uses what a later torch will drop
         r"It is recommended to use `self.log\(.*sync_dist=True",  # every rank holds the same mean already
@@ -134,6 +133,7 @@ def _quieten_lightning() -> None:
         r"TensorFloat32 tensor cores for float32 matrix multiplication",  # no net has any
         r"Checkpoint directory .* exists and is not empty",  # a resumed run's own
         r"The `srun` command is available",  # a machine of a cluster may train alone
+        r"You requested to overfit but enabled",  # see PairsDataModule.train_dataloader
         r"The number of training batches .* smaller than the logging interval",  # curves by epoch are always written
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -197,10 +197,8 @@ def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
 def _trainer(config: DictConfig, recorders: Sequence[Callback], budget: Budget | None, *, accelerator: str) -> Trainer:
     limits = _limits(config) if budget is None else [*_limits(config), budget]
     is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
-    callbacks: list[Callback] = [*limits, *recorders, ExactResume()]
-    if config.ema is not None:
-        callbacks.append(EMA(config.ema))
-    callbacks += [instantiate(node) for node in config.callbacks.values() if node is not None]
+    chosen = [node for name, node in config.callbacks.items() if node is not None and name != "results"]
+    callbacks: list[Callback] = [*limits, *recorders, *map(instantiate, chosen)]
     loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
     try:
         trainer: Trainer = instantiate(config.trainer)(
@@ -278,9 +276,11 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
             raise
         raise OSError(f"{run_dir} cannot be written to: {error.strerror}") from error
     except (MemoryError, RuntimeError) as error:
+        if "returned nan values" in str(error):  # trainer.detect_anomaly, after torch's warning with the traceback
+            raise ValueError(f"{error} The warning above names its line in the forward pass") from None
         if not is_out_of_memory(error):
             raise
-        raise ValueError(_less_memory(config, error)) from None
+        raise MemoryFullError(_less_memory(config, error)) from None
     finally:
         threading.excepthook = hook
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from zoomsr.cli.config import plain
-from zoomsr.cli.console import CONSOLE, epoch_table, say, score_table
+from zoomsr.cli.console import CONSOLE, epoch_table, loss_table, say, score_table
 from zoomsr.cli.overrides import LAST
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
@@ -22,10 +24,11 @@ from zoomsr.data.sources.photographs import licences_of
 from zoomsr.hardware.devices import processor
 from zoomsr.models import scale_of
 from zoomsr.runs.files import sha256_of, short
-from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON, TENSORBOARD
+from zoomsr.runs.job import Job
+from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON, PROFILE, TENSORBOARD
 from zoomsr.runs.provenance import code_now, read_starts, record
 from zoomsr.runs.rerun import comparison, what_differs
-from zoomsr.runs.run import Run, versions
+from zoomsr.runs.run import UNRANKED, Run, versions
 from zoomsr.training.logger_adapters import LEADING
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
@@ -126,17 +129,35 @@ def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
     return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
 
 
+@contextmanager
+def profile_kept(run_dir: Path) -> Iterator[None]:
+    """Show the tables of ``trainer.profiler``, which Lightning logs, and keep them in the run's ``profile.txt``."""
+    logger = logging.getLogger("lightning.pytorch.profilers")
+    handler = logging.FileHandler(run_dir / PROFILE, encoding="utf-8", delay=True)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
 def say_result(run_dir: Path, *, repeats: str | None = None) -> None:
     """Print the tables of a finished run, where its files are, and whether it equals the run that it repeats."""
     finished = Run.read(run_dir)
     results = finished.results or {}
     best = results.get("best_epoch", 0)
-    if finished.epochs:
+    trainer = Job(run_dir).settings()["trainer"]  # older versions had neither of the two
+    if trainer.get("overfit_batches"):
+        CONSOLE.print(loss_table(finished.epochs))
+    elif finished.epochs and not trainer.get("fast_dev_run"):
         CONSOLE.print(epoch_table(finished.epochs, best=best, best_step=results.get("best_step")))
     if means := finished.means():  # limit_test_batches=0 leaves none
         CONSOLE.print(score_table(f"Validation images, protocol modern, weights of epoch {best}", means))
-    places = {"picture": run_dir / COMPARISON_PNG, "results": run_dir / METRICS_JSON}
-    lines = {label: short(path) for label, path in places.items() if path.exists()}  # callbacks and loggers may be off
+    lines = {"scores": f"not for comparison: {why}"} if (why := results.get(UNRANKED)) else {}
+    places = {"picture": COMPARISON_PNG, "results": METRICS_JSON, "profile": PROFILE}  # callbacks may be off
+    lines |= {label: short(run_dir / name) for label, name in places.items() if (run_dir / name).exists()}
     folders = (run_dir, run_dir / TENSORBOARD)  # the other one of older runs
     if (folder := next((one for one in folders if any(one.glob(EVENTS))), None)) is not None:
         lines["curves"] = f"tensorboard --logdir {short(folder)}"

@@ -1,4 +1,4 @@
-"""A training that starts from trained weights, also from those of another scale or another net."""
+"""A training that starts from trained weights, also from those of another scale, head or net."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from zoomsr.pretrained.vetting import TARGET
+from zoomsr.pretrained.vetting import TARGET, differences
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.training.callbacks.results import TRAINED_ON
 
@@ -40,31 +40,25 @@ def trained_on(weights: Weights) -> list[str]:
 
 
 def warm_start(net: nn.Module, weights: Weights, wanted: Mapping[str, Any]) -> str | None:
-    """Copy weights into a net: all of them, or of another scale, or of the class that it extends, those that fit.
+    """Copy weights into a net: all of them, or of a net of another scale, head or kind those that fit.
 
     A tensor fits one of the same name and shape. The other tensors of the net keep their initial values.
 
     Args:
         net: newly made.
-        weights: of a net that differs in its scale alone, or whose class the net's own extends, as ``PhotoUNet`` does.
+        weights: of any net.
         wanted: ``_target_`` and arguments of ``net``.
 
     Returns:
-        Which tensors start anew, as text; None where all were copied.
+        In what the nets differ, which tensors start anew, and which of the file are not used; None where they do not
+        differ.
 
     Raises:
-        ValueError: another net, one that differs in more than the scale, or less than half of the parameters fit.
+        ValueError: less than half of the net's parameters fit.
     """
-    config = weights.config or wanted
-    held, scale = config.get("scale"), wanted.get("scale")
-    extended = {f"{base.__module__}.{base.__qualname__}" for base in type(net).__mro__[1:]}
-    is_extended = config.get(TARGET) in extended  # a name: nothing that the file says is imported
-    if not is_extended and held == scale:
-        weights.require(wanted)
+    if (changed := _changed(weights.config or wanted, wanted)) == "":
         weights.load_into(net)
         return None
-    if not is_extended:
-        weights.require({**wanted, "scale": held})
     own = net.state_dict()
     fitting = {name: value for name, value in weights.tensors.items() if name in own and value.shape == own[name].shape}
     share = sum(own[name].numel() for name in fitting) / max(1, sum(value.numel() for value in own.values()))
@@ -74,8 +68,23 @@ def warm_start(net: nn.Module, weights: Weights, wanted: Mapping[str, Any]) -> s
         )
     net.load_state_dict({**own, **fitting})
     anew = [name for name in own if name not in fitting]
-    if not anew:
-        return None
-    more = f" and {len(anew) - _NAMED} more" if len(anew) > _NAMED else ""
-    change = f": x{scale} instead of x{held}" if held != scale else ""
-    return f"{', '.join(anew[:_NAMED])}{more} start anew{change}"
+    unused = [name for name in weights.tensors if name not in own]
+    parts = (changed, _listed(anew, "start anew"), _listed(unused, "of the file not used"))
+    return "; ".join(filter(None, parts))
+
+
+def _changed(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """In what two nets differ: ``scale=3 instead of 2``."""
+    return ", ".join(
+        f"{key}={ours} instead of {theirs}" if key != TARGET else f"{_class(ours)} instead of {_class(theirs)}"
+        for key, theirs, ours in differences(held, wanted)
+    )
+
+
+def _class(target: str) -> str:
+    return target.rpartition(".")[2]
+
+
+def _listed(names: Sequence[str], what: str) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more} {what}" if names else ""

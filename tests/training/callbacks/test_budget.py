@@ -68,9 +68,9 @@ def test_it_ends_annealed_whatever_the_number_of_epochs(train: Train, capsys: py
 
 @pytest.mark.usefixtures("a_second_per_step")
 def test_a_resume_goes_on_with_the_time_that_was_left(train: Train, command: Command) -> None:
-    run = train("budget=8s", "+trainer.max_steps=3")
+    run = train("budget=8s", "trainer.max_steps=3")
     assert _state(run)["callbacks"]["Budget"] == {"used": 3, "seconds": 8}
-    command(f"ckpt={run.path}", "+trainer.max_steps=-1")
+    command(f"ckpt={run.path}", "trainer.max_steps=-1")
     assert _state(run)["global_step"] == 8
     assert _state(run)["lr_schedulers"][0]["last_epoch"] == 8750
     command(f"ckpt={run.path}")  # nothing is left

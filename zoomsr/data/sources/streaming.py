@@ -179,7 +179,7 @@ class _WindowSampler(PatchSampler):
             images = np.array(self._images[window * WINDOW : (window + 1) * WINDOW])
             patches = images[:, None] + self._n_images * np.arange(self._per_image)
             for number in generator.permutation(patches.flatten()):
-                yield PatchKey(self.epoch, int(number))
+                yield PatchKey(self.drawn(self.epoch), int(number))
 
 
 def _litdata(module: str) -> ModuleType:

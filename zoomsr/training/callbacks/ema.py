@@ -6,7 +6,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+
+
+def moving_average(decay: float | None) -> Callback:
+    """``EMA``, or a callback that does nothing where there is no decay."""
+    return Callback() if decay is None else EMA(decay)
 
 
 class EMA(WeightAveraging):

@@ -82,7 +82,8 @@ class LastCheckpoint(Checkpoint):
             raise Stopped(self._signal or signal.SIGTERM, self._path)
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self._path)
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]  # set at run time; it keeps no checkpoint
+            trainer.save_checkpoint(self._path)
         self._saved_at = time.monotonic()
 
     def _any_rank(self, trainer: Trainer, decision: bool) -> bool:

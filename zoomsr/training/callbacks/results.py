@@ -19,7 +19,7 @@ from zoomsr.metrics.quality import mean_score
 from zoomsr.models.complexity import costs_of
 from zoomsr.runs.files import read_rows, write_json, write_rows
 from zoomsr.runs.layout import METRICS_CSV, METRICS_JSON
-from zoomsr.runs.run import versions
+from zoomsr.runs.run import UNRANKED, versions
 from zoomsr.training.module import ZoomModule, ends_epoch
 
 _SECONDS = "zoomsr_seconds"
@@ -43,14 +43,14 @@ class Results(Callback):
 
     def __init__(
         self,
-        run_dir: Path,
+        run_dir: str,
         *,
         net_name: str,
         net_config: dict[str, Any],
         settings_hash: str,
         started_from: Sequence[str] = (),
     ) -> None:
-        self._run_dir = run_dir
+        self._run_dir = Path(run_dir)
         self._started_from = list(started_from)
         self._settings_hash = settings_hash
         self._ranks: list[str] = []
@@ -162,6 +162,7 @@ class Results(Callback):
             "scale": data.degradation.scale,
             **_tested(trainer),
             "epochs": trained_epochs(trainer),
+            **({UNRANKED: why} if (why := _unranked(trainer, module, of=len(data.names))) else {}),
             "ranks": self._ranks,
             "device": self._device,
             "precision": trainer.precision,
@@ -176,6 +177,16 @@ def _attributed(attributions: Sequence[Attribution]) -> dict[str, Any]:
     if not attributions:
         return {}
     return {"licences": licences_of(attributions), "photographs": [one._asdict() for one in attributions]}
+
+
+def _unranked(trainer: Trainer, module: ZoomModule, *, of: int) -> str:
+    """Why the scores say nothing about the net; empty for those of a training and a test as they should be."""
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it at run time
+        return "trainer.fast_dev_run: trained on a batch or a few"
+    if trainer.overfit_batches:  # type: ignore[attr-defined]  # the same
+        return "trainer.overfit_batches: trained on the same few patches"
+    tested = len(module.test_scores["net"])
+    return f"trainer.limit_test_batches: {tested} of {of} images tested" if tested < of else ""
 
 
 def _tested(trainer: Trainer) -> dict[str, int]:
