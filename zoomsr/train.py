@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import compose_for, instantiate, plain, start
-from zoomsr.cli.console import say
+from zoomsr.cli.console import said_logs, say
 from zoomsr.cli.errors import one_line_errors
-from zoomsr.cli.overrides import LAST, completed, is_first_rank
+from zoomsr.cli.overrides import LAST, completed, is_first_rank, of_any_version
 from zoomsr.imaging.listing import require_folder
 from zoomsr.jobs.launchers import train_here
 from zoomsr.jobs.sweep import metric
@@ -28,14 +30,15 @@ _FOLDER = "zoomsr.data.sources.photographs.folder"  # the source of data=folder,
 
 def main() -> None:
     """The command: one run, one search, or a sweep, whose jobs ``hydra_plugins.zoomsr_launcher`` runs."""
+    begun = time.monotonic()
     with one_line_errors(), locks_end():
         sys.argv[1:] = completed(sys.argv[1:])
-        start(_task, config_name="train")
+        start(partial(_task, begun=begun), config_name="train")
 
 
-def _task(config: DictConfig) -> float | None:
-    if config.get("hparams_search") is None:
-        return _run(config)
+def _task(config: DictConfig, *, begun: float) -> float | None:
+    if config.plan or config.get("hparams_search") is None:
+        return _run(config, begun=begun)
     code = instantiate(config.hparams_search).run(instantiate(config.launcher))
     if code in STOPPED:
         sys.exit(code)
@@ -44,7 +47,7 @@ def _task(config: DictConfig) -> float | None:
     return None
 
 
-def _run(config: DictConfig) -> float | None:
+def _run(config: DictConfig, *, begun: float) -> float | None:
     job = Job(Path(config.run_dir))
     settings = plain(config)
     if config.rerun is not None:
@@ -55,12 +58,20 @@ def _run(config: DictConfig) -> float | None:
     ranks = max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
     if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
         raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
+    if config.plan:
+        with said_logs():
+            from zoomsr.training.plan import say_plan  # heavy
+
+            say_plan(settings, begun=begun)
+        discard_unused()
+        return None
     if is_first_rank():
-        if config.ckpt == LAST and job.exists:
-            say({"resumes": short(job.path)})
-            for line in differences(old := job.settings(), known_to(old, settings)):
-                say({"changed": line})
+        before = job.settings() if config.ckpt == LAST and job.exists else None
         job = Job.freeze(settings)
+        if before is not None:
+            say({"resumes": short(job.path)})
+            for line in differences(before, known_to(before, job.settings())):
+                say({"changed": line})
     if ranks > 1:
         train_here(job, settings)
     elif code := instantiate(config.launcher).run_alone(job):
@@ -76,7 +87,7 @@ def _repeated(now: dict[str, Any], job: Job) -> dict[str, Any]:
     if now["ckpt"] == LAST and job.exists:  # it was interrupted
         return {**job.settings(), "ckpt": LAST}
     first = Job(Path(now["rerun"]))
-    before = compose_for(Run.read(first.path).overrides, run_dir=job.path)
+    before = compose_for([*map(of_any_version, Run.read(first.path).overrides)], run_dir=job.path)
     settings = repeated(first, before=before, now=now)
     if is_first_rank():
         for line in differences(repeated(first, before=before, now=before), settings):
@@ -88,6 +99,8 @@ def _require_files(config: DictConfig) -> None:
     """Raise ValueError where a checkpoint or a folder is not there, as the training would once torch is imported."""
     if config.ckpt not in (None, LAST, *pretrained_nets()) and not Path(config.ckpt).is_dir():
         require_file(Path(config.ckpt))
+    if OmegaConf.is_missing(config.data.module, "source"):
+        raise ValueError("data=base has no photographs: choose another data=, or set data.module.source")
     source = config.data.module.get("source")
     if source is not None and source.get("_target_") == _FOLDER:
         for root in (source.root, source.val_root):

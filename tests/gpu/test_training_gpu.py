@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from _support.device_checks import GPU, Train, learnt, require_same_scores, scor
 from _support.kills import Settings
 from _support.watching import WATCH, Watched
 
+from zoomsr.runs.job import Job
+from zoomsr.runs.run import Run
 from zoomsr.training.recipe import train as train_settings
 
 MEAN = ("ema=0.9", "trainer.accumulate_grad_batches=2")
@@ -63,3 +67,12 @@ def test_the_record_says_what_was_used(train: Train, cuda: torch.device) -> None
     assert 0.05 < device["peak_mb"] < 2000
     if importlib.util.find_spec("pynvml") is not None:
         assert 0 <= device["utilisation"] <= 1
+
+
+def test_a_batch_that_fits_is_found_and_kept_by_a_resume(train: Train, command: Callable[..., Path]) -> None:
+    run = train(GPU, "data.batch_size=auto", "trainer.max_epochs=1")
+    data = Job(run.path).settings()["data"]
+    assert data["batch_size"] == data["module"]["batch_size"] == 16  # of the 20 patches of an epoch
+    command(f"ckpt={run.path}", "trainer.max_epochs=2")
+    assert Job(run.path).settings()["data"] == data
+    assert [row["epoch"] for row in Run.read(run.path).epochs] == [1, 2]

@@ -68,6 +68,8 @@ class PairsDataModule(LightningDataModule):
 
     Attributes:
         progress: the share of the training that is done, on [0, 1], by which stages are chosen.
+        validated: numbers of the validation images that are loaded; None for all.
+        val_sizes: (height, width) of the validation images in hr pixels.
 
     Raises:
         ValueError: patches do not fit the photographs or the scale, an epoch is shorter than a batch, or ``patch`` and
@@ -102,12 +104,14 @@ class PairsDataModule(LightningDataModule):
         self._stages = [PatchStage(self._train.resized(side), size) for side, size in zip(sides, sizes, strict=True)]
         self._loader: PatchLoader | None = None
         self.progress: Callable[[], float] = lambda: 0.0
+        self.validated: Sequence[int] | None = None
         if len(self._train) < max(sizes):
             few = f"an epoch has {len(self._train)} patches, fewer than data.batch_size {max(sizes)}"
             raise ValueError(f"{few}: raise data.patches_per_image")
         validation = source.validation(degradation)
         validation.hr.require(SSIM_WINDOW + 3 * scale, "what can be measured, a validation image")
         self.digest = hashlib.sha256((self._train.source_hash + validation.hr.source_hash).encode()).hexdigest()
+        self.val_sizes = validation.hr.sizes
         self._val = FixedPatches(validation, patch=val_patch, scale=scale)
         self._test = FixedPatches(validation, patch=None, scale=scale)
         self._val_batch_size = min(sizes) if val_patch else 1
@@ -196,7 +200,8 @@ class PairsDataModule(LightningDataModule):
     def _evaluation_loader(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
         # A rank without an image of its own measures the first one again, which counts once.
         rank, world_size = self._rank_of
-        share = range(rank, len(dataset), world_size) or range(1)
+        numbers = range(len(dataset)) if self.validated is None else self.validated
+        share = numbers[rank::world_size] or numbers[:1]
         return DataLoader(dataset, batch_size=batch_size, sampler=share, pin_memory=copies_ahead(self._device))
 
     def _is_resident(self, patches: RandomPatches, device: torch.device) -> bool:

@@ -25,6 +25,10 @@ _COMPILE_MODES = ("default", "max-autotune-no-cudagraphs", *_CUDA_GRAPHS)
 _SECONDS_BETWEEN_SAMPLES = 1.0  # NVML's own answer is a mean over up to a second
 
 
+class MemoryFullError(ValueError):
+    """A device's memory does not hold what was asked of it; the text says what takes less."""
+
+
 def device_named(name: str) -> torch.device:
     """``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``.
 
@@ -124,6 +128,17 @@ def free_memory(device: torch.device) -> int | None:
     except (OSError, ValueError):  # none
         return free
     return min(free, most - taken)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes that this process has held: of tensors on a GPU, else of main memory; None where nothing tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+        return 1024 * int(fields["VmHWM"].split()[0])  # not getrusage's, which begins with the parent's
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 @contextmanager

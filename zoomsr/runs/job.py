@@ -21,13 +21,15 @@ from zoomsr.runs.layout import METRICS_JSON, OUTPUT, SETTINGS, STATUS
 from zoomsr.runs.moved import with_new_names
 from zoomsr.runs.trust import sign
 
+AUTO = "auto"
+"""``data.batch_size`` that is to be found; see ``zoomsr.training.batch_size``."""
 PRUNED = 3
 """Exit code of a job that a search has pruned."""
 STOPPED = (130, 143, 129, -1, -2, -15)  # the signals by number: Windows has no SIGHUP
 """Exit codes of a job that was told to stop, and has written a checkpoint."""
 
 # Where and how a job runs, not what it computes.
-_PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher", "rerun")
+_PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher", "rerun", "plan")
 
 # Set by an outer launcher for its own ranks; a job must not inherit them.
 _RANKS = {
@@ -48,8 +50,12 @@ class Job:
 
     @staticmethod
     def freeze(settings: Mapping[str, Any]) -> Job:
-        """Write the settings into their own ``run_dir``, atomically."""
+        """Write the settings into their own ``run_dir``, atomically; a batch size that was found there stays."""
         job = Job(Path(settings["run_dir"]))
+        if settings.get("data", {}).get("batch_size") == AUTO and job.exists:
+            found = job.settings()["data"]["batch_size"]
+            module = {**settings["data"]["module"], "batch_size": found}
+            settings = {**settings, "data": {**settings["data"], "batch_size": found, "module": module}}
         job.path.mkdir(parents=True, exist_ok=True)
         write_text(job.path / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False))
         (job.path / STATUS).unlink(missing_ok=True)

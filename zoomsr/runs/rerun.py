@@ -13,7 +13,7 @@ from zoomsr.runs.layout import CHANGES, METRICS_CSV
 from zoomsr.runs.provenance import read_starts
 from zoomsr.runs.run import Run
 
-_HERE = ("run_dir", "overwrite", "launcher", "rerun")  # of the command that runs it again
+_HERE = ("run_dir", "overwrite", "launcher", "rerun", "plan")  # of the command that runs it again
 _MEASURED = ("seconds", "data/wait")  # which differ from run to run
 _FILES = ("files", "changes")  # of the code; see ``_of_files``
 _LAST = "last"
@@ -32,11 +32,21 @@ def repeated(first: Job, *, before: Mapping[str, Any], now: Mapping[str, Any]) -
         ValueError: it started from weights that its notes do not name.
     """
     frozen = first.settings()
-    settings = _placed({**now, **frozen}, str(frozen["run_dir"]), str(now["run_dir"]))
+    settings = placed({**now, **frozen}, str(frozen["run_dir"]), str(now["run_dir"]))
     settings = _overridden(settings, before, now) | {key: now[key] for key in _HERE}
     if settings["callbacks"].get("pruning"):  # a trial of a search: it runs alone, and to its end
         settings["callbacks"] = {**settings["callbacks"], "pruning": None}
     return settings | dict(zip(("ckpt", "ckpt_mode"), _origin(first, settings), strict=True))
+
+
+def placed(value: Any, old: str, new: str) -> Any:
+    """Settings with the paths inside one directory as paths inside another."""
+    if isinstance(value, Mapping):
+        return {key: placed(one, old, new) for key, one in value.items()}
+    if isinstance(value, list):
+        return [placed(one, old, new) for one in value]
+    is_inside = isinstance(value, str) and (value == old or value.startswith(old + os.sep))
+    return new + value[len(old) :] if is_inside else value
 
 
 def what_differs(run: Path, now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -155,16 +165,6 @@ def _origin(first: Job, settings: Mapping[str, Any]) -> tuple[str | None, str]:
             "them: the same settings with ckpt=FILE ckpt_mode=weights train it anew"
         )
     return None, "resume"
-
-
-def _placed(value: Any, old: str, new: str) -> Any:
-    """Settings with the paths inside one directory as paths inside another."""
-    if isinstance(value, Mapping):
-        return {key: _placed(one, old, new) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_placed(one, old, new) for one in value]
-    is_inside = isinstance(value, str) and (value == old or value.startswith(old + os.sep))
-    return new + value[len(old) :] if is_inside else value
 
 
 def _overridden(settings: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

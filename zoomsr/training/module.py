@@ -81,7 +81,7 @@ class ZoomModule(LightningModule):
         self._clock = clock
         self._target = target
         self._total_steps = 0
-        self._train_metrics_batches = train_metrics_batches
+        self.train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
         self._bicubic = Bicubic(scale)
         self._val_loss, self._train_metric = ByImage(), ByImage()
@@ -117,7 +117,7 @@ class ZoomModule(LightningModule):
         sr = self(lr, batch.get("quality"))
         loss: Tensor = self.loss(sr, hr)
         self._losses.append(loss.detach())
-        if batch_idx % max(1, self._epoch_batches(batch_idx) // self._train_metrics_batches) == 0:
+        if batch_idx % max(1, self._epoch_batches(batch_idx) // self.train_metrics_batches) == 0:
             rows = measure(sr.detach(), batch["hr"], protocol=self.protocol, border=scale_of(self.net))
             self._train_metric.update(batch["index"], rows)
         return loss

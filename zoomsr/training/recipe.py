@@ -25,7 +25,7 @@ from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
-from zoomsr.hardware.devices import compile_mode, is_out_of_memory, training_device
+from zoomsr.hardware.devices import MemoryFullError, compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
 from zoomsr.pretrained.names import pretrained_nets, weights_file
@@ -280,7 +280,7 @@ def _one_line_causes(config: DictConfig, trainer: Trainer) -> Iterator[None]:
             raise ValueError(f"{error} The warning above names its line in the forward pass") from None
         if not is_out_of_memory(error):
             raise
-        raise ValueError(_less_memory(config, error)) from None
+        raise MemoryFullError(_less_memory(config, error)) from None
     finally:
         threading.excepthook = hook
 

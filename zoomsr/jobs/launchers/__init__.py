@@ -47,6 +47,10 @@ def train_here(job: Job, settings: Mapping[str, Any], *, patience: float = 0) ->
     with locks_end(), said_logs():
         if is_first_rank():
             lock(job.path, patience=patience)
-        from zoomsr.training.recipe import train  # heavy: the command line and the lock come first
+        from zoomsr.training.batch_size import with_fitting_batch  # heavy: the command line and the lock come first
+        from zoomsr.training.recipe import train
 
-        train(settings)
+        found = with_fitting_batch(settings)
+        if found != settings:
+            Job.freeze(found)  # for a resume
+        train(found)

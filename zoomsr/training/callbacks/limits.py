@@ -77,6 +77,7 @@ class Budget(Callback):
 
     Attributes:
         share: of the time, on [0, 1], the same on all ranks.
+        seconds: the whole of it.
 
     Raises:
         ValueError: not a time.
@@ -85,7 +86,7 @@ class Budget(Callback):
     def __init__(self, text: str) -> None:
         self.text = text
         self.share = 0.0
-        self._seconds = _seconds(text)
+        self.seconds = _seconds(text)
         self._used = 0.0  # before this process
         self._started = 0.0
 
@@ -97,12 +98,12 @@ class Budget(Callback):
         """Before the callbacks that ask whether the epoch ends here."""
         if ranks_may_agree(trainer):
             # The first rank's clock for all: learning rates that differ would give weights that differ.
-            self.share = trainer.strategy.broadcast(min(1.0, self._now() / self._seconds))
+            self.share = trainer.strategy.broadcast(min(1.0, self._now() / self.seconds))
             trainer.should_stop |= self.share >= 1
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds used, and the limit."""
-        return {"used": self._now(), "seconds": self._seconds}
+        return {"used": self._now(), "seconds": self.seconds}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue with the time that is left.
@@ -114,7 +115,7 @@ class Budget(Callback):
         if state is None:  # it had no budget
             return
         self._used = state["used"]
-        self.share = min(1.0, self._used / self._seconds)
+        self.share = min(1.0, self._used / self.seconds)
         if state["used"] >= state["seconds"] and self.share < 1:
             raise ValueError(
                 f"budget={self.text}: this training has used up the {state['seconds']:.0f} s that it had, and its "
