@@ -55,9 +55,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
-    if given.get("plan", "false").lower() == "true":
-        if (is_resumed := "ckpt" in given and given.get("ckpt_mode") != "weights") or {*_MULTIRUN_FLAGS} & {*flags}:
-            raise ValueError(f"plan=true is of one new training: leave out {'ckpt' if is_resumed else '-m'}")
+    wrong = ["-m"] if {*_MULTIRUN_FLAGS} & {*flags} else []
+    wrong += ["ckpt"] if "ckpt" in given and given.get("ckpt_mode") != "weights" else []
+    if wrong and given.get("plan", "false").lower() == "true":
+        raise ValueError(f"plan=true is of one new training: leave out {wrong[0]}")
     if given.get(_RERUN, "null") != "null":
         return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
     if given.get("ckpt") == LAST and given.get("ckpt_mode") == "weights":
