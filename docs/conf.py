@@ -28,6 +28,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = ["*.md", "conf/README.md", "docs/**.md", "zoomsr/*/README.md", "experiments/**.md"]
 exclude_patterns = ["AGENTS.md", "docs/contents.md"]
+highlight_language = "none"  # of blocks that name none
 myst_heading_anchors = 4  # GitHub's names of headings, which the links use
 
 napoleon_use_ivar = True  # the fields of a NamedTuple are members already

@@ -110,6 +110,7 @@ def test_train(here: Path) -> None:
         "data=folder data.root=none": "error: none is not a folder",
         "data=folder data.root=full data.val_root=none": "error: none is not a folder",
         "ckpt=last": "no run below",
+        "data=base": "error: data=base has no photographs",
         "rerun=none": "error: rerun=none is no run of zoomsr.train",
         "model=none": "model/none",
         "no_key=1": "no setting is called 'no_key'",

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     },
     "report": {"cli", "evaluation", "figures", "pretrained", "runs"},
     "jobs": {"cli", "runs", "training"},
-    "webapp": {"cli", "data", "figures", "imaging", "inference", "metrics", "models", "pretrained"},
+    "webapp": {"cli", "data", "figures", "imaging", "inference", "metrics", "models", "pretrained", "runs"},
 }
 # A package, and the only places that may import it.
 ONLY = {

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 import typer
 
 from zoomsr.cli.errors import one_line_errors
 from zoomsr.cli.options import OwnNetsOption, TrustOption
+
+if TYPE_CHECKING:
+    from zoomsr.inference.export_options import ExportOptions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,13 +67,23 @@ def export(
         from zoomsr.pretrained.own_nets import accepted  # torch, which is slow: mistakes are answered before
 
         options = replace(options, nets=accepted([model], nets=net or (), trust=trust))
-        if to_hub is not None:
-            from zoomsr.inference.hub import write_hub as write
-        elif target.suffix == ".html":
-            from zoomsr.webapp.offline.page import write_page as write
-        else:
-            from zoomsr.inference.export import write
-        write(model, target, options, overwrite=overwrite)
+        _writer(target, is_hub=to_hub is not None)(model, target, options, overwrite=overwrite)
+
+
+class _Write(Protocol):
+    """Writes a net into a file of one kind."""
+
+    def __call__(self, model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> None: ...
+
+
+def _writer(target: Path, *, is_hub: bool) -> _Write:
+    if is_hub:
+        from zoomsr.inference.hub import write_hub as write
+    elif target.suffix == ".html":
+        from zoomsr.webapp.offline.page import write_page as write
+    else:
+        from zoomsr.inference.export import write
+    return write
 
 
 def _target(out: Path | None, page: Path | None, to_hub: Path | None) -> Path:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from zoomsr.cli.config import compose_for, instantiate, plain, start
 from zoomsr.cli.console import said_logs, say
 from zoomsr.cli.errors import one_line_errors
-from zoomsr.cli.overrides import LAST, completed, is_first_rank
+from zoomsr.cli.overrides import LAST, completed, is_first_rank, of_any_version
 from zoomsr.imaging.listing import require_folder
 from zoomsr.jobs.launchers import train_here
 from zoomsr.jobs.sweep import metric
@@ -87,7 +87,7 @@ def _repeated(now: dict[str, Any], job: Job) -> dict[str, Any]:
     if now["ckpt"] == LAST and job.exists:  # it was interrupted
         return {**job.settings(), "ckpt": LAST}
     first = Job(Path(now["rerun"]))
-    before = compose_for(Run.read(first.path).overrides, run_dir=job.path)
+    before = compose_for([*map(of_any_version, Run.read(first.path).overrides)], run_dir=job.path)
     settings = repeated(first, before=before, now=now)
     if is_first_rank():
         for line in differences(repeated(first, before=before, now=before), settings):
@@ -99,6 +99,8 @@ def _require_files(config: DictConfig) -> None:
     """Raise ValueError where a checkpoint or a folder is not there, as the training would once torch is imported."""
     if config.ckpt not in (None, LAST, *pretrained_nets()) and not Path(config.ckpt).is_dir():
         require_file(Path(config.ckpt))
+    if OmegaConf.is_missing(config.data.module, "source"):
+        raise ValueError("data=base has no photographs: choose another data=, or set data.module.source")
     source = config.data.module.get("source")
     if source is not None and source.get("_target_") == _FOLDER:
         for root in (source.root, source.val_root):

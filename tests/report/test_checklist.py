@@ -60,6 +60,22 @@ def test_compute_counts_every_device_and_what_failed(places: list[Path]) -> None
     assert "the time is not known" not in compute
 
 
+def test_a_failed_training_has_what_its_start_kept(places: list[Path]) -> None:
+    start = {
+        "code": {"commit": "4d5e6f"},
+        "data": {"name": "div2k", "hash": "fedcba9876543210"},
+        "device": {"type": "cpu", "name": "Xeon", "ranks": 4},
+    }
+    (places[2] / "starts.json").write_text(json.dumps({"starts": [{}, start]}))
+    found = _checklist(*places)
+    assert "Commit of the code: 1a2b3c with changes, 4d5e6f." in found["5"]
+    assert "| div2k | not known | not known | fedcba987654 |  | not known |\n" in found["6"]
+    assert "| c | vdsr | failed | 0:00:20 | 4 x Xeon | not known |\n" in found["8"]
+    # 90.4 s + 2 x 60 s + 4 x 20 s
+    assert "Device time of 3 trainings: 0:04:50," in found["8"]
+    assert "counts as one" not in found["8"]
+
+
 def test_splits_settings_seeds_and_licences(places: list[Path]) -> None:
     found = _checklist(*places)
     split = "| photos | 8 | 2 | 0123456789ab | 275 of train291 | 7 CC0, 3 CC BY \\| 4.0 |\n"

@@ -7,7 +7,8 @@ from zoomsr.data.datamodule import Batch
 from zoomsr.hardware.devices import fuse
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.metrics.protocol import MODERN
-from zoomsr.metrics.quality import measure
+from zoomsr.metrics.quality import METRICS, measure
+from zoomsr.models import bicubic
 from zoomsr.models.unet import UNet
 from zoomsr.training import schedules
 from zoomsr.training.module import ZoomModule
@@ -118,3 +119,18 @@ def test_cudnn_searches_for_training_patches_alone(monkeypatch: pytest.MonkeyPat
     module.eval()(_batch()["lr"])
     assert seen == [True, False]
     assert torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize(("batches", "measured"), [(1, 1), (40, 40), (63, 63), (64, 32), (330, 33)])
+def test_every_batch_of_a_short_epoch_counts_in_its_training_metrics(
+    batches: int, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, batch = _module(), _batch(16)
+    module._clock = lambda: 0.0  # there is no trainer
+    monkeypatch.setattr(module, "_epoch_batches", lambda batch_idx: batches)
+    monkeypatch.setattr("zoomsr.training.module.measure", lambda sr, *_, **__: torch.zeros(1, len(METRICS)))
+    monkeypatch.setattr(module, "net", bicubic.Bicubic(2))
+    for number in range(batches):
+        batch["index"] = torch.tensor([number])
+        module.training_step(batch, number)
+    assert len(module._train_metric.index) == measured

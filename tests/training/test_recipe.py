@@ -9,6 +9,8 @@ import pytest
 import torch
 from _support.tiny import TINY_NET, composed
 
+from zoomsr.jobs.launchers import train_here
+from zoomsr.runs.job import Job
 from zoomsr.runs.run import Run
 from zoomsr.training.recipe import build_module
 
@@ -71,3 +73,18 @@ def test_without_a_checkpoint_of_the_best_nothing_is_trained(
     with pytest.raises(SystemExit):
         train("callbacks.checkpoint=null")
     assert "error: callbacks lacks a ModelCheckpoint" in capsys.readouterr().err
+
+
+def test_settings_frozen_by_an_older_version_train_as_they_did(settings: Callable[..., dict[str, Any]]) -> None:
+    old = settings("run", "trainer.max_epochs=1", "ema=0.9")
+    for name in ("results", "exact_resume", "ema"):
+        del old["callbacks"][name]
+    for name in ("max_steps", "overfit_batches", "fast_dev_run", "strategy", "limit_test_batches"):
+        del old["trainer"][name]
+    job = Job.freeze(old)
+    (job.path / ".hydra").mkdir()
+    (job.path / ".hydra" / "overrides.yaml").write_text("[]")
+    train_here(job, job.settings())
+    assert [row["epoch"] for row in Run.read(job.path).epochs] == [1]
+    last = torch.load(job.path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert {"averaging_state", "zoomsr"} <= last.keys()  # of EMA and of ExactResume

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from zoomsr.cli.run_notes import config_dir_of, has_notes, newest_run, read_notes
 from zoomsr.runs.layout import (
     CHECKPOINTS,
     HYDRA_OVERRIDES,
@@ -55,14 +56,13 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
         return _sweep(Path(given["sweep_resume"]), flags, others, is_trusted=is_trusted)
-    wrong = ["-m"] if {*_MULTIRUN_FLAGS} & {*flags} else []
-    wrong += ["ckpt"] if "ckpt" in given and given.get("ckpt_mode") != "weights" else []
-    if wrong and given.get("plan", "false").lower() == "true":
-        raise ValueError(f"plan=true is of one new training: leave out {wrong[0]}")
+    is_resumed = "ckpt" in given and given.get("ckpt_mode") != "weights"
+    if given.get("plan", "false").lower() == "true" and (is_resumed or {*_MULTIRUN_FLAGS} & {*flags}):
+        raise ValueError(f"plan=true is of one new training: leave out {'ckpt' if is_resumed else '-m'}")
     if given.get(_RERUN, "null") != "null":
         return _rerun(given[_RERUN], flags, overrides, is_trusted=is_trusted)
     if given.get("ckpt") == LAST and given.get("ckpt_mode") == "weights":
-        newest = f"ckpt={quoted(str(_newest_run(_config_dir(flags))))}"
+        newest = f"ckpt={quoted(str(newest_run(_config_dir(flags))))}"
         overrides = [newest if text.startswith("ckpt=") else text for text in overrides]
     if set(_MULTIRUN_FLAGS) & set(flags):  # where a comma separates values
         return [*flags, *(_readable(text) if text.startswith("hydra.sweep.dir=") else text for text in overrides)]
@@ -121,7 +121,7 @@ def noted(overrides: Sequence[str]) -> dict[str, tuple[Path, int]]:
         return {}
     items = yaml.compose(file.read_text(encoding="utf-8"))
     return {
-        _of_any_version(item.value): (file, item.start_mark.line + 1)
+        of_any_version(item.value): (file, item.start_mark.line + 1)
         for item in (items.value if items is not None else ())
     }
 
@@ -154,37 +154,19 @@ def _resumed_run(given: dict[str, str], config_dir: str | None) -> Path | None:
         return None  # a new run, in a directory of its own, that starts from the checkpoint
     run_dir = _run_dir(ckpt, config_dir) if own_dir is None else Path(own_dir)
     # Without .hydra/ it is another program's: a new run starts from it.
-    return run_dir if run_dir is not None and _has_notes(run_dir) else None
+    return run_dir if run_dir is not None and has_notes(run_dir) else None
 
 
 def _run_dir(ckpt: str, config_dir: str | None) -> Path | None:
     """The run whose last checkpoint is meant; None for any other file."""
     if ckpt == LAST:
-        return _newest_run(config_dir)
+        return newest_run(config_dir)
     path = Path(ckpt)
     if path.is_dir():
         if not any((path / CHECKPOINTS / name).is_file() for name in (LAST_CKPT, PREVIOUS_CKPT)):
             raise ValueError(f"ckpt={ckpt} has no {CHECKPOINTS}/{LAST_CKPT} to resume from")
         return path
     return run_of(path) if path.name in (LAST_CKPT, PREVIOUS_CKPT) else None
-
-
-def _newest_run(config_dir: str | None) -> Path:
-    """The run with the newest last checkpoint; with ``--config-dir`` of those that had the same, if there are any."""
-    root = Path(os.environ.get("ZOOMSR_RUNS", "runs"))
-    patterns = [f"{depth}/{CHECKPOINTS}/{name}" for depth in ("*", "*/*") for name in (LAST_CKPT, PREVIOUS_CKPT)]
-    # A run that is being replaced is hidden.
-    found = [path for pattern in patterns for path in root.glob(pattern) if not path.parts[-3].startswith(".")]
-    found = [path for path in found if _has_notes(path.parent.parent)]
-    if not found:
-        raise ValueError(f"ckpt=last: no run below {root} has a {CHECKPOINTS}/{LAST_CKPT} to resume from")
-    runs = [path.parent.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]
-    return next((run for run in reversed(runs) if config_dir and _remembered(run) == config_dir), runs[-1])
-
-
-def _remembered(run_dir: Path) -> str | None:
-    """The ``--config-dir`` of a run, where it had one."""
-    return _config_dir_of(_read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
 
 
 def _config_dir(flags: Sequence[str]) -> str | None:
@@ -196,23 +178,20 @@ def _config_dir(flags: Sequence[str]) -> str | None:
     return None
 
 
-def _has_notes(run_dir: Path) -> bool:
-    return (run_dir / HYDRA_OVERRIDES).is_file()
-
-
 def _notes(run_dir: Path, flags: list[str]) -> tuple[list[str], list[str]]:
     """The flags with the run's ``--config-dir``, and the overrides that are its settings."""
-    config = _read(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {}
+    config = read_notes(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {}
     place = ("ckpt=", "ckpt_mode=", "overwrite=")
-    old = [text for text in _read(run_dir / HYDRA_OVERRIDES) or [] if not text.startswith(place)]
-    return _with_config_dir(flags, config), list(map(_of_any_version, old))
+    noted = read_notes(run_dir / HYDRA_OVERRIDES) or []
+    old = [of_any_version(text) for text in noted if not text.startswith(place)]
+    return _with_config_dir(flags, config), old
 
 
 def _rerun(name: str, flags: list[str], overrides: list[str], *, is_trusted: bool) -> list[str]:
     run_dir = Path(name).absolute()
     if set(_MULTIRUN_FLAGS) & set(flags):
         raise ValueError(f"rerun={name} is one run, and -m a sweep: leave out -m")
-    if not ((run_dir / SETTINGS).is_file() and _has_notes(run_dir)):
+    if not ((run_dir / SETTINGS).is_file() and has_notes(run_dir)):
         raise ValueError(f"rerun={name} is no run of zoomsr.train: it has no {SETTINGS} and {HYDRA_OVERRIDES}")
     if wrong := [text for text in overrides if text.startswith(("ckpt=", "ckpt_mode=", "hparams_search="))]:
         raise ValueError(f"rerun={name} trains that run anew: leave out {' '.join(wrong)}")
@@ -224,7 +203,7 @@ def _rerun(name: str, flags: list[str], overrides: list[str], *, is_trusted: boo
 
 def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: bool) -> list[str]:
     try:
-        hydra: dict[str, Any] = _read(sweep_dir / MULTIRUN)["hydra"]
+        hydra: dict[str, Any] = read_notes(sweep_dir / MULTIRUN)["hydra"]
         task, own = hydra["overrides"]["task"], hydra["overrides"]["hydra"]
         sweeper = hydra.get("runtime", {}).get("choices", {}).get("hydra/sweeper", "basic")
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
@@ -236,7 +215,7 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
     _require(sweep_dir, is_trusted=is_trusted)
     kept = [text for text in own if not text.startswith(("hydra.mode=", "hydra.sweep.dir=", _RESUMES_SWEEP))]
     place = [f"hydra.sweep.dir={quoted(str(sweep_dir))}", _RESUMES_SWEEP]
-    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *map(_of_any_version, task), *kept, *place]
+    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *map(of_any_version, task), *kept, *place]
 
 
 def _require(folder: Path, *, is_trusted: bool) -> None:
@@ -257,22 +236,12 @@ def _require(folder: Path, *, is_trusted: bool) -> None:
 
 def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
     """The flags, with the ``--config-dir`` of Hydra's notes if they name none."""
-    found = _config_dir_of(config)
+    found = config_dir_of(config)
     if found is None or _config_dir(flags) is not None:
         return flags
     if not Path(found).is_dir():  # not looked for beside the run, where someone else may have put another
         raise ValueError(f"its settings come from --config-dir {found}, which is gone: add --config-dir FOLDER")
     return [*flags, _CONFIG_DIR[0], found]
-
-
-def _config_dir_of(config: dict[str, Any]) -> str | None:
-    """The ``--config-dir`` in Hydra's notes."""
-    sources = config.get("hydra", {}).get("runtime", {}).get("config_sources", [])
-    return next((str(source["path"]) for source in sources if source["provider"] == "command-line"), None)
-
-
-def _read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _readable(override: str) -> str:
@@ -282,7 +251,7 @@ def _readable(override: str) -> str:
     return override if key not in _DIRECTORIES or is_plain else f"{key}={quoted(value)}"
 
 
-def _of_any_version(override: str) -> str:
+def of_any_version(override: str) -> str:
     """An older run's ``+trainer.max_steps=9``, which adds a key, also where conf/ has that key by now."""
     return re.sub(r"^\+(?=[^+])", "++", override)
 

@@ -69,8 +69,9 @@ def write_hub(model: str, out: Path, options: ExportOptions, *, overwrite: bool)
     """
     options.require_ready(model, out, overwrite=overwrite)
     source = weights_file(model)
-    card = None if source is None else Card.beside(source)
-    if source is None or card is None or options.tests:
+    assert source is not None  # as was just seen
+    card, net = Card.beside(source), Weights.read(source, options.nets).build()
+    if card is None or options.tests:
         write(model, out, options, overwrite=overwrite)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,6 @@ def write_hub(model: str, out: Path, options: ExportOptions, *, overwrite: bool)
             file.write(source.read_bytes())
         replace(card, licence=options.licence or card.licence).write(out)
     card = cast(Card, Card.beside(out))  # both ways write one
-    net = Weights.read(cast(Path, source), options.nets).build()
     facts = {"licence": card.licence, "weights_sha256": card.sha256}
     packed = PackedNet(cast(Net, net), Origin.of(out), facts)
     folder = out.parent

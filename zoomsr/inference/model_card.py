@@ -80,12 +80,14 @@ def card_fields(nets: Sequence[PackedNet]) -> dict[str, str]:
 def criteria(nets: Sequence[PackedNet], *, provenance: str) -> dict[str, str]:
     """The properties by which nets are admitted, each in words; ``provenance`` is the file that lists their data."""
     fields = card_fields(nets)
+    is_listed = all(one.origin.data.get("photographs") for one in nets)
+    source = f"; the source of each stands in {provenance}" if is_listed else ""
     return {
         "Model license": fields["license"],
         "OSAID v1.0": _openness(nets)[0],
         "MOF": _openness(nets)[1],
         "Training data license": fields["training_data_license"],
-        "Training data provenance": f"{fields['training_data']}; the source of each stands in {provenance}",
+        "Training data provenance": f"{fields['training_data']}{source}",
         "Training code": f"zoomsr {version('zoomsr')} (MIT)",
         "Known limitations": fields["notes"],
         "Published research": ", ".join(f"<{paper}>" for paper in _papers(nets)) or _NOT_STATED,

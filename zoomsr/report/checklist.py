@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from zoomsr.report.page import differing, value_at
 from zoomsr.report.tables import templates
 from zoomsr.runs.files import write_text
 from zoomsr.runs.layout import SETTINGS, run_of
+from zoomsr.runs.provenance import read_starts
 
 NOT_KNOWN = "not known"
 
@@ -37,11 +38,13 @@ class Training:
         label: of its net in the tables.
         name: of the run.
         entry: what was read of it.
+        start: its last one in ``starts.json``; empty of a run of an older version.
     """
 
     label: str
     name: str
     entry: Entry
+    start: Mapping[str, Any]
 
     @property
     def seconds(self) -> float | None:
@@ -55,12 +58,13 @@ class Training:
     @property
     def processes(self) -> int | None:
         """Devices that it ran on, where they are known."""
-        return len((self.entry.results or {}).get("ranks", ())) or None
+        ranks = len((self.entry.results or {}).get("ranks", ()))
+        return ranks or self.start.get("device", {}).get("ranks")
 
     @property
     def row(self) -> list[str]:
         """Of the table of compute: run, net, state, time, devices, peak memory."""
-        device = (self.entry.results or {}).get("device") or {}
+        device = (self.entry.results or {}).get("device") or self.start.get("device", {})
         peak = f"{device['peak_mb']:,.0f} MB" if "peak_mb" in device else NOT_KNOWN
         devices = f"{self.processes or '?'} x {device['name']}" if "name" in device else NOT_KNOWN
         return [self.name, self.label, self.entry.state, _duration(self.seconds), devices, peak]
@@ -80,27 +84,27 @@ def write_checklist(path: Path, groups: Sequence[SeedGroup], tables: Sequence[Le
     trainings = list(_trainings(groups))
     results = [entry.results for group in groups for entry in group.entries if entry.results is not None]
     results += [one.entry.results for one in trainings if one.entry.results is not None]
-    versions = {name: _all(one["versions"].get(name) for one in results) for one in results for name in one["versions"]}
+    commits = [one["versions"].get("commit") for one in results]
+    commits += [one.start["code"]["commit"] for one in trainings if one.start]
+    packages = dict.fromkeys(name for one in results for name in one["versions"] if name != "commit")
+    versions = {name: _all(one["versions"].get(name) for one in results) for name in packages}
     settings = {group.label: group.settings for group in groups if group.settings}
     keys = dict.fromkeys([*_SETTINGS, *differing(list(settings.values()))]) if settings else {}
-    text = (
-        templates()
-        .get_template("checklist.md")
-        .render(
-            command=command,
-            commit=versions.pop("commit", NOT_KNOWN),
-            versions=versions,
-            commands=list(dict.fromkeys(_command(one.entry) for one in trainings)),
-            splits=list(dict.fromkeys(_split(one.entry) for one in trainings)),
-            tests=list(dict.fromkeys((one.title, _measured_by(one), about_set(one)) for one in tables)),
-            nets=list(settings),
-            settings=[[key, *(value_at(one, key) for one in settings.values())] for key in keys],
-            seeds=_seeds(trainings),
-            error_bars=about_tests(tables) if tables else "",
-            trainings=[one.row for one in trainings],
-            totals=_totals(trainings),
-            weights=list(dict.fromkeys(_weights(groups))),
-        )
+    template = templates().get_template("checklist.md")
+    text = template.render(
+        command=command,
+        commit=_all(commits),
+        versions=versions,
+        commands=list(dict.fromkeys(_command(one.entry) for one in trainings)),
+        splits=list(dict.fromkeys(_split(one) for one in trainings)),
+        tests=list(dict.fromkeys((one.title, _measured_by(one), about_set(one)) for one in tables)),
+        nets=list(settings),
+        settings=[[key, *(value_at(one, key) for one in settings.values())] for key in keys],
+        seeds=_seeds(trainings),
+        error_bars=about_tests(tables) if tables else "",
+        trainings=[one.row for one in trainings],
+        totals=_totals(trainings),
+        weights=list(dict.fromkeys(_weights(groups))),
     )
     write_text(path, text)
 
@@ -114,17 +118,18 @@ def _trainings(groups: Sequence[SeedGroup]) -> Iterator[Training]:
             if run is not None and (entry.is_run or (run / SETTINGS).is_file()) and group.label != BICUBIC:
                 found.setdefault(run.resolve(), (group.label, entry if entry.is_run else read_entries([run])[0]))
     names = names_of([entry for _, entry in found.values()])
-    return (Training(label, name_of(entry, names), entry) for label, entry in found.values())
+    for label, entry in found.values():
+        yield Training(label, name_of(entry, names), entry, next(iter(read_starts(entry.place)[-1:]), {}))
 
 
 def _command(entry: Entry) -> str:
     return shlex.join(["python", "-m", "zoomsr.train", *entry.overrides]) if entry.overrides else NOT_KNOWN
 
 
-def _split(entry: Entry) -> tuple[str, ...]:
+def _split(training: Training) -> tuple[str, ...]:
     """Set, training images, validation images, hash, what the first weights had seen, licences."""
-    data = (entry.results or {}).get("data", {})
-    name = data.get("name") or value_at(entry.settings, "choices.data")
+    data = (training.entry.results or {}).get("data") or training.start.get("data", {})
+    name = data.get("name") or value_at(training.entry.settings, "choices.data")
     licences = ", ".join(f"{count} {licence}" for licence, count in data.get("licences", {}).items())
     started = "; ".join(data.get("started_from", ()))
     counts = (str(data.get(key, NOT_KNOWN)) for key in ("n_train", "n_val"))
@@ -179,5 +184,6 @@ def _duration(seconds: float | None) -> str:
     return NOT_KNOWN if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
-def _all(values: Iterator[Any]) -> str:
-    return ", ".join(dict.fromkeys(NOT_KNOWN if value is None else str(value) for value in values))
+def _all(values: Iterable[Any]) -> str:
+    """Each value once."""
+    return ", ".join(dict.fromkeys(NOT_KNOWN if value is None else str(value) for value in values)) or NOT_KNOWN
