@@ -29,8 +29,18 @@ TRIAL: dict[str, Any] = {
     "device": "cpu",
     "net": {"params": 10, "macs": 20},
     "epochs": 2,
-    "files": {"checkpoints/best.ckpt": 700, "tensorboard/a": 40, "pictures/1/epoch_00001.png": 10, "stopwatch.json": 9},
-    "all": {"checkpoints/best.ckpt": 700, "tensorboard/a": 45, "pictures/1/epoch_00001.png": 10, "stopwatch.json": 9},
+    "files": {
+        "checkpoints/best.ckpt": 700,
+        "train/events.out.tfevents.1": 40,
+        "pictures/1/epoch_00001.png": 10,
+        "stopwatch.json": 9,
+    },
+    "all": {
+        "checkpoints/best.ckpt": 700,
+        "train/events.out.tfevents.1": 45,
+        "pictures/1/epoch_00001.png": 10,
+        "stopwatch.json": 9,
+    },
 }
 
 

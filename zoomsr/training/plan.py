@@ -12,7 +12,7 @@ from typing import Any
 
 from zoomsr.cli.console import decimal, say
 from zoomsr.runs.crops import is_milestone
-from zoomsr.runs.layout import CROP_EPOCHS, METRICS_CSV, TENSORBOARD
+from zoomsr.runs.layout import CROP_EPOCHS, EVENTS, METRICS_CSV
 from zoomsr.training.batch_size import with_fitting_batch
 from zoomsr.training.callbacks.limits import Budget, TimeLimit
 from zoomsr.training.callbacks.stopwatch import FIRST, MEASURED, PLAIN, STOPWATCH
@@ -199,7 +199,7 @@ def _disk(trial: Mapping[str, Any], epochs: float) -> int:
     held: int = trial["epochs"]
     trained: dict[str, int] = trial["files"]
     pictures = {name: size for name, size in trained.items() if Path(name).match(CROP_EPOCHS)}
-    curves = sum(size for name, size in trained.items() if Path(name).parts[0] in (TENSORBOARD, METRICS_CSV))
+    curves = sum(size for name, size in trained.items() if name == METRICS_CSV or Path(name).match(EVENTS))
     kept, milestones = (sum(map(is_milestone, range(1, int(count) + 1))) for count in (held, epochs))
     further = max(0.0, epochs - held) * curves / held + (milestones - kept) * sum(pictures.values()) / max(1, kept)
     return round(further) + sum(int(size) for name, size in trial["all"].items() if name != STOPWATCH)
