@@ -111,7 +111,7 @@ def test_a_plan_measures_the_training_and_leaves_nothing(
     with pytest.raises(FileNotFoundError):  # the fixture reads the run
         train("plan=true", "trainer.max_epochs=3")
     lines = {line[:8].strip(): line[9:] for line in capsys.readouterr().out.splitlines()}
-    assert list(lines) == ["plan", "net", "memory", "epoch", "time", "disk"]
+    assert list(lines) == ["plan", "steps", "net", "memory", "epoch", "time", "disk"]
     assert re.fullmatch(
         r"[\d.,]+ (ms|s): 5 batches of [\d.]+ (ms|s); validation .*, checkpoints and .*", lines["epoch"]
     )

@@ -111,6 +111,7 @@ def measured_plan(settings: Mapping[str, Any], *, begun: float) -> Plan:
         whole = _batches(settings, first["patches"])
         count = min(max(_STEPS[0], math.ceil(_MEASURED_S / each)), _STEPS[1], whole)
         epochs = min(_MAX_EPOCHS, math.ceil(_MEASURED_S / (each * count)))
+        say({"steps": f"of {patch} pixels take about {_time(each)}: {epochs} x {count} of them are measured"})
         firsts.append(first)
         trials.append(stage(batches=count, whole=whole, epochs=1 + epochs))
     return forecast(settings, trials, firsts[0], begun=begun)

@@ -16,8 +16,8 @@ import torch
 from zoomsr.cli.console import CONSOLE
 from zoomsr.data.patches import per_stage
 from zoomsr.runs.files import write_text
-from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_JSON
 from zoomsr.runs.job import Job
+from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_JSON
 from zoomsr.runs.rerun import placed
 from zoomsr.training.callbacks.stopwatch import Stopwatch, read_stopwatch, sizes_of
 from zoomsr.training.recipe import train
