@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from _support.graphs import Deconvolution
 from torch import Tensor
 
 from zoomsr.foreign.graph_file import onnx_net
+from zoomsr.foreign.net import ForeignNet
 from zoomsr.imaging.pixels import luma
 from zoomsr.imaging.resize import resize
 from zoomsr.models import n_parameters
@@ -46,6 +48,12 @@ def test_a_net_on_luma_leaves_chroma_to_bicubic(tmp_path: Path) -> None:
     sr, larger = onnx_net(net.save(tmp_path / "other.onnx"))(lr), resize(lr, (16, 18))
     torch.testing.assert_close(luma(sr), net(luma(lr)), atol=1e-5, rtol=0)
     torch.testing.assert_close(sr - larger, (sr - larger)[:, :1].expand_as(sr), atol=1e-5, rtol=0)
+
+
+def test_bicubic_chroma_has_a_halo_of_its_own(tmp_path: Path) -> None:
+    facts = onnx_net(Deconvolution(channels=1).save(tmp_path / "other.onnx")).facts
+    pixel = ForeignNet(replace(facts, reach=None), lambda lr: lr.repeat_interleave(2, -1).repeat_interleave(2, -2))
+    assert (pixel.reach.halo, pixel.halo) == (0, 2)
 
 
 def test_what_a_file_says_of_its_training_is_kept(tmp_path: Path) -> None:

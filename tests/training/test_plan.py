@@ -29,8 +29,18 @@ TRIAL: dict[str, Any] = {
     "device": "cpu",
     "net": {"params": 10, "macs": 20},
     "epochs": 2,
-    "files": {"checkpoints/best.ckpt": 700, "tensorboard/a": 40, "pictures/1/epoch_00001.png": 10, "stopwatch.json": 9},
-    "all": {"checkpoints/best.ckpt": 700, "tensorboard/a": 45, "pictures/1/epoch_00001.png": 10, "stopwatch.json": 9},
+    "files": {
+        "checkpoints/best.ckpt": 700,
+        "train/events.out.tfevents.1": 40,
+        "pictures/1/epoch_00001.png": 10,
+        "stopwatch.json": 9,
+    },
+    "all": {
+        "checkpoints/best.ckpt": 700,
+        "train/events.out.tfevents.1": 45,
+        "pictures/1/epoch_00001.png": 10,
+        "stopwatch.json": 9,
+    },
 }
 
 
@@ -101,7 +111,7 @@ def test_a_plan_measures_the_training_and_leaves_nothing(
     with pytest.raises(FileNotFoundError):  # the fixture reads the run
         train("plan=true", "trainer.max_epochs=3")
     lines = {line[:8].strip(): line[9:] for line in capsys.readouterr().out.splitlines()}
-    assert list(lines) == ["plan", "net", "memory", "epoch", "time", "disk"]
+    assert list(lines) == ["plan", "steps", "net", "memory", "epoch", "time", "disk"]
     assert re.fullmatch(
         r"[\d.,]+ (ms|s): 5 batches of [\d.]+ (ms|s); validation .*, checkpoints and .*", lines["epoch"]
     )

@@ -31,8 +31,16 @@ def test_cosine_rises_then_falls_to_its_floor() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
+@pytest.mark.parametrize(("steps", "warm"), [(14, 7), (42, 10), (500, 10), (2000, 40)])
+def test_a_short_training_warms_up_too(steps: int, warm: int) -> None:
+    rates = _rates(partial(schedules.cosine, warmup=0.02, min_warmup=10), steps)
+    assert rates[: warm + 1] == pytest.approx([*((step + 1) / warm for step in range(warm)), 1.0])
+    assert rates[warm + 1] < 1
+
+
 def test_cosine_survives_a_single_step() -> None:
-    assert _rates(schedules.cosine, 1) == [1.0]
+    for min_warmup in (0, 10):
+        assert _rates(partial(schedules.cosine, min_warmup=min_warmup), 1) == [1.0]
 
 
 def test_steps_fall_at_shares_of_the_training() -> None:

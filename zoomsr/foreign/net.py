@@ -75,8 +75,8 @@ class ForeignNet(nn.Module):
 
     @property
     def halo(self) -> int:
-        """See ``Reach``."""
-        return self.reach.halo
+        """See ``Reach``; bicubic chroma beside a net on luma has one of its own."""
+        return max(self.reach.halo, 0 if self.bicubic is None else self.bicubic.halo)
 
     @cached_property
     def reach(self) -> Reach:

@@ -11,8 +11,10 @@ from typing import Any
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import scalar
+from torch.utils.tensorboard.summary import hparams, scalar
 
 from zoomsr.figures import Figure
 from zoomsr.metrics.quality import METRICS
@@ -26,6 +28,8 @@ _CHARTS = {
     "SSIM on Y": "ssim_y",
     "SSIM on RGB": "ssim_rgb",
 }
+LEADING = ("model", "loss", "optimizer.lr", "data.batch_size", "data.patch")
+"""The settings by which experiments differ most."""
 BY_STEP = ("train/loss", "optim/learning_rate")
 """Logged at optimizer steps, the others by epoch."""
 _SPLITS = {"train": "training patches", "val": "validation images"}
@@ -134,7 +138,11 @@ class TensorBoardAdapter(LoggerAdapter):
 
     def finish(self, settings: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
         """Write the row of the hyperparameters tab."""
-        self._logger.log_hyperparams(dict(settings), dict(metrics), step)  # no other logger takes all three
+        if metrics:
+            self.log_points(metrics, step)
+            for summary in hparams(dict(settings), dict(metrics)):  # type: ignore[no-untyped-call]  # torch's own
+                _lead(summary)
+                self._logger.experiment._get_file_writer().add_summary(summary)
         self._logger.finalize("success")
         self.close(failed=False)
 
@@ -167,6 +175,15 @@ class TensorBoardAdapter(LoggerAdapter):
         root = Path(self._logger.log_dir)
         found = (path for pattern in (EVENTS, *SPLIT_EVENTS) for path in root.glob(pattern))
         return {path.relative_to(root).as_posix(): path for path in found}
+
+
+def _lead(summary: Summary) -> None:
+    """Mark columns of the hyperparameters tab as those in which runs differ, which TensorBoard shows first."""
+    plugin = summary.value[0].metadata.plugin_data
+    table = HParamsPluginData.FromString(plugin.content)
+    for column in table.experiment.hparam_infos:
+        column.differs = column.name in LEADING
+    plugin.content = table.SerializeToString()
 
 
 def adapt(logger: Logger) -> LoggerAdapter:

@@ -12,7 +12,7 @@ from typing import Any
 
 from zoomsr.cli.console import decimal, say
 from zoomsr.runs.crops import is_milestone
-from zoomsr.runs.layout import CHECKPOINTS, CROP_EPOCHS, PICTURES, STARTS
+from zoomsr.runs.layout import CROP_EPOCHS, EVENTS, METRICS_CSV
 from zoomsr.training.batch_size import with_fitting_batch
 from zoomsr.training.callbacks.limits import Budget, TimeLimit
 from zoomsr.training.callbacks.stopwatch import FIRST, MEASURED, PLAIN, STOPWATCH
@@ -111,6 +111,7 @@ def measured_plan(settings: Mapping[str, Any], *, begun: float) -> Plan:
         whole = _batches(settings, first["patches"])
         count = min(max(_STEPS[0], math.ceil(_MEASURED_S / each)), _STEPS[1], whole)
         epochs = min(_MAX_EPOCHS, math.ceil(_MEASURED_S / (each * count)))
+        say({"steps": f"of {patch} pixels take about {_time(each)}: {epochs} x {count} of them are measured"})
         firsts.append(first)
         trials.append(stage(batches=count, whole=whole, epochs=1 + epochs))
     return forecast(settings, trials, firsts[0], begun=begun)
@@ -196,13 +197,13 @@ def _length(settings: Mapping[str, Any], batches: int, epoch_s: float) -> tuple[
 
 def _disk(trial: Mapping[str, Any], epochs: float) -> int:
     """Bytes of a run: those of the short one, and of each further epoch its share of curves and of pictures."""
-    held, trained = trial["epochs"], trial["files"]
+    held: int = trial["epochs"]
+    trained: dict[str, int] = trial["files"]
     pictures = {name: size for name, size in trained.items() if Path(name).match(CROP_EPOCHS)}
-    others = (CHECKPOINTS, PICTURES, STOPWATCH, STARTS)
-    curves = sum(size for name, size in trained.items() if Path(name).parts[0] not in others)
+    curves = sum(size for name, size in trained.items() if name == METRICS_CSV or Path(name).match(EVENTS))
     kept, milestones = (sum(map(is_milestone, range(1, int(count) + 1))) for count in (held, epochs))
     further = max(0.0, epochs - held) * curves / held + (milestones - kept) * sum(pictures.values()) / max(1, kept)
-    return round(sum(size for name, size in trial["all"].items() if name != STOPWATCH) + further)
+    return round(further) + sum(int(size) for name, size in trial["all"].items() if name != STOPWATCH)
 
 
 def _mean(values: Sequence[float]) -> float:

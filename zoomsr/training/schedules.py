@@ -17,7 +17,9 @@ def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.02, floor: float = 0.01) -> LambdaLR:
+def cosine(
+    optimizer: Optimizer, total_steps: int, *, warmup: float = 0.02, min_warmup: int = 0, floor: float = 0.01
+) -> LambdaLR:
     """A linear warm-up, then half a cosine down to ``floor``.
 
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, arXiv:1608.03983.
@@ -26,9 +28,11 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.02, floo
         optimizer: its learning rate is the peak.
         total_steps: optimizer steps of the whole training.
         warmup: share of the steps spent rising from 0 to the peak.
+        min_warmup: steps that this takes at least, but no more than half of all: Adam's first steps are as large as its
+            learning rate, and take a net that begins near bicubic away from it.
         floor: last factor.
     """
-    warmup_steps = max(1, round(warmup * total_steps))
+    warmup_steps = max(1, round(warmup * total_steps), min(min_warmup, total_steps // 2))
 
     def factor(step: int) -> float:
         if step < warmup_steps:

@@ -16,6 +16,7 @@ import torch
 from zoomsr.cli.console import CONSOLE
 from zoomsr.data.patches import per_stage
 from zoomsr.runs.files import write_text
+from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_JSON
 from zoomsr.runs.rerun import placed
 from zoomsr.training.callbacks.stopwatch import Stopwatch, read_stopwatch, sizes_of
@@ -70,6 +71,7 @@ def short_training(
             place |= {"patch": patch, "batch_size": batch_size}
         target = f"{Stopwatch.__module__}.{Stopwatch.__qualname__}"
         short["callbacks"]["stopwatch"] = {"_target_": target, "run_dir": str(run_dir), "batches": whole}
+        Job.freeze(short)
         train(short)
         end = time.monotonic()
         gc.collect()

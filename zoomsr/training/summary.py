@@ -29,6 +29,7 @@ from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON
 from zoomsr.runs.provenance import code_now, read_starts, record
 from zoomsr.runs.rerun import comparison, what_differs
 from zoomsr.runs.run import UNRANKED, Run, versions
+from zoomsr.training.logger_adapters import LEADING
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import slow_precision
 from zoomsr.training.warm_start import Start
@@ -120,13 +121,11 @@ def _then(values: Sequence[int]) -> str:
 
 
 def hyper_parameters(config: DictConfig) -> dict[str, int | float | str]:
-    """The settings that loggers get; what experiments differ in most comes first, as TensorBoard's table has it."""
-    data = config.data
-    settings: dict[str, Any] = {"model": config.choices.model, "loss": config.choices.loss}
-    settings |= {"optimizer.lr": config.optimizer.lr, "data.batch_size": data.batch_size, "data.patch": data.patch}
-    settings |= {group: config.choices[group] for group in _GROUPS}
+    """The settings that loggers get; those by which experiments differ most come first."""
+    settings: dict[str, Any] = {group: config.choices[group] for group in _GROUPS}
     settings |= {f"{group}.{key}": value for group in _GROUPS for key, value in plain(config[group]).items()}
     settings |= {"seed": config.seed, "scale": config.scale}
+    settings = {key: settings[key] for key in (*LEADING, *settings) if key in settings}
     return {key: value for key, value in settings.items() if "._" not in key and isinstance(value, (int, float, str))}
 
 
