@@ -58,19 +58,17 @@ def test_fast_runs_one_batch_and_ranks_nothing(
 def test_overfit_repeats_its_patches_and_shows_the_loss_falling(
     train: Train, batches: list[torch.Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("debug=overfit", "trainer.max_epochs=8", "degradation=camera")
-    assert len(batches) == 16
+    run = train("debug=overfit", "trainer.max_epochs=20", "degradation=camera")
+    assert len(batches) == 40
     for number, batch in enumerate(batches):
         assert torch.equal(batch, batches[number % 2])
     assert not torch.equal(batches[0], batches[1])
     losses = [row["train/loss"] for row in run.epochs]
     assert losses[-1] < losses[0]
-    shown = [
-        line
-        for line in capsys.readouterr().out.splitlines()
-        if "The same patches" in line or f"{losses[0]:.3g}" in line
-    ]
-    assert len(shown) == 2
+    table = capsys.readouterr().out.partition("The same patches in every epoch")[2]
+    rows = [line.strip("│").split("│") for line in table.splitlines() if line.startswith("│")]
+    shown = {int(epoch): loss.strip() for epoch, loss, *_ in rows}
+    assert shown == {epoch: f"{losses[epoch - 1]:.3g}" for epoch in (1, 5, 10, 15, 20)}
     assert run.means() == {}
 
 

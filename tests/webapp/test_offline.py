@@ -71,8 +71,8 @@ def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
     (tmp_path / "there.html").touch()
     (tmp_path / "altered.tgz").write_bytes(b"x")
     for arguments, words in {
-        (): "give one of --out FILE and --page FILE.html",
-        ("-o", "a.onnx", "--page", "a.html"): "give one of --out FILE and --page FILE.html",
+        (): "give one of --out FILE, --page FILE.html and --to-hub FOLDER",
+        ("-o", "a.onnx", "--page", "a.html"): "give one of --out FILE, --page FILE.html and --to-hub FOLDER",
         ("--page", "a.htm"): "--page a.htm must end in .html",
         ("--page", "there.html"): "there.html is there already: --overwrite replaces it",
         ("--page", "a.html", "--uint8"): "--uint8 goes with .onnx, and -o is a.html",

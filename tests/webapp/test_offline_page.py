@@ -24,7 +24,7 @@ from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.pretrained.weights import Weights
 from zoomsr.webapp.offline.page import write_page
-from zoomsr.webapp.offline.runtime import WebRuntime
+from zoomsr.webapp.offline.runtime import WebRuntime, fetched
 
 pytestmark = needs_browser("onnxruntime", "onnxscript")
 
@@ -52,11 +52,11 @@ _ATTEMPTS = """async (host) => {
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Path | None:
-    """A copy of npm's package in ZOOMSR_ORT_WEB, or the one in the cache, which is fetched once."""
+def runtime() -> Path:
+    """npm's package: the copy that ZOOMSR_ORT_WEB names, or the one in the user's own cache, which is fetched once."""
     named = os.environ.get("ZOOMSR_ORT_WEB")
-    file = Path(named) if named else None
     try:
+        file = Path(named) if named else fetched()
         WebRuntime.find(file)
     except ValueError as error:
         pytest.skip(f"ONNX Runtime Web is neither in ZOOMSR_ORT_WEB nor to be had: {error}")
@@ -77,7 +77,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def html(weights: Path, runtime: Path | None) -> Path:
+def html(weights: Path, runtime: Path) -> Path:
     out = weights.with_name("zoom.html")
     write_page(str(weights), out, ExportOptions(runtime=runtime), overwrite=False)
     return out
@@ -342,9 +342,7 @@ def test_more_than_a_browser_holds_is_not_begun(page: Any) -> None:
     assert page.locator("#enlarge").is_disabled()
 
 
-def test_the_pretrained_net_gets_the_pixels_of_zoom(
-    opened: Callable[..., Any], tmp_path: Path, runtime: Path | None
-) -> None:
+def test_the_pretrained_net_gets_the_pixels_of_zoom(opened: Callable[..., Any], tmp_path: Path, runtime: Path) -> None:
     write_page("unet", tmp_path / "unet.html", ExportOptions(runtime=runtime), overwrite=False)
     page, pixels = opened(tmp_path / "unet.html"), photograph(64, 60)
     _choose(page, pixels)

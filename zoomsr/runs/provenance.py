@@ -56,6 +56,7 @@ def record(run: Path, start: Mapping[str, Any], *, changes: str) -> None:
     starts = read_starts(run)
     if starts and starts[-1] == start:
         return
+    run.mkdir(parents=True, exist_ok=True)  # a training that no command has started
     if changes:
         write_text(run / CHANGES.format(number=f"_{len(starts) + 1}" if starts else ""), changes)
     write_json(run / STARTS, {_KEY: [*starts, start]})

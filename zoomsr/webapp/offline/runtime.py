@@ -47,14 +47,19 @@ class WebRuntime:
         Raises:
             ValueError: it is missing or altered, or cannot be fetched.
         """
-        path = _fetched() if file is None else file
+        path = fetched() if file is None else file
         check(path, PACKAGE)
         with tarfile.open(path) as package:
             script, program = (_member(package, name) for name in PACKAGE.members)
         return WebRuntime(_as_classic(script.decode()), program)
 
 
-def _fetched() -> Path:
+def fetched() -> Path:
+    """The package in the user's cache.
+
+    Raises:
+        ValueError: it is not there, and npm cannot be reached or sends another file.
+    """
     folder = cache_folder() / "onnxruntime-web"
     if not (folder / PACKAGE.name).is_file():
         say({"runtime": f"fetching {PACKAGE.name} from npm, {PACKAGE.size / 1e6:.0f} MB, once"})
