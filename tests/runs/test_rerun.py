@@ -42,6 +42,7 @@ def _repeated(first: Job, now: Path, **changes: Any) -> dict[str, Any]:
         "launcher": {},
         "overwrite": False,
         "rerun": None,
+        "plan": False,
     }
     return repeated(first, before=before, now={**before, "rerun": str(first.path), **changes})
 
