@@ -67,7 +67,7 @@ def batch_hashes(
         resident=resident,
     )
     strategy = SimpleNamespace(root_device=device)
-    data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1, strategy=strategy)  # type: ignore[assignment]
+    data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1, overfit_batches=0.0, strategy=strategy)  # type: ignore[assignment]
     batches = []
     for raw in data.train_dataloader():
         occupy()

@@ -238,7 +238,7 @@ def _data(photos: Path, **settings: Any) -> PairsDataModule:
 class _Training:
     """As much of a trainer as the data module asks."""
 
-    training, global_rank, world_size = True, 0, 1
+    training, global_rank, world_size, overfit_batches = True, 0, 1, 0.0
 
     class strategy:  # noqa: N801
         root_device = torch.device("cpu")

@@ -127,7 +127,7 @@ def forecast(
 
     Args:
         settings: of the training.
-        trials: of each stage, as ``_trial`` gives it.
+        trials: of each stage, as ``short_training`` gives it.
         first: of the first stage, whose start and end load what a command loads.
         begun: see ``say_plan``.
 
