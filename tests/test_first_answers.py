@@ -135,7 +135,7 @@ def test_export(here: Path) -> None:
         "-m unett -o n.onnx": "error: no net is called unett; the nearest: unet",
         "-m none.ckpt -o n.onnx": "error: there is no file none.ckpt",
         "-m unet -o net.onnx": "error: net.onnx is there already",
-        "-m unet -o net.xyz": "must end in .onnx, .dtmodel, .pt2 or .safetensors",
+        "-m unet -o net.xyz": "must end in .onnx, .dtmodel, .pt2, .html or .safetensors",
         "-m unet -o n.safetensors --test none": "error: there is no folder none",
         "-m bicubic -o n.safetensors": "bicubic has no weights",
     }

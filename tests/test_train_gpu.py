@@ -77,7 +77,7 @@ def test_a_net_of_another_scale_is_trained_by_the_recipe_of_its_net_at_that_scal
         net = instantiate(made.model)
         assert made.data.patch % (scale * net.multiple_of) == 0  # no padding inside the net
         anew = warm_start(net, Weights.read(weights_file("unet") or ROOT), plain(made.model))
-        assert anew == (None if scale == 2 else f"tail.weight, tail.bias start anew: x{scale} instead of x2")
+        assert anew == (None if scale == 2 else f"scale={scale} instead of 2; tail.weight, tail.bias start anew")
     for name in ("unet", "unet_x3", "unet_x4"):
         before, after, out = (
             f"{tmp_path}/{place}" for place in (f"gpu_{name}_before", f"gpu_{name}", f"exported/{name}")

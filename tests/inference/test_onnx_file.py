@@ -137,7 +137,7 @@ def test_mistakes_are_one_line(export: Export, tmp_path: Path, net: nn.Module) -
         ("net.onnx", "--quality", "75"): "--quality 75: net.safetensors is not told the JPEG quality of its input",
         ("net.onnx", "--test", "Set5"): "--test goes with .safetensors, and -o is net.onnx",
         ("net.pt2", "--uint8"): "--uint8 goes with .onnx, and -o is net.pt2",
-        ("net.pt2", "--half"): "--half goes with .onnx and .dtmodel, and -o is net.pt2",
+        ("net.pt2", "--half"): "--half goes with .onnx, .dtmodel and .html, and -o is net.pt2",
         ("net.dtmodel", "--size", "16x16"): "--size goes with .onnx, and -o is net.dtmodel",
     }.items():
         assert words in export("-m", "net.safetensors", "-o", *arguments, code=1)

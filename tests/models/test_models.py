@@ -12,7 +12,7 @@ from torch import nn
 from zoomsr.cli.config import CONF_DIR
 from zoomsr.imaging.pixels import luma
 from zoomsr.imaging.resize import resize
-from zoomsr.models import scale_of
+from zoomsr.models import scale_of, takes_quality
 from zoomsr.models.complexity import costs_of
 from zoomsr.models.large_kernel_unet import LargeKernelBlock, LargeKernelUNet
 from zoomsr.models.residual_unet import ResidualUNet
@@ -43,13 +43,18 @@ def test_scale_is_an_argument(name: str, scale: int) -> None:
     assert net(torch.rand(1, 3, 5, 6)).shape == (1, 3, 5 * scale_of(net), 6 * scale_of(net))
 
 
+def _inputs(net: nn.Module, lr: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Of two pictures, for a net that may be told their JPEG quality."""
+    return (lr, torch.tensor([20.0, 90.0])) if takes_quality(net) else (lr,)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_gradients_reach_every_parameter(name: str) -> None:
     net = build(name).train()
     lr = torch.rand(2, 3, 32, 32, requires_grad=True)
     trained = [(label, parameter) for label, parameter in net.named_parameters() if parameter.requires_grad]
-    for _ in range(2):  # a layer of zeros lets gradients through to those before it from the second step on
-        net(lr).square().mean().backward()
+    for _ in range(4):  # each layer of zeros lets gradients through to those before it from its next step on
+        net(*_inputs(net, lr)).square().mean().backward()
         for _, parameter in trained:
             parameter.data -= 0.01 * parameter.grad
     for label, parameter in [("lr", lr), *trained]:
@@ -132,7 +137,7 @@ def test_compiled_it_gives_the_same_gradients(name: str) -> None:
     found = []
     for call in (net, torch.compile(net, dynamic=False)):
         net.zero_grad()
-        call(lr).square().mean().backward()
+        call(*_inputs(net, lr)).square().mean().backward()
         found.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
     eager, compiled = found
     assert eager.norm() > 0

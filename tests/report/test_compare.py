@@ -48,8 +48,8 @@ def test_runs_become_a_report(compare: Callable[..., str], tmp_path: Path) -> No
     wanted = ("comparison", "curves", "dots", "spectrum", "tradeoff", "gallery", "epochs_unet", "epochs_vdsr")
     assert names == {f"{name}.{kind}" for name in wanted for kind in ("png", "svg")}
     index = (tmp_path / "report" / "index.html").read_text()
-    assert index.count("<img") == len(wanted)
-    assert index.count("data:image/webp") == 4
+    assert index.count('class="enlarge"') == len(wanted)
+    assert index.count("data:image/webp") == 4 + 4  # pictures in figures, and the crops under the slider
     assert "python -m zoomsr.compare u1 u2 v f -o report" in index
     assert re.findall(r"https?://", index) == []
     assert len(index) < 5_000_000

@@ -350,8 +350,10 @@ def test_pixels_on_the_device_train_the_same_net(train: Train) -> None:
 
 @pytest.mark.slow
 def test_lr_made_on_the_device_trains_too(train: Train) -> None:
-    packed, made = (train(f"data.pack_lr={flag}", "trainer.max_epochs=1") for flag in ("true", "false"))
-    assert made.epochs[0]["train/psnr_y"] == pytest.approx(packed.epochs[0]["train/psnr_y"], abs=1)
+    # At a rate at which the net hardly changes, so that the pairs alone can differ.
+    slow = ("optimizer.lr=1e-5", "trainer.max_epochs=1")
+    packed, made = (train(f"data.pack_lr={flag}", *slow) for flag in ("true", "false"))
+    assert made.epochs[0]["train/psnr_y"] == pytest.approx(packed.epochs[0]["train/psnr_y"], abs=0.1)
     assert made.epochs[0]["train/psnr_y"] != packed.epochs[0]["train/psnr_y"]
 
 

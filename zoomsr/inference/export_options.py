@@ -60,7 +60,7 @@ class ExportOptions:
     def require_fits(self, out: Path) -> None:
         """Raises ValueError: an unknown suffix, or an option that does nothing for this kind of file."""
         if out.suffix not in _TAKES:
-            raise ValueError(f"-o {out} must end in {', '.join([*_TAKES][:-1])} or {[*_TAKES][-1]}")
+            raise ValueError(f"-o {out} must end in {_listed([*_TAKES], 'or')}")
         given = {
             **{"test": bool(self.tests), "quality": self.quality is not None, "size": self.form.size is not None},
             **{"opset": self.form.opset is not None, "half": self.form.half, "uint8": self.form.uint8},
@@ -68,8 +68,8 @@ class ExportOptions:
         }
         for name, is_given in given.items():
             if is_given and name not in _TAKES[out.suffix]:
-                kinds = " and ".join(suffix for suffix, names in _TAKES.items() if name in names)
-                raise ValueError(f"--{name} goes with {kinds}, and -o is {out}")
+                kinds = [suffix for suffix, names in _TAKES.items() if name in names]
+                raise ValueError(f"--{name} goes with {_listed(kinds, 'and')}, and -o is {out}")
 
     def require_ready(self, model: str, out: Path, *, overwrite: bool) -> None:
         """Look for all that is needed, before torch is imported.
@@ -84,3 +84,7 @@ class ExportOptions:
             raise ValueError("bicubic has no weights: there is nothing to write")
         for folder in self.tests:
             Benchmark.find(folder, scale=scale_on_card(model) or 2, published_lr=False)
+
+
+def _listed(words: Sequence[str], last: str) -> str:
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
