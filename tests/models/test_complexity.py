@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from zoomsr.imaging.resize import resize
 from zoomsr.models.complexity import costs_of
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -36,6 +37,16 @@ def test_published_multiply_adds() -> None:
     assert costs_of(SRCNN(channels=1), scale=2, device=CPU, repeats=1).macs == pytest.approx(
         57184 * 720 * 1280, rel=2e-3
     )
+
+
+class Resize(nn.Module):
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        return resize(lr, (2 * lr.shape[-2], 2 * lr.shape[-1]))
+
+
+def test_what_is_counted_leaves_nothing_to_later_pictures() -> None:
+    costs_of(Resize(), scale=2, device=CPU, repeats=1)
+    assert float(resize(torch.full((1, 360, 640), 0.5), (720, 1280)).mean()) == pytest.approx(0.5)
 
 
 def test_a_net_stays_in_its_mode() -> None:

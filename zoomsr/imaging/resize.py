@@ -161,6 +161,11 @@ def _gather(image: Tensor, dim: int, length: int) -> Tensor:
     return total
 
 
+def forget_taps() -> None:
+    """Empty the cache of ``resize``: what was computed with torch's fake tensors serves no real ones."""
+    _gather_taps.cache_clear()
+
+
 @lru_cache(maxsize=64)
 def _gather_taps(n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
     """Weights and input positions, each (taps, n_out)."""

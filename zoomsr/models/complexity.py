@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from zoomsr.imaging.resize import forget_taps
+
 _HD = (720, 1280)
 """Height and width of the output for which the field counts multiply-adds (as in CARN, Ahn et al., ECCV 2018)."""
 _SIDE = 128
@@ -62,6 +64,7 @@ def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int =
                 net(torch.empty(1, 3, _SIDE, _SIDE, device=device))
     finally:
         net.train(training)
+        forget_taps()
     return Costs(
         params=sum(parameter.numel() for parameter in net.parameters()),
         macs=int(counter.get_total_flops()) // 2,  # an addition and a multiplication are one multiply-add
