@@ -185,7 +185,7 @@ def sweep_by_slots(tmp_path: Path, photos: Path, seeds: Sequence[int], *override
         tmp_path, photos, "-m", f"seed={','.join(map(str, seeds))}", f"launcher.slots={len(seeds)}", *overrides
     )
     starts = [match.start() for match in re.finditer(r"^\[\d+_srcnn\] *data  ", said, re.MULTILINE)]
-    ends = [match.start() for match in re.finditer(r"^\[\d+_srcnn\] *epoch 1/1", said, re.MULTILINE)]
+    ends = [match.start() for match in re.finditer(r"^\[\d+_srcnn\] *epoch 1/1  train", said, re.MULTILINE)]
     assert len(starts) == len(ends) == len(seeds), said
     assert max(starts) < min(ends), said
     (sweep,) = (tmp_path / "runs").iterdir()

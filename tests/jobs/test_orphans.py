@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def _start(tmp_path: Path, photos: Path, *arguments: str) -> subprocess.Popen[st
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "epoch 1/" in line:
+        if re.search(r"epoch 1/\d+  train", line):
             return process
     pytest.fail("the command ended by itself")
 

@@ -53,7 +53,7 @@ def test_two_ranks_of_one_machine(tmp_path: Path, photos: Path) -> None:
     code, said = _end(_start(tmp_path, photos, agent, f"hydra.run.dir={tmp_path}/run"))
     assert code == 0, said
     _require_two_equal_ranks(tmp_path / "run")
-    assert said.count("epoch 1/1") == 1
+    assert said.count("epoch 1/1  train") == 1
 
 
 def test_two_machines_of_one_rank(tmp_path: Path, photos: Path) -> None:
@@ -66,7 +66,7 @@ def test_two_machines_of_one_rank(tmp_path: Path, photos: Path) -> None:
     ends = [_end(process) for process in [_start(tmp_path, photos, agent, *nodes) for agent in agents]]
     assert [code for code, _ in ends] == [0, 0], ends
     _require_two_equal_ranks(tmp_path / "run")
-    assert ["epoch 1/1" in said for _, said in ends] == [True, False]
+    assert ["epoch 1/1  train" in said for _, said in ends] == [True, False]
 
 
 def test_without_a_directory_for_all_ranks_nothing_starts(tmp_path: Path, photos: Path) -> None:

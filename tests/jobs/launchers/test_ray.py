@@ -66,7 +66,7 @@ def test_a_sweep_of_one_rank_and_of_two(tmp_path: Path, photos: Path) -> None:
     assert [len(_ranks(job)) for job in jobs] == [1, 2]
     assert len(set(_ranks(jobs[1]))) == 1
     assert [[row["epoch"] for row in read_rows(job / "metrics.csv")] for job in jobs] == [[1], [1]]
-    assert said.count("[0_srcnn] epoch 1/1") == said.count("[1_srcnn] epoch 1/1") == 1
+    assert said.count("[0_srcnn] epoch 1/1  train") == said.count("[1_srcnn] epoch 1/1  train") == 1
     assert sorted(re.findall(r"│ trainer=(\w+)", said.split("ranked")[-1])) == ["cpu", "ddp_cpu"]
 
 

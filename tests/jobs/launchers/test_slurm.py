@@ -91,7 +91,7 @@ def test_a_sweep_is_an_array_whose_ranks_are_tasks(start: Start, slurm: dict[str
     (array,) = re.findall(r"2 job\(s\) submitted as (\d+);", said)
     logs = sorted(path.name for path in (tmp_path / "runs" / "submitit").glob("*_log.out"))
     assert logs == [f"{array}_{job}_{task}_log.out" for job in (0, 1) for task in (0, 1)]
-    assert said.count("[0_srcnn] epoch 1/1") == said.count("[1_srcnn] epoch 1/1") == 1
+    assert said.count("[0_srcnn] epoch 1/1  train") == said.count("[1_srcnn] epoch 1/1  train") == 1
     script = (tmp_path / "runs" / "submitit" / f"{array}_submission.sh").read_text()
     assert "#SBATCH --ntasks-per-node=2\n" in script
     assert "#SBATCH --signal=USR2@90\n" in script
