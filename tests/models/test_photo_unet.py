@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -49,6 +51,16 @@ def test_never_compressed_it_is_the_unet_whose_weights_it_has() -> None:
     assert all(torch.equal(one, plain(LR)) for one in told)
     assert all(torch.equal(one, other) for one, other in zip(net.at(100).parameters(), plain.parameters(), strict=True))
     assert (net(LR, torch.full((3,), 99.0)) - told[0]).abs().max() > 1e-3
+
+
+def test_a_copy_has_changes_of_its_own() -> None:
+    net = _net()
+    before = net(LR, torch.full((3,), 20.0))
+    other = copy.deepcopy(net)
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.equal(net(LR, torch.full((3,), 20.0)), before)
+    torch.testing.assert_close(other(LR, torch.full((3,), 20.0)), Upscale(2)(LR))
 
 
 def test_at_the_start_no_quality_changes_anything() -> None:

@@ -61,7 +61,8 @@ class PhotoUNet(ResidualUNet):
         for name, module in [*self.named_modules()]:
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 self.set_submodule(name, _ChangingConv(module))
-        last = nn.Linear(_HIDDEN, sum(conv.n_gains for conv in self._convs().values()))
+        self._convs = {name: module for name, module in self.named_modules() if isinstance(module, _ChangingConv)}
+        last = nn.Linear(_HIDDEN, sum(conv.n_gains for conv in self._convs.values()))
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.gains = nn.Sequential(nn.Linear(1, _HIDDEN), nn.ReLU(), last)
@@ -78,7 +79,7 @@ class PhotoUNet(ResidualUNet):
         """
         if quality is None:
             return super().forward(lr)
-        convs = self._convs().values()
+        convs = self._convs.values()
         for conv, gains in zip(convs, self._gains_at(quality), strict=True):
             conv.gains = gains
         try:
@@ -96,7 +97,7 @@ class PhotoUNet(ResidualUNet):
         if not 1 <= quality <= NEVER_COMPRESSED:
             raise ValueError(f"JPEG quality {quality:g} must lie between 1 and {NEVER_COMPRESSED}")
         net = ResidualUNet(scale=self.scale, widths=self._widths, blocks=self._blocks).to(self.head.weight)
-        convs, own = self._convs(), net.state_dict()
+        convs, own = self._convs, net.state_dict()
         with torch.no_grad():
             for (name, conv), gains in zip(
                 convs.items(), self._gains_at(self.head.weight.new_tensor([quality])), strict=True
@@ -106,9 +107,6 @@ class PhotoUNet(ResidualUNet):
                 own[f"{name}.bias"].copy_(bias)
         return net.eval()
 
-    def _convs(self) -> dict[str, _ChangingConv]:
-        return {name: module for name, module in self.named_modules() if isinstance(module, _ChangingConv)}
-
     def _gains_at(self, quality: Tensor) -> tuple[Tensor, ...]:
         """Of each convolution, (N, n_gains): all 0 at ``NEVER_COMPRESSED``."""
         with torch.autocast(quality.device.type, enabled=False):
@@ -116,7 +114,7 @@ class PhotoUNet(ResidualUNet):
             lost = NEVER_COMPRESSED - quality.to(self.head.weight.dtype)[:, None]
             amount = lost.log1p() / math.log1p(NEVER_COMPRESSED)
             gains: Tensor = amount * (1 + self.gains(amount))
-        return torch.split(gains, [conv.n_gains for conv in self._convs().values()], dim=1)
+        return torch.split(gains, [conv.n_gains for conv in self._convs.values()], dim=1)
 
 
 class _ChangingConv(nn.Module):
