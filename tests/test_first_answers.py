@@ -114,6 +114,9 @@ def test_train(here: Path) -> None:
         "rerun=none": "error: rerun=none is no run of zoomsr.train",
         "model=none": "model/none",
         "no_key=1": "no setting is called 'no_key'",
+        "seed=abc": "error: seed=abc must be a whole number, 0 or more",
+        "scale=0": "error: scale=0 must be a whole number, 1 or more",
+        "plan=no": "error: plan=no must be true or false",
     }
     _answers("zoomsr.train:main", cases)
     assert list(Path("runs").iterdir()) == []

@@ -53,7 +53,7 @@ def _run(config: DictConfig, *, begun: float) -> float | None:
     if config.rerun is not None:
         settings = _repeated(settings, job)
         config = OmegaConf.create(settings)
-    _require_files(config)
+    _require_possible(config)
     # Of all ranks that torchrun or srun has started this process is one.
     ranks = max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
     if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
@@ -95,8 +95,11 @@ def _repeated(now: dict[str, Any], job: Job) -> dict[str, Any]:
     return settings
 
 
-def _require_files(config: DictConfig) -> None:
-    """Raise ValueError where a checkpoint or a folder is not there, as the training would once torch is imported."""
+def _require_possible(config: DictConfig) -> None:
+    """Raise ValueError for what the training would refuse once torch is imported: files that are not there."""
+    for key, least in (("scale", 1), ("seed", 0)):
+        if not isinstance(config[key], int) or config[key] < least:
+            raise ValueError(f"{key}={config[key]} must be a whole number, {least} or more")
     if config.ckpt not in (None, LAST, *pretrained_nets()) and not Path(config.ckpt).is_dir():
         require_file(Path(config.ckpt))
     if OmegaConf.is_missing(config.data.module, "source"):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of
-from zoomsr.training.recipe import _starting_point
+from zoomsr.training.warm_start import starting_point
 
 OURS = "zoomsr.models.srcnn.SRCNN"
 WIDTHS = [8, 4]
@@ -123,7 +122,7 @@ def _begin_with_weights(path: Path) -> None:
 def _begin(path: Path, mode: str) -> None:
     model = {"_target_": OURS, "widths": WIDTHS}
     config = OmegaConf.create({"ckpt": str(path), "ckpt_mode": mode, "run_dir": "run", "model": model})
-    _starting_point(config, SimpleNamespace(net=SRCNN(widths=WIDTHS)))  # type: ignore[arg-type]
+    starting_point(config, SRCNN(widths=WIDTHS))
 
 
 DOORS: list[Callable[[Path], None]] = [_evaluate, _zoom, _export, _ship, _resume, _begin_with_weights]

@@ -95,8 +95,10 @@ def test_a_run_is_resumed_or_replaced_and_never_overwritten_unasked(
         "error: run0 is a run: ckpt=last hydra.run.dir=run0 resumes it, overwrite=true replaces it"
     )
     assert "leave one of them out" in refused("hydra.run.dir=run0", "ckpt=last", "overwrite=true")
-    # A replacement that cannot start leaves the run as it was.
+    assert refused("hydra.run.dir=run0", "overwrite=no") == "error: overwrite=no must be true or false"
+    # A replacement or a resume that cannot start leaves the run as it was.
     assert "Invalid learning rate" in refused("hydra.run.dir=run0", "overwrite=true", "optimizer.lr=-1")
+    assert "widths=[8, 8] was asked for" in refused(f"ckpt={run}", "model.widths=[8,8]")
     assert _files(run) == before
 
     small = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1", f"hydra.run.dir={run}"]

@@ -66,13 +66,27 @@ def test_float32_on_cuda_and_cudnns_search_are_settings(train: Callable[..., Run
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == (False, True)
 
 
-def test_without_a_checkpoint_of_the_best_nothing_is_trained(
-    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("overrides", "error"),
+    [
+        ("callbacks.checkpoint=null", "callbacks lacks a ModelCheckpoint"),
+        ("trainer.accelerator=tpu", "the trainer cannot start: Requirement 'torch_xla"),
+        ("ckpt=. ckpt_mode=weights", "ckpt=. holds no checkpoint"),
+        ("ckpt=.", "ckpt=. holds no checkpoint"),
+        ("data.batch_size=0", "data.batch_size=0 must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before(
+    train: Callable[..., Run],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: str,
+    error: str,
 ) -> None:
     monkeypatch.setattr("zoomsr.training.recipe._fit", lambda *arguments, **options: pytest.fail("it was trained"))
     with pytest.raises(SystemExit):
-        train("callbacks.checkpoint=null")
-    assert "error: callbacks lacks a ModelCheckpoint" in capsys.readouterr().err
+        train(*overrides.split())
+    assert f"error: {error}" in capsys.readouterr().err
 
 
 def test_settings_frozen_by_an_older_version_train_as_they_did(settings: Callable[..., dict[str, Any]]) -> None:

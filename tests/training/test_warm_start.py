@@ -18,8 +18,7 @@ from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.run import Run
 from zoomsr.training.callbacks.results import TRAINED_ON, Results
-from zoomsr.training.recipe import _starting_point
-from zoomsr.training.warm_start import trained_on, warm_start
+from zoomsr.training.warm_start import starting_point, trained_on, warm_start
 
 TAIL = {"tail.weight", "tail.bias"}
 UNET = ["model=unet", "model.widths=[6,5]", "model.blocks=[1,1]"]
@@ -97,7 +96,7 @@ def _start(ckpt: str, mode: str = "weights") -> ResidualUNet:
     """The net of a training at scale 3 before its first step."""
     net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
     config = OmegaConf.create({"ckpt": ckpt, "ckpt_mode": mode, "run_dir": "run", "model": _config()})
-    assert _starting_point(config, SimpleNamespace(net=net)).resume is None  # type: ignore[arg-type]
+    assert starting_point(config, net).resume is None
     return net
 
 

@@ -32,6 +32,8 @@ from zoomsr.runs.files import short
 from zoomsr.runs.layout import MULTIRUN
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_SWITCHES = ("channels_last", "overwrite", "plan", "reuse", "self_ensemble", "tf32", "trust")
+"""Settings that are true or false."""
 CONF_DIR = next(
     # A wheel carries conf/ inside the package; a checkout has it beside.
     (folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "train.yaml").is_file()),
@@ -174,9 +176,14 @@ class _Refused(BaseException):  # Hydra only warns of an Exception in a callback
 
 @contextmanager
 def _refusing(config: DictConfig) -> Iterator[None]:
-    """Let a callback resolve and change Hydra's part of the config; its errors end the command."""
+    """Let a callback resolve and change Hydra's part of the config; its errors end the command.
+
+    So does text for a switch: to Hydra ``no`` is a text, which Python takes for true.
+    """
     HydraConfig.instance().set_config(config)  # what ${hydra:...} stands for
     try:
+        if wrong := [f"{key}={config[key]}" for key in _SWITCHES if isinstance(config.get(key), str)]:
+            raise ValueError(f"{wrong[0]} must be true or false")
         with read_write(config.hydra), open_dict(config.hydra):
             yield
     except Exception as error:

@@ -224,6 +224,8 @@ class PairsDataModule(LightningDataModule):
 def _stages(patch: int | Sequence[int], batch_size: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Side and batch of each stage; one number holds for all stages."""
     sides, sizes = per_stage(patch), per_stage(batch_size)
+    if min(sizes) < 1:
+        raise ValueError(f"data.batch_size={min(sizes)} must be 1 or more")
     count = max(len(sides), len(sizes))
     if not {len(sides), len(sizes)} <= {1, count}:
         numbers = f"data.patch={list(sides)} has {len(sides)} stages, and data.batch_size={list(sizes)} {len(sizes)}"

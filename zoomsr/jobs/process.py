@@ -12,8 +12,14 @@ from typing import TextIO
 
 from zoomsr.cli.console import CONSOLE, printable
 from zoomsr.runs.directories import unlock
-from zoomsr.runs.job import _RANKS, Job
+from zoomsr.runs.job import Job
 from zoomsr.runs.layout import OUTPUT
+
+# Set by an outer launcher for its own ranks; a job must not inherit them.
+_RANKS = {
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "PL_GLOBAL_SEED"),
+}
 
 
 class JobProcess:

@@ -14,8 +14,24 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from zoomsr.runs.files import short
-from zoomsr.runs.layout import LOCK, LOCKED_BY, MULTIRUN, NOTES, REPLACED, RESULTS, SETTINGS, SIGNS, STUDY_DB, TRIALS
+from zoomsr.runs.files import atomic_write, short
+from zoomsr.runs.layout import (
+    CHECKPOINTS,
+    HYDRA,
+    LAST_CKPT,
+    LOCK,
+    LOCKED_BY,
+    MADE_BY,
+    MULTIRUN,
+    NOTES,
+    REPLACED,
+    RESULTS,
+    SETTINGS,
+    SIGNS,
+    STATUS,
+    STUDY_DB,
+    TRIALS,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -27,7 +43,14 @@ class _Claim(NamedTuple):
     before: frozenset[str] | None  # what was in it; None where it was made by this process
 
 
+class _Resumed(NamedTuple):
+    path: Path
+    settings: dict[Path, bytes]  # as they were
+    checkpoint: int | None  # when it was written, in ns
+
+
 _claim: _Claim | None = None
+_resumed: _Resumed | None = None
 
 
 def make(folder: Path) -> Path:
@@ -58,8 +81,8 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
     Raises:
         ValueError: it holds a run that is neither resumed nor replaced, or another process works in it.
     """
-    global _claim
-    _claim = None
+    global _claim, _resumed
+    _claim = _resumed = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
@@ -77,13 +100,21 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
         raise ValueError(f"{short(folder)} is a run: {advice}")
     if not found or overwrite:
         _take(folder, before=before)
+    else:
+        settings = [path for name in (SETTINGS, STATUS, MADE_BY, f"{HYDRA}/*") for path in folder.glob(name)]
+        _resumed = _Resumed(folder, {path: path.read_bytes() for path in settings}, _written(folder))
 
 
 def discard_unused() -> None:
     """Remove what a command that failed at once has left: its notes, and the directory where it has made that.
 
-    A run that was to be replaced is restored.
+    A run that was to be replaced is restored, and so are the settings of one that was to be resumed with others.
     """
+    if _resumed is not None and _written(_resumed.path) == _resumed.checkpoint:
+        (_resumed.path / STATUS).unlink(missing_ok=True)
+        for path, data in _resumed.settings.items():
+            with atomic_write(path) as file:
+                file.write(data)
     if _claim is None or not _claim.path.is_dir():
         return
     try:
@@ -155,6 +186,11 @@ def locks_end() -> Iterator[None]:
     finally:
         for folder in set(_held) - before:
             unlock(folder)
+
+
+def _written(run: Path) -> int | None:
+    last = run / CHECKPOINTS / LAST_CKPT
+    return last.stat().st_mtime_ns if last.is_file() else None
 
 
 def _take(path: Path, *, before: frozenset[str] | None) -> None:

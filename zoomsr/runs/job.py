@@ -31,12 +31,6 @@ STOPPED = (130, 143, 129, -1, -2, -15)  # the signals by number: Windows has no 
 # Where and how a job runs, not what it computes.
 _PLACE = ("run_dir", "ckpt", "ckpt_mode", "overwrite", "launcher", "rerun", "plan")
 
-# Set by an outer launcher for its own ranks; a job must not inherit them.
-_RANKS = {
-    *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
-    *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "PL_GLOBAL_SEED"),
-}
-
 
 @dataclass(frozen=True)
 class Job:

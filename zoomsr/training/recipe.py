@@ -22,14 +22,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import CONF_DIR, instantiate, plain
 from zoomsr.cli.console import say
-from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
 from zoomsr.hardware.devices import MemoryFullError, compile_mode, is_out_of_memory, training_device
 from zoomsr.models import scale_of
 from zoomsr.models.selfcheck import TOLERANCE, largest_difference
-from zoomsr.pretrained.names import pretrained_nets, weights_file
-from zoomsr.pretrained.weights import Weights, open_plain
+from zoomsr.pretrained.weights import open_plain
 from zoomsr.runs.files import short
 from zoomsr.runs.job import PRUNED, settings_hash
 from zoomsr.runs.layout import CHECKPOINTS
@@ -43,7 +41,7 @@ from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
 from zoomsr.training.summary import hyper_parameters, profile_kept, record_start, say_result, say_start
 from zoomsr.training.targets import ground_truth
-from zoomsr.training.warm_start import Start, trained_on, warm_start
+from zoomsr.training.warm_start import starting_point
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -62,7 +60,7 @@ def train(settings: Mapping[str, Any]) -> None:
     module = build_module(config, budget)
     data.progress = module.progress
     _require_one_scale(config, data, module)
-    start = _starting_point(config, module)
+    start = starting_point(config, module.net)
     accelerator = _checked_accelerator(config, module)
     device = training_device(accelerator)
     precision = choose_precision(str(config.trainer.precision), device=device, start=start.resume)
@@ -146,38 +144,6 @@ def _require_one_scale(config: DictConfig, data: PairsDataModule, module: ZoomMo
         raise ValueError(f"model={config.choices.model} {scales}: {advice}")
 
 
-def _starting_point(config: DictConfig, module: ZoomModule) -> Start:
-    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here. Another net is refused.
-
-    A bare name of a pretrained net is that net, of the training's scale where there is one.
-    """
-    if config.ckpt_mode not in ("resume", "weights"):
-        raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
-    if config.ckpt is None:
-        if not all(parameter.requires_grad for parameter in module.net.parameters()):
-            frozen = "trains a part of its weights and needs trained ones for the rest"
-            raise ValueError(f"model={config.choices.model} {frozen}: ckpt=unet ckpt_mode=weights")
-        return Start()
-    run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
-    path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
-    if config.ckpt in pretrained_nets():
-        if config.ckpt_mode == "resume":
-            raise ValueError(
-                f"ckpt={config.ckpt} is a pretrained net and no checkpoint of a run: add ckpt_mode=weights"
-            )
-        path = weights_file(config.ckpt, scale_of(module.net))
-    if path is None:
-        return Start()  # the first start of a job that would resume: of a sweep, or on a cluster
-    weights = Weights.read(path)
-    if config.ckpt_mode == "resume":
-        weights.require(plain(config.model))
-        return Start(resume=str(path))
-    anew = warm_start(module.net, weights, plain(config.model))
-    if anew is not None and is_first_rank():
-        say({"weights": f"{short(path)}: {anew}"})
-    return Start(trained_on=trained_on(weights), weights=path)
-
-
 def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
     """``trainer.accelerator``; ``auto`` takes an Apple GPU only if it agrees with the CPU."""
     name: str = config.trainer.accelerator
@@ -195,11 +161,11 @@ def _checked_accelerator(config: DictConfig, module: ZoomModule) -> str:
 
 
 def _trainer(config: DictConfig, recorders: Sequence[Callback], budget: Budget | None, *, accelerator: str) -> Trainer:
-    limits = _limits(config) if budget is None else [*_limits(config), budget]
+    limits = [*_limits(config), *([] if budget is None else [budget])]
     is_unlimited = budget is not None or (limits and config.trainer.max_epochs is None)
     chosen = [node for name, node in config.callbacks.items() if node is not None and name != "results"]
     callbacks: list[Callback] = [*limits, *recorders, *map(instantiate, chosen)]
-    loggers = [instantiate(node) for node in config.logger.values()] if config.logger else False
+    loggers = [instantiate(node) for node in (config.get("logger") or {}).values()]
     try:
         trainer: Trainer = instantiate(config.trainer)(
             accelerator=accelerator,
@@ -210,7 +176,7 @@ def _trainer(config: DictConfig, recorders: Sequence[Callback], budget: Budget |
             max_steps=-1,  # StepLimit's
             max_epochs=-1 if is_unlimited else config.trainer.max_epochs,
         )
-    except (MisconfigurationException, TypeError) as error:
+    except (MisconfigurationException, ModuleNotFoundError, TypeError) as error:
         gpus = f"this machine has {torch.cuda.device_count()} GPU(s); trainer=cpu works everywhere"
         raise ValueError(f"the trainer cannot start: {error} ({gpus})") from None
     if not isinstance(trainer.checkpoint_callback, ModelCheckpoint):

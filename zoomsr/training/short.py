@@ -88,7 +88,7 @@ def _shortened(settings: Mapping[str, Any], batches: int, epochs: int) -> dict[s
     trainer |= {"fast_dev_run": False, "overfit_batches": 0, "profiler": None}
     trainer |= {"devices": 1, "num_nodes": 1, EVERY_N_EPOCHS: 1, "enable_progress_bar": False}
     callbacks = {key: value for key, value in settings["callbacks"].items() if key not in ("progress", "pruning")}
-    loggers = settings["logger"] or {}
+    loggers = settings.get("logger") or {}
     here = {name: node for name, node in loggers.items() if node and "TensorBoard" in node["_target_"]}
     other = {"trainer": trainer, "callbacks": callbacks, "logger": here, "budget": None, "rerun": None}
     return {**settings, **other}

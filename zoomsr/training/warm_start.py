@@ -1,4 +1,4 @@
-"""A training that starts from trained weights, also from those of another scale, head or net."""
+"""Where a training starts: anew, from a checkpoint, or from the weights of a net, also of another scale or head."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omegaconf import DictConfig
 from torch import nn
 
+from zoomsr.cli.config import plain
+from zoomsr.cli.console import say
+from zoomsr.cli.overrides import LAST, is_first_rank
+from zoomsr.models import scale_of
+from zoomsr.pretrained.names import pretrained_nets, weights_file
 from zoomsr.pretrained.vetting import TARGET, differences
 from zoomsr.pretrained.weights import Weights, open_plain
+from zoomsr.runs.files import short
+from zoomsr.runs.layout import CHECKPOINTS
 from zoomsr.training.callbacks.results import TRAINED_ON
+from zoomsr.training.checkpoint_io import newest_intact
 
 _NAMED = 4  # tensors in a line
 
@@ -27,6 +36,43 @@ class Start(NamedTuple):
     resume: str | None = None
     trained_on: Sequence[str] = ()
     weights: Path | None = None
+
+
+def starting_point(config: DictConfig, net: nn.Module) -> Start:
+    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here.
+
+    A bare name of a pretrained net is that net, of the training's scale where there is one.
+
+    Raises:
+        ValueError: no such mode, no checkpoint, or one of another net.
+    """
+    if config.ckpt_mode not in ("resume", "weights"):
+        raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
+    if config.ckpt is None:
+        if not all(parameter.requires_grad for parameter in net.parameters()):
+            frozen = "trains a part of its weights and needs trained ones for the rest"
+            raise ValueError(f"model={config.choices.model} {frozen}: ckpt=unet ckpt_mode=weights")
+        return Start()
+    run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
+    path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
+    if config.ckpt in pretrained_nets():
+        if config.ckpt_mode == "resume":
+            raise ValueError(
+                f"ckpt={config.ckpt} is a pretrained net and no checkpoint of a run: add ckpt_mode=weights"
+            )
+        path = weights_file(config.ckpt, scale_of(net))
+    if path is None:
+        if config.ckpt != LAST:
+            raise ValueError(f"ckpt={config.ckpt} holds no checkpoint: give a run's directory, or a file")
+        return Start()  # the first start of a job that would resume: of a sweep, or on a cluster
+    weights = Weights.read(path)
+    if config.ckpt_mode == "resume":
+        weights.require(plain(config.model))
+        return Start(resume=str(path))
+    anew = warm_start(net, weights, plain(config.model))
+    if anew is not None and is_first_rank():
+        say({"weights": f"{short(path)}: {anew}"})
+    return Start(trained_on=trained_on(weights), weights=path)
 
 
 def trained_on(weights: Weights) -> list[str]:

@@ -52,41 +52,23 @@ class EpochLines(ProgressBar):
             seconds, self._start, self._last_line = now - self._start, now, now
             print("  ".join([_epoch(trainer), *shown, f"{seconds:.0f} s", *_best(trainer)]), flush=True)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """A line, when one is due."""
-        self._advance(trainer, f"{_epoch(trainer)}  step", batch_idx + 1, self.total_train_batches)
+        self._advance(trainer, f"{_epoch(trainer)}  step", args, self.total_train_batches)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """A line, when one is due."""
-        self.has_dataloader_changed(dataloader_idx)  # Lightning asks for it before it tells the total
-        total = self.total_val_batches_current_dataloader
-        self._advance(trainer, f"{_epoch(trainer)}  validation", batch_idx + 1, total)
+        self.has_dataloader_changed(0)  # Lightning asks for it before it tells the total
+        self._advance(trainer, f"{_epoch(trainer)}  validation", args, self.total_val_batches_current_dataloader)
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """A line, when one is due."""
-        self.has_dataloader_changed(dataloader_idx)  # as above
-        self._advance(trainer, "test", batch_idx + 1, self.total_test_batches_current_dataloader)
+        self.has_dataloader_changed(0)  # as above
+        self._advance(trainer, "test", args, self.total_test_batches_current_dataloader)
 
-    def _advance(self, trainer: Trainer, stage: str, done: int, total: float) -> None:
-        now = time.perf_counter()
+    def _advance(self, trainer: Trainer, stage: str, args: tuple[Any, ...], total: float) -> None:
+        _module, _outputs, _batch, number, *_ = args
+        done, now = number + 1, time.perf_counter()
         if stage != self._stage or done <= self._begun[1]:
             self._stage, self._begun = stage, (now, done)
         if now < self._last_line + LINE_INTERVAL_S or not trainer.is_global_zero:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from zoomsr.cli.errors import nearest
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.sources.photographs import Attribution, licences_of
 from zoomsr.hardware.devices import DeviceUse
@@ -85,8 +86,14 @@ class Results(Callback):
             self._use.sample()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Append a row of a validation within the epoch."""
-        if not trainer.sanity_checking and not ends_epoch(trainer):
+        """Append a row of a validation within the epoch.
+
+        Raises:
+            ValueError: before the training, the monitor is no metric of a validation.
+        """
+        if trainer.sanity_checking:
+            _require_monitor(trainer, pl_module)
+        elif not ends_epoch(trainer):
             self._append(trainer, validation_metrics(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -177,6 +184,14 @@ def _attributed(attributions: Sequence[Attribution]) -> dict[str, Any]:
     if not attributions:
         return {}
     return {"licences": licences_of(attributions), "photographs": [one._asdict() for one in attributions]}
+
+
+def _require_monitor(trainer: Trainer, module: LightningModule) -> None:
+    """Lightning itself looks for it after the first epoch."""
+    monitor = getattr(trainer.checkpoint_callback, "monitor", None) or ""
+    known = ["val/mae_gap", *sorted(module.logged)] if isinstance(module, ZoomModule) else [monitor]
+    if monitor.startswith("val/") and monitor not in known:
+        raise ValueError(f"monitor={monitor} is not measured; the nearest: {', '.join(nearest(monitor, known))}")
 
 
 def _unranked(trainer: Trainer, module: ZoomModule, *, of: int) -> str:
