@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from zoomsr.hardware.devices import MemoryFullError
-from zoomsr.runs.job import Job
+from zoomsr.runs.job import Job, with_batch
 from zoomsr.training import batch_size
-from zoomsr.training.batch_size import largest_that_fits, with_batch, with_fitting_batch
+from zoomsr.training.batch_size import largest_that_fits, with_fitting_batch
 
 
 @pytest.mark.parametrize(

@@ -239,12 +239,6 @@ def test_a_failed_run_does_not_remove_older_files(
     assert (tmp_path / "run0" / "thesis.txt").read_text() == "mine"
 
 
-def test_user_yaml_is_found_by_config_dir(train: Train, tmp_path: Path) -> None:
-    (tmp_path / "mine" / "loss").mkdir(parents=True)
-    (tmp_path / "mine" / "loss" / "huber.yaml").write_text("_target_: torch.nn.HuberLoss\ndelta: 0.1\n")
-    assert train("loss=huber", "--config-dir", str(tmp_path / "mine")).epochs
-
-
 @pytest.mark.slow
 def test_two_cpu_ranks_measure_what_one_does(photos: Path, tmp_path: Path) -> None:
     results = []

@@ -194,11 +194,6 @@ def _is_named(config: DictConfig, key: str) -> bool:
     return any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
 
 
-def compose_again(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
-    """The running command's settings with further overrides, resolved, for a run in ``run_dir``."""
-    return compose_for([*HydraConfig.get().overrides.task, *overrides], run_dir=run_dir)
-
-
 def compose_for(overrides: Sequence[str], *, run_dir: Path) -> dict[str, Any]:
     """The settings that the running command would have with these overrides alone, resolved."""
     outer = HydraConfig.instance().cfg

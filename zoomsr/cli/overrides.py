@@ -11,17 +11,8 @@ from typing import Any
 
 import yaml
 
-from zoomsr.cli.run_notes import config_dir_of, has_notes, newest_run, read_notes
-from zoomsr.runs.layout import (
-    CHECKPOINTS,
-    HYDRA_OVERRIDES,
-    HYDRA_SELF,
-    LAST_CKPT,
-    MULTIRUN,
-    PREVIOUS_CKPT,
-    SETTINGS,
-    run_of,
-)
+from zoomsr.cli.run_notes import config_dir_of, has_notes, newest_run, read_notes, remembered
+from zoomsr.runs.layout import CHECKPOINTS, HYDRA_OVERRIDES, LAST_CKPT, MULTIRUN, PREVIOUS_CKPT, SETTINGS, run_of
 from zoomsr.runs.trust import require_own, sign_all
 
 LAST = "last"
@@ -180,11 +171,10 @@ def _config_dir(flags: Sequence[str]) -> str | None:
 
 def _notes(run_dir: Path, flags: list[str]) -> tuple[list[str], list[str]]:
     """The flags with the run's ``--config-dir``, and the overrides that are its settings."""
-    config = read_notes(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {}
     place = ("ckpt=", "ckpt_mode=", "overwrite=")
     noted = read_notes(run_dir / HYDRA_OVERRIDES) or []
     old = [of_any_version(text) for text in noted if not text.startswith(place)]
-    return _with_config_dir(flags, config), old
+    return _with_config_dir(flags, remembered(run_dir)), old
 
 
 def _rerun(name: str, flags: list[str], overrides: list[str], *, is_trusted: bool) -> list[str]:
@@ -215,7 +205,7 @@ def _sweep(sweep_dir: Path, flags: list[str], others: list[str], *, is_trusted: 
     _require(sweep_dir, is_trusted=is_trusted)
     kept = [text for text in own if not text.startswith(("hydra.mode=", "hydra.sweep.dir=", _RESUMES_SWEEP))]
     place = [f"hydra.sweep.dir={quoted(str(sweep_dir))}", _RESUMES_SWEEP]
-    return ["-m", *_with_config_dir(flags, {"hydra": hydra}), *map(of_any_version, task), *kept, *place]
+    return ["-m", *_with_config_dir(flags, config_dir_of({"hydra": hydra})), *map(of_any_version, task), *kept, *place]
 
 
 def _require(folder: Path, *, is_trusted: bool) -> None:
@@ -234,9 +224,8 @@ def _require(folder: Path, *, is_trusted: bool) -> None:
             time.sleep(0.2)
 
 
-def _with_config_dir(flags: list[str], config: dict[str, Any]) -> list[str]:
-    """The flags, with the ``--config-dir`` of Hydra's notes if they name none."""
-    found = config_dir_of(config)
+def _with_config_dir(flags: list[str], found: str | None) -> list[str]:
+    """The flags, with the ``--config-dir`` of a run or a sweep if they name none."""
     if found is None or _config_dir(flags) is not None:
         return flags
     if not Path(found).is_dir():  # not looked for beside the run, where someone else may have put another

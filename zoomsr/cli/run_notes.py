@@ -25,10 +25,10 @@ def newest_run(config_dir: str | None) -> Path:
     if not found:
         raise ValueError(f"ckpt=last: no run below {root} has a {CHECKPOINTS}/{LAST_CKPT} to resume from")
     runs = [path.parent.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]
-    return next((run for run in reversed(runs) if config_dir and _remembered(run) == config_dir), runs[-1])
+    return next((run for run in reversed(runs) if config_dir and remembered(run) == config_dir), runs[-1])
 
 
-def _remembered(run_dir: Path) -> str | None:
+def remembered(run_dir: Path) -> str | None:
     """The ``--config-dir`` of a run, where it had one."""
     return config_dir_of(read_notes(run_dir / HYDRA_SELF) if (run_dir / HYDRA_SELF).is_file() else {})
 

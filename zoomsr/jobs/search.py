@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
-from zoomsr.cli.config import compose_again
+from zoomsr.cli.config import compose_for
 from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST, quoted
 from zoomsr.jobs.launchers import Launcher
@@ -117,7 +118,8 @@ class Search:
         job = self._job(trial.number)
         overrides = [f"{dimension.key}={dimension.suggest(trial)}" for dimension in self._space]
         own = [f"hparams_search.folder={quoted(str(self._folder))}", f"callbacks.pruning.trial={trial.number}"]
-        settings = compose_again([*overrides, *own], run_dir=job.path) | {"ckpt": LAST}
+        task = HydraConfig.get().overrides.task
+        settings = compose_for([*task, *overrides, *own], run_dir=job.path) | {"ckpt": LAST}
         if len(self._objectives) > 1:  # Optuna does not prune these
             settings["callbacks"]["pruning"] = None
         say({f"trial {trial.number}": " ".join(overrides)})

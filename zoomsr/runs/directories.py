@@ -14,26 +14,12 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
+from zoomsr.runs import layout
 from zoomsr.runs.files import atomic_write, short
-from zoomsr.runs.layout import (
-    CHECKPOINTS,
-    HYDRA,
-    LAST_CKPT,
-    LOCK,
-    LOCKED_BY,
-    MADE_BY,
-    MULTIRUN,
-    NOTES,
-    REPLACED,
-    RESULTS,
-    SETTINGS,
-    SIGNS,
-    STATUS,
-    STUDY_DB,
-    TRIALS,
-)
 
 _logger = logging.getLogger(__name__)
+
+_REWRITTEN = (layout.SETTINGS, layout.STATUS, layout.MADE_BY, f"{layout.HYDRA}/*")  # at the start of a resume
 
 _held: dict[Path, FileLock] = {}
 
@@ -90,9 +76,9 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
     except FileExistsError:
         before = frozenset(path.name for path in folder.iterdir())
     lock(folder)
-    if (folder / MULTIRUN).exists():
+    if (folder / layout.MULTIRUN).exists():
         raise ValueError(f"{short(folder)} is a sweep: choose another hydra.run.dir")
-    found = [name for name in SIGNS if (folder / name).exists() and not (searches and name == STUDY_DB)]
+    found = [name for name in layout.SIGNS if (folder / name).exists() and not (searches and name == layout.STUDY_DB)]
     if found and overwrite:
         _set_aside(folder)
         before = frozenset(path.name for path in folder.iterdir())
@@ -101,8 +87,8 @@ def claim(folder: Path, *, resumes: bool, searches: bool, overwrite: bool, advic
     if not found or overwrite:
         _take(folder, before=before)
     else:
-        settings = [path for name in (SETTINGS, STATUS, MADE_BY, f"{HYDRA}/*") for path in folder.glob(name)]
-        _resumed = _Resumed(folder, {path: path.read_bytes() for path in settings}, _written(folder))
+        settings = {path: path.read_bytes() for name in _REWRITTEN for path in folder.glob(name)}
+        _resumed = _Resumed(folder, settings, _written(folder))
 
 
 def discard_unused() -> None:
@@ -111,9 +97,9 @@ def discard_unused() -> None:
     A run that was to be replaced is restored, and so are the settings of one that was to be resumed with others.
     """
     if _resumed is not None and _written(_resumed.path) == _resumed.checkpoint:
-        (_resumed.path / STATUS).unlink(missing_ok=True)
+        (_resumed.path / layout.STATUS).unlink(missing_ok=True)
         for path, data in _resumed.settings.items():
-            with atomic_write(path) as file:
+            with suppress(OSError), atomic_write(path) as file:  # a full disk is the first error's own line
                 file.write(data)
     if _claim is None or not _claim.path.is_dir():
         return
@@ -122,21 +108,21 @@ def discard_unused() -> None:
     except ValueError:
         return  # another process has resumed the run
     new = [path for path in _claim.path.iterdir() if _claim.before is None or path.name not in _claim.before]
-    if all(path.suffix == ".log" or any(path.match(note) for note in NOTES) for path in new):
+    if all(path.suffix == ".log" or any(path.match(note) for note in layout.NOTES) for path in new):
         for path in new:
-            if path.name != LOCK:
+            if path.name != layout.LOCK:
                 _remove(path)
-        _move(list((_claim.path / REPLACED).glob("*")), _claim.path)
+        _move(list((_claim.path / layout.REPLACED).glob("*")), _claim.path)
         if _claim.before is None:
             with suppress(OSError):  # another process is starting there, or Windows keeps the open file of the lock
-                _remove(_claim.path / LOCK)
+                _remove(_claim.path / layout.LOCK)
                 _claim.path.rmdir()
 
 
 def drop_replaced() -> None:
     """Remove the run that this command has replaced; it was kept until there was something in its place."""
     if _claim is not None:
-        _remove(_claim.path / REPLACED)
+        _remove(_claim.path / layout.REPLACED)
 
 
 def lock(folder: Path, *, patience: float = 0) -> None:
@@ -155,18 +141,18 @@ def lock(folder: Path, *, patience: float = 0) -> None:
     key = folder.resolve()
     if key in _held:
         return
-    file = FileLock(key / LOCK, thread_local=False)  # a launcher's thread may release it
+    file = FileLock(key / layout.LOCK, thread_local=False)  # a launcher's thread may release it
     try:
         file.acquire(timeout=patience, poll_interval=0.2)
     except Timeout:
-        holder = key / LOCKED_BY
+        holder = key / layout.LOCKED_BY
         who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.is_file() else "another process"
         raise ValueError(f"{short(folder)} is in use by {who}: wait for it, or stop it") from None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
             raise
         _logger.warning("%s: %s; nothing keeps a second process out of it", folder, error.strerror)
-    (key / LOCKED_BY).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
+    (key / layout.LOCKED_BY).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
     _held[key] = file
 
 
@@ -189,7 +175,7 @@ def locks_end() -> Iterator[None]:
 
 
 def _written(run: Path) -> int | None:
-    last = run / CHECKPOINTS / LAST_CKPT
+    last = run / layout.CHECKPOINTS / layout.LAST_CKPT
     return last.stat().st_mtime_ns if last.is_file() else None
 
 
@@ -201,11 +187,11 @@ def _take(path: Path, *, before: frozenset[str] | None) -> None:
 
 def _set_aside(folder: Path) -> None:
     """Move the files of a run or a search, by name; other files stay."""
-    aside = folder / REPLACED
+    aside = folder / layout.REPLACED
     _remove(aside)
     aside.mkdir()
-    trials = [path for path in folder.glob(TRIALS) if (path / SETTINGS).is_file()]
-    known = {*SIGNS, *NOTES, *RESULTS} - {LOCK, LOCKED_BY}
+    trials = [path for path in folder.glob(layout.TRIALS) if (path / layout.SETTINGS).is_file()]
+    known = {*layout.SIGNS, *layout.NOTES, *layout.RESULTS} - {layout.LOCK, layout.LOCKED_BY}
     for path in [*(path for name in known for path in folder.glob(name)), *trials]:
         place = aside / path.relative_to(folder)
         place.parent.mkdir(exist_ok=True)

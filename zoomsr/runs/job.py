@@ -47,9 +47,7 @@ class Job:
         """Write the settings into their own ``run_dir``, atomically; a batch size that was found there stays."""
         job = Job(Path(settings["run_dir"]))
         if settings.get("data", {}).get("batch_size") == AUTO and job.exists:
-            found = job.settings()["data"]["batch_size"]
-            module = {**settings["data"]["module"], "batch_size": found}
-            settings = {**settings, "data": {**settings["data"], "batch_size": found, "module": module}}
+            settings = with_batch(settings, job.settings()["data"]["batch_size"])
         job.path.mkdir(parents=True, exist_ok=True)
         write_text(job.path / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False))
         (job.path / STATUS).unlink(missing_ok=True)
@@ -104,6 +102,13 @@ class Job:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         return (errors or [line for line in lines if line.strip()] or ["it printed nothing"])[-1]
+
+
+def with_batch(settings: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """The settings with a batch of this size."""
+    data = settings["data"]
+    module = {**data["module"], "batch_size": size}
+    return {**settings, "data": {**data, "batch_size": size, "module": module}}
 
 
 def stop_signals() -> list[signal.Signals]:

@@ -12,7 +12,7 @@ import torch
 from zoomsr.cli.console import decimal, say
 from zoomsr.data.patches import per_stage
 from zoomsr.hardware.devices import MemoryFullError, training_device
-from zoomsr.runs.job import AUTO
+from zoomsr.runs.job import AUTO, with_batch
 from zoomsr.training.short import ranks, short_training
 
 _BATCHES = 3  # of a trial: the optimizer has its state after the first
@@ -58,13 +58,6 @@ def largest_that_fits(fits: Callable[[int], bool], *, limit: int) -> int:
     """The largest power of two up to ``limit`` before the first that does not fit; 1 is known to."""
     sizes = itertools.takewhile(lambda size: size <= limit, (2**power for power in itertools.count(1)))
     return max(itertools.takewhile(fits, sizes), default=1)
-
-
-def with_batch(settings: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """The settings with a batch of this size."""
-    data = settings["data"]
-    module = {**data["module"], "batch_size": size}
-    return {**settings, "data": {**data, "batch_size": size, "module": module}}
 
 
 def _fits(settings: Mapping[str, Any]) -> bool:
