@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from _support.commands import said_by
@@ -82,6 +83,16 @@ def test_a_net_of_others_gets_its_row_in_evaluate_and_in_compare(
     assert "ONNX; trained on: DF2K" in (tmp_path / "report" / "index.html").read_text()
 
 
+def test_a_graph_of_fixed_size_is_measured_as_the_free_one(
+    evaluate: Evaluate, folder: Path, other: Path, tmp_path: Path
+) -> None:
+    fixed = Deconvolution(size=(20, 18)).save(tmp_path / "fixed.onnx")
+    results = evaluate(f"data_dir={folder}", f"ckpt=[{other},{fixed}]")
+    free, found = (results["sets"]["Two"][name]["modern"]["mean"] for name in ("other", "fixed"))
+    assert found == pytest.approx(free, abs=1e-4)
+    assert results["nets"]["fixed"]["kind"] == "ONNX of 18x20 pixels"
+
+
 def test_a_net_on_luma_is_measured_as_ours_on_luma(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     """Protocol classic gives it Y that was never rounded."""
     net = Deconvolution(channels=1)
@@ -118,11 +129,37 @@ def test_zoom_tiles_it_without_seams(zoom: Zoom, other: Path, tmp_path: Path) ->
     assert len(list((tmp_path / "cache" / "reach").iterdir())) == 1
 
 
+def test_zoom_and_the_page_run_a_graph_of_fixed_size(zoom: Zoom, other: Path, tmp_path: Path) -> None:
+    fixed = Deconvolution(size=(16, 18)).save(tmp_path / "fixed.onnx")
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    zoom("a.png", "-m", fixed, "--tile", 30, "--back-projection", 0)
+    expected = quantize(NET(to_float(files.read(tmp_path / "a.png"))[None]))[0]
+    assert (files.read(tmp_path / "a-x2.png").int() - expected.int()).abs().max() <= 1
+    free, found = (
+        upscaled(
+            Photograph.with_pixels(PIXELS), Nets([str(path)], device="cpu").open(path.stem, 2), 2
+        ).photograph.pixels
+        for path in (other, fixed)
+    )
+    assert np.abs(free.astype(int) - found).max() <= 1
+
+
 def test_seams_that_remain_are_told(zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = NET.save(tmp_path / "far.onnx")
     monkeypatch.setattr("zoomsr.foreign.net.measured_reach", lambda run, **facts: Reach(64, 144, 3.21))
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     assert "far.onnx looks farther than 144 px: its tiles differ by up to 3.2 of 255 levels" in zoom("a.png", "-m", far)
+
+
+def test_seams_of_a_fixed_size_are_told_by_evaluate_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = onnx_net(Deconvolution(size=(64, 32)).save(tmp_path / "fixed.onnx"))
+    assert len(fixed.about(tiles=False)) == 1
+    monkeypatch.setattr("zoomsr.foreign.net.measured_reach_of_size", lambda run, **facts: Reach(4, 8, 3.21))
+    far = onnx_net(Deconvolution(size=(64, 32), width=2).save(tmp_path / "far.onnx"))
+    said = far.about(tiles=False)[1]
+    assert said.startswith(
+        "far.onnx looks farther than 8 px, and its fixed size has no room for more: its tiles differ"
+    )
 
 
 def test_its_reach_is_measured_once(other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
