@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,13 @@ from _support.zooming import PIXELS, Zoom
 from PIL import Image
 
 from zoomsr import load_model, upscale
+from zoomsr.evaluation import evaluator
+from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.foreign.graph_file import onnx_net
 from zoomsr.foreign.net import ForeignNet
 from zoomsr.foreign.reach import Reach
 from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import crop_to_multiple, luma, quantize, to_float
 from zoomsr.imaging.resize import downscale
@@ -81,6 +85,30 @@ def test_a_net_of_others_gets_its_row_in_evaluate_and_in_compare(
     assert float(rows["other"]["psnr_y"]) == pytest.approx(mean, abs=1e-4)
     assert int(float(rows["other"]["params"])) == about["params"]
     assert "ONNX; trained on: DF2K" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_large_picture_is_measured_in_tiles_where_they_are_exact(
+    folder: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, sizes = onnx_net(other), defaultdict(list)
+    exact, far = (ForeignNet(replace(opened.facts, reach=Reach(1, 3, seam)), opened.run) for seam in (0.0, 3.2))
+    images = Benchmark.find(folder, scale=2, published_lr=False)
+
+    def measured() -> evaluator.Scores:
+        return evaluator.evaluate(
+            {"exact": exact, "far": far}, images, degradation=Bicubic(2), device=torch.device("cpu"), advance=list
+        )
+
+    whole, forward = measured(), ForeignNet.forward
+    monkeypatch.setattr(evaluator, "_LARGEST_WHOLE", 0)
+    monkeypatch.setattr(evaluator, "TILE", 6)
+    monkeypatch.setattr(ForeignNet, "forward", lambda net, lr: sizes[net].append(lr[0, 0].numel()) or forward(net, lr))
+    for name, protocols in measured().items():
+        for protocol, scores in protocols.items():
+            for image, score in scores.items():
+                assert score.as_dict() == pytest.approx(whole[name][protocol][image].as_dict(), abs=1e-4)
+    assert max(sizes[exact]) <= (6 + 2 * 3) ** 2
+    assert set(sizes[far]) == {20 * 26, 20 * 22}
 
 
 def test_a_graph_of_fixed_size_is_measured_as_the_free_one(
@@ -149,6 +177,12 @@ def test_seams_that_remain_are_told(zoom: Zoom, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("zoomsr.foreign.net.measured_reach", lambda run, **facts: Reach(64, 144, 3.21))
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     assert "far.onnx looks farther than 144 px: its tiles differ by up to 3.2 of 255 levels" in zoom("a.png", "-m", far)
+    by_exact = {
+        exact: Upscaler.open(str(far), how=NetOptions(exact=exact, back_projection=0)) for exact in (False, True)
+    }
+    assert by_exact[False].halo == 144
+    assert by_exact[True].halo is None
+    assert by_exact[True].net.halo > 10**6
 
 
 def test_seams_of_a_fixed_size_are_told_by_evaluate_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

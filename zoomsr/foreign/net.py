@@ -20,6 +20,7 @@ from zoomsr.imaging.pixels import LUMA_RANGE, luma
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.runs.files import cache_folder, sha256_of, write_json
 
+_UNBOUNDED = 2**20  # lr pixels
 _SIDE = 96  # of the smooth picture on which its brightness is looked at
 _MAX_BRIGHTER = 0.1  # on [0, 1]: a net that enlarges changes no mean by so much
 
@@ -80,7 +81,12 @@ class ForeignNet(nn.Module):
 
     @property
     def halo(self) -> int:
-        """See ``Reach``; bicubic chroma beside a net on luma has one of its own."""
+        """See ``zoomsr.models.Net``; larger than any picture where tiles were not exact with the halo of ``reach``."""
+        return self.tile_halo if self.reach.is_exact else _UNBOUNDED
+
+    @property
+    def tile_halo(self) -> int:
+        """See ``Reach``, with the seam of which ``about`` tells; bicubic chroma of a net on luma has one of its own."""
         return max(self.reach.halo, 0 if self.bicubic is None else self.bicubic.halo)
 
     @cached_property
@@ -144,7 +150,7 @@ class ForeignNet(nn.Module):
         lines = [f"{facts.path.name}: {facts.kind}, {size}, {trained}"]
         if reach is not None and not reach.is_exact:
             room = "" if facts.size is None else ", and its fixed size has no room for more"
-            advice = "a larger --tile makes them fewer" if facts.size is None else "a graph of free size has fewer"
+            advice = "--exact runs a picture whole" if facts.size is None else "export it with height and width free"
             lines.append(
                 f"{facts.path.name} looks farther than {reach.halo} px{room}: its tiles differ by up to "
                 f"{reach.seam:.1f} of 255 levels, on a made picture; {advice}"
