@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "models": {"imaging"},
     "pretrained": {"cli", "models", "runs"},
     "data": {"cli", "hardware", "imaging", "metrics", "runs"},
-    "engines": {"models", "pretrained", "runs"},
+    "engines": {"hardware", "imaging", "models", "pretrained", "runs"},
     "foreign": {"engines", "hardware", "imaging", "models", "pretrained", "runs"},
     "evaluation": {
         *("cli", "data", "engines", "figures", "foreign", "hardware", "imaging", "metrics", "models", "pretrained"),

@@ -215,7 +215,7 @@ def test_a_folder_that_cannot_be_written(zoom: Zoom, photo: Path, tmp_path: Path
 
 SIGNALLING = """
 import signal
-from zoomsr.inference import tiling
+from zoomsr.engines import tiling
 from zoomsr.zoom import app
 
 run = tiling.run
