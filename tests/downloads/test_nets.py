@@ -94,6 +94,9 @@ def test_without_a_card_nothing_is_fetched(server: Server, address: str, monkeyp
         answer(status=404): r"model\.safetensors is not fetched without its card, .*model\.json answered 404 Not Found",
         answer(own): r"model\.json is the card of other weights: it says sha256 0",
         answer(b"<html>"): r"model\.json is no card",
+        answer(
+            b"<html>", Content_Type="text/html"
+        ): r"model\.json answered with a web page",  # of Hugging Face's /blob/
         answer(b"\xff"): r"model\.json is no card",
         answer(own, Content_Length=len(own) + 1): r"model\.json peer closed connection",
         answer(b"{}".ljust(101)): r"model\.json is larger than 100 bytes",

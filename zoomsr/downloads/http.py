@@ -76,8 +76,7 @@ def read(url: str, *, max_bytes: int) -> bytes:
     content = b""
     try:
         with _client(https=True) as client, client.stream("GET", url) as response:
-            if response.status_code != 200:
-                raise _RefusedError(_answer(response))
+            _require(response, 200)
             for chunk in response.iter_raw():
                 content += chunk
                 if len(content) > max_bytes:
@@ -144,10 +143,7 @@ class _Download:
         status = response.status_code
         if status == 429 or status >= 500:
             raise httpx.RemoteProtocolError(_answer(response))  # worth another try, like the errors of httpx itself
-        if status not in ((200, 206, 416) if asked else (200,)):
-            raise _RefusedError(_answer(response))
-        if status != 416 and "text/html" in response.headers.get("Content-Type", ""):
-            raise _RefusedError("answered with a web page")
+        _require(response, *((200, 206, 416) if asked else (200,)))
         place, _, offered = response.headers.get("Content-Range", "").partition("/")  # "bytes 5-9/10", "bytes */10"
         if status == 200:  # for the others this is the length of the rest, or of a page that explains the error
             offered = response.headers.get("Content-Length", "")
@@ -174,6 +170,13 @@ class _Download:
         self._size = self._size or done
         if done < self._size:
             raise httpx.RemoteProtocolError(f"stopped after {done} of {self._size} bytes")
+
+
+def _require(response: httpx.Response, *statuses: int) -> None:
+    if response.status_code not in statuses:
+        raise _RefusedError(_answer(response))
+    if response.status_code != 416 and "text/html" in response.headers.get("Content-Type", ""):
+        raise _RefusedError("answered with a web page")
 
 
 def _answer(response: httpx.Response) -> str:

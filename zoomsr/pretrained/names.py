@@ -106,7 +106,7 @@ def scale_on_card(net: str) -> int | None:
         return None
     try:
         content = json.loads(card.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # opening the weights says what is wrong with it
     scale = content.get("scale") if isinstance(content, dict) else None
     return scale if isinstance(scale, int) else None
