@@ -17,6 +17,7 @@ from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.encode import require_holds
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.choice import Compression
 from zoomsr.inference.disk import about_bytes, require_room
@@ -156,6 +157,7 @@ def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
         del found  # the smaller one takes its place
         notes, (height, width) = photograph.notes, photograph.size
         route = Route.to(options.size, photograph.size, options.opener(compression))
+        require_holds(task.target, route.size, is_transparent=photograph.is_transparent)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
         photograph = route.follow(photograph, progress.advance)

@@ -76,8 +76,7 @@ class ExportOptions:
         """Look for all that is needed, before torch is imported.
 
         Raises:
-            ValueError: see ``require_fits``; a file that is there or cannot be written, no such net or file, or a folder
-                without images.
+            ValueError: see ``require_fits``; a file that is there or cannot be written, no such net, or no images.
         """
         self.require_fits(out)
         for file in [out, out.with_suffix(".json")] if out.suffix == ".safetensors" else [out]:  # the card
