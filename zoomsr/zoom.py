@@ -51,10 +51,10 @@ InspectOption = Annotated[
 
 _HELP = """Upscale photographs, or a crop of one, by a trained net.
 
-A photograph that was never compressed gets the net unet, a JPEG unet_photo, which is told the quality that it finds
-in the file.
-Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL, by
---format or the output's suffix. GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
+A photograph gets the net unet, one that is or was a JPEG unet_photo, which is told the quality that is found in it.
+Transparency, 16 bit, colour profile, resolution and EXIF stay.
+PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL are written, by --format or the output's suffix.
+GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
 """
 
