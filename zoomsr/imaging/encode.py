@@ -32,7 +32,7 @@ _JPEG_EXIF = 65_533  # bytes of a segment
 class Encoder(NamedTuple):
     """Writes the pixels into a file; and what of their description the format has no place for."""
 
-    save: Callable[[BinaryIO], None]
+    save: Callable[[BinaryIO], object]
     lost: tuple[str, ...]
 
 
@@ -69,7 +69,7 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
         lost.append(f"{kind[1:]} keeps {heif.WRITTEN_BITS if kind in heif.SUFFIXES else 8} of its 16 bits")
     if kind in _LIBRARIES:
         encoded = partial(_LIBRARIES[kind].encoded, pixels, description, quality=quality, path=path)
-        return Encoder(lambda file: _write(file, encoded()), tuple(lost))
+        return Encoder(lambda file: file.write(encoded()), tuple(lost))
     options: dict[str, Any] = {"icc_profile": description.icc, "dpi": description.dpi, "exif": description.exif}
     if kind not in _JPEG:
         options |= {"format": kind[1:].upper(), "exif": with_resolution(description.exif, description.dpi)}
@@ -121,7 +121,3 @@ def _save_by_pillow(file: BinaryIO, pixels: PixelArray, options: dict[str, Any])
     encoded = io.BytesIO()  # on a full disk Pillow itself would leave half a file without an error
     as_picture(to_8bit(pixels)).save(encoded, **{key: value for key, value in options.items() if value is not None})
     file.write(encoded.getbuffer())
-
-
-def _write(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
