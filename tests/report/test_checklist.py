@@ -113,7 +113,7 @@ def test_an_evaluation_brings_the_training_of_its_checkpoint(places: list[Path],
     found = _checklist(place)
     assert "| a | " in found["8"]
     assert "Device time of 1 training: 0:01:30" in found["8"]
-    assert "- Set5 (test set): 6 images, upscaled 2 times" in found["6"]
+    assert "- Set5 (test set): 6 images, upscaled by 2" in found["6"]
     assert "- Weights of other (sha256 fedcba987654...): not known.\n" in found["12"]
     assert found["12"].count("Weights of") == 1
 
