@@ -73,7 +73,6 @@ def test_float32_on_cuda_and_cudnns_search_are_settings(train: Callable[..., Run
         ("trainer.accelerator=tpu", "the trainer cannot start: Requirement 'torch_xla"),
         ("ckpt=. ckpt_mode=weights", "ckpt=. holds no checkpoint"),
         ("ckpt=.", "ckpt=. holds no checkpoint"),
-        ("data.batch_size=0", "data.batch_size=0 must be 1 or more"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before(

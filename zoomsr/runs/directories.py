@@ -174,6 +174,21 @@ def locks_end() -> Iterator[None]:
             unlock(folder)
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, which this one may have locked so already; logs that it waits for one."""
+    file = FileLock(folder.resolve() / layout.LOCK, is_singleton=True)
+    try:
+        file.acquire(timeout=0)
+    except Timeout:
+        _logger.info("waiting for another process, which is at work in %s", folder)
+        file.acquire()
+    try:
+        yield
+    finally:
+        file.release()
+
+
 def _written(run: Path) -> int | None:
     last = run / layout.CHECKPOINTS / layout.LAST_CKPT
     return last.stat().st_mtime_ns if last.is_file() else None
