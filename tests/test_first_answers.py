@@ -117,6 +117,7 @@ def test_train(here: Path) -> None:
         "seed=abc": "error: seed=abc must be a whole number, 0 or more",
         "scale=0": "error: scale=0 must be a whole number, 1 or more",
         "plan=no": "error: plan=no must be true or false",
+        "hydra.output_subdir=null": "error: hydra.output_subdir=None must be .hydra",
     }
     _answers("zoomsr.train:main", cases)
     assert list(Path("runs").iterdir()) == []

@@ -29,7 +29,7 @@ from zoomsr.cli.explain import EXPLAIN, explain, is_hydra
 from zoomsr.cli.overrides import LAST, is_first_rank, quoted, stray
 from zoomsr.runs import directories
 from zoomsr.runs.files import short
-from zoomsr.runs.layout import MULTIRUN
+from zoomsr.runs.layout import HYDRA, MULTIRUN
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SWITCHES = ("channels_last", "overwrite", "plan", "reuse", "self_ensemble", "tf32", "trust")
@@ -184,6 +184,8 @@ def _refusing(config: DictConfig) -> Iterator[None]:
     try:
         if wrong := [f"{key}={config[key]}" for key in _SWITCHES if isinstance(config.get(key), str)]:
             raise ValueError(f"{wrong[0]} must be true or false")
+        if config.hydra.output_subdir != HYDRA:
+            raise ValueError(f"hydra.output_subdir={config.hydra.output_subdir} must be {HYDRA}, which is read later")
         with read_write(config.hydra), open_dict(config.hydra):
             yield
     except Exception as error:

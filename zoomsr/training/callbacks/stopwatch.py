@@ -54,10 +54,15 @@ class Stopwatch(Callback):
         """Space the steps in which training metrics are measured."""
         self._found["patches"] = len(trainer.train_dataloader.sampler)  # type: ignore[union-attr]  # a PatchLoader
         if isinstance(pl_module, ZoomModule):
-            count, batches = pl_module.train_metrics_batches, int(trainer.num_training_batches)
-            self._found["metrics_batches"] = count
-            pl_module.train_metrics_batches = max(1, batches // max(1, self._batches // count))
-            self._every = max(1, batches // pl_module.train_metrics_batches)
+            self._found["metrics_batches"] = pl_module.train_metrics_batches
+            self._space(pl_module, int(trainer.num_training_batches))
+
+    def _space(self, module: ZoomModule, batches: int) -> None:
+        """Let the module measure as large a share of so many batches as it would of a whole epoch's."""
+        count = module.train_metrics_batches
+        every = max(1, self._batches // count)
+        module.train_metrics_batches = max(1, batches // every)
+        self._every = max(1, batches // module.train_metrics_batches)
 
     def _kind(self, batch_idx: int) -> str:
         return PLAIN if batch_idx % self._every else MEASURED if batch_idx else FIRST
