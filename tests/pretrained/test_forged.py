@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from zoomsr.evaluation.recipe import _opened
@@ -122,8 +121,7 @@ def _begin_with_weights(path: Path) -> None:
 
 def _begin(path: Path, mode: str) -> None:
     model = {"_target_": OURS, "widths": WIDTHS}
-    config = OmegaConf.create({"ckpt": str(path), "ckpt_mode": mode, "run_dir": "run", "model": model})
-    starting_point(config, SRCNN(widths=WIDTHS))
+    starting_point(SRCNN(widths=WIDTHS), model, ckpt=str(path), mode=mode, run_dir=Path("run"))
 
 
 DOORS: list[Callable[[Path], None]] = [_evaluate, _zoom, _export, _ship, _resume, _begin_with_weights]

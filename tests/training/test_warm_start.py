@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from _support.zooming import UNET_CONFIG
-from omegaconf import OmegaConf
 from torch import nn
 
 from zoomsr.models.photo_unet import PhotoUNet
@@ -95,8 +94,7 @@ def test_a_net_of_which_less_than_half_fits_is_refused(tmp_path: Path) -> None:
 def _start(ckpt: str, mode: str = "weights") -> ResidualUNet:
     """The net of a training at scale 3 before its first step."""
     net = ResidualUNet(scale=3, widths=[6, 5], blocks=[1, 1])
-    config = OmegaConf.create({"ckpt": ckpt, "ckpt_mode": mode, "run_dir": "run", "model": _config()})
-    assert starting_point(config, net).resume is None
+    assert starting_point(net, _config(), ckpt=ckpt, mode=mode, run_dir=Path("run")).resume is None
     return net
 
 
@@ -182,5 +180,5 @@ def test_a_net_that_keeps_weights_needs_trained_ones(
 ) -> None:
     with pytest.raises(SystemExit):
         train("degradation=camera", net=["model=unet_photo", "model.widths=[6,5]", "model.blocks=[1,1]"])
-    wanted = "error: model=unet_photo trains a part of its weights and needs trained ones for the rest: ckpt=unet "
+    wanted = "error: PhotoUNet trains a part of its weights and needs trained ones for the rest: ckpt=unet "
     assert wanted + "ckpt_mode=weights\n" in capsys.readouterr().err

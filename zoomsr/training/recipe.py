@@ -60,7 +60,9 @@ def train(settings: Mapping[str, Any]) -> None:
     module = build_module(config, budget)
     data.progress = module.progress
     _require_one_scale(config, data, module)
-    start = starting_point(config, module.net)
+    start = starting_point(
+        module.net, plain(config.model), ckpt=config.ckpt, mode=config.ckpt_mode, run_dir=Path(config.run_dir)
+    )
     accelerator = _checked_accelerator(config, module)
     device = training_device(accelerator)
     precision = choose_precision(str(config.trainer.precision), device=device, start=start.resume)

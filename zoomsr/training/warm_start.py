@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
 from torch import nn
 
-from zoomsr.cli.config import plain
 from zoomsr.cli.console import say
 from zoomsr.cli.overrides import LAST, is_first_rank
 from zoomsr.models import scale_of
@@ -38,38 +36,43 @@ class Start(NamedTuple):
     weights: Path | None = None
 
 
-def starting_point(config: DictConfig, net: nn.Module) -> Start:
+def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | None, mode: str, run_dir: Path) -> Start:
     """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here.
 
     A bare name of a pretrained net is that net, of the training's scale where there is one.
 
+    Args:
+        net: newly made.
+        wanted: ``_target_`` and arguments of ``net``.
+        ckpt: the setting.
+        mode: the setting ``ckpt_mode``.
+        run_dir: of the training.
+
     Raises:
         ValueError: no such mode, no checkpoint, or one of another net.
     """
-    if config.ckpt_mode not in ("resume", "weights"):
-        raise ValueError(f"ckpt_mode={config.ckpt_mode} must be resume or weights")
-    if config.ckpt is None:
+    if mode not in ("resume", "weights"):
+        raise ValueError(f"ckpt_mode={mode} must be resume or weights")
+    if ckpt is None:
         if not all(parameter.requires_grad for parameter in net.parameters()):
             frozen = "trains a part of its weights and needs trained ones for the rest"
-            raise ValueError(f"model={config.choices.model} {frozen}: ckpt=unet ckpt_mode=weights")
+            raise ValueError(f"{type(net).__name__} {frozen}: ckpt=unet ckpt_mode=weights")
         return Start()
-    run = Path(config.run_dir if config.ckpt == LAST else config.ckpt)
+    run = run_dir if ckpt == LAST else Path(ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
-    if config.ckpt in pretrained_nets():
-        if config.ckpt_mode == "resume":
-            raise ValueError(
-                f"ckpt={config.ckpt} is a pretrained net and no checkpoint of a run: add ckpt_mode=weights"
-            )
-        path = weights_file(config.ckpt, scale_of(net))
+    if ckpt in pretrained_nets():
+        if mode == "resume":
+            raise ValueError(f"ckpt={ckpt} is a pretrained net and no checkpoint of a run: add ckpt_mode=weights")
+        path = weights_file(ckpt, scale_of(net))
     if path is None:
-        if config.ckpt != LAST:
-            raise ValueError(f"ckpt={config.ckpt} holds no checkpoint: give a run's directory, or a file")
+        if ckpt != LAST:
+            raise ValueError(f"ckpt={ckpt} holds no checkpoint: give a run's directory, or a file")
         return Start()  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
-    if config.ckpt_mode == "resume":
-        weights.require(plain(config.model))
+    if mode == "resume":
+        weights.require(wanted)
         return Start(resume=str(path))
-    anew = warm_start(net, weights, plain(config.model))
+    anew = warm_start(net, weights, wanted)
     if anew is not None and is_first_rank():
         say({"weights": f"{short(path)}: {anew}"})
     return Start(trained_on=trained_on(weights), weights=path)
