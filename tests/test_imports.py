@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "downloads": {"cli", "runs"},
     "pretrained": {"cli", "downloads", "models", "runs"},
     "data": {"downloads", "hardware", "imaging", "metrics", "runs"},
-    "engines": {"models", "pretrained", "runs"},
+    "engines": {"hardware", "imaging", "models", "pretrained", "runs"},
     "foreign": {"engines", "hardware", "imaging", "models", "pretrained", "runs"},
     "evaluation": {
         *("cli", "data", "engines", "figures", "foreign", "hardware", "imaging", "metrics", "models", "pretrained"),
