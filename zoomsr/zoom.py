@@ -7,7 +7,7 @@ from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -51,10 +51,10 @@ InspectOption = Annotated[
 
 _HELP = """Upscale photographs, or a crop of one, by a trained net.
 
-A photograph that was never compressed gets the net unet, a JPEG unet_photo, which is told the quality that it finds
-in the file.
-Keeps transparency, 16 bit, colour profile, resolution and EXIF. PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL, by
---format or the output's suffix. GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
+A photograph gets the net unet, one that is or was a JPEG unet_photo, which is told the quality that is found in it.
+Transparency, 16 bit, colour profile, resolution and EXIF stay.
+PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL are written, by --format or the output's suffix.
+GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
 """
 
@@ -101,8 +101,8 @@ def zoom(
         from zoomsr.inference.sizes import parse_size
         from zoomsr.inference.targets import parse_format
 
-        own = partial(_how, model or [], net or [], trust)
-        how = partial(own, device, precision, tile, exact, self_ensemble, engine, back_projection, strength)
+        run = (device, precision, tile, exact, self_ensemble, engine, back_projection, strength)
+        how = partial(_how, model or [], net or [], trust, run)
         crop, suffix = box if box is None else parse_box(box), kind if kind is None else parse_format(kind)
         size = parse_size(scale=scale, width=width, height=height, megapixels=megapixels, paper=paper)
         shrink, proof = PreShrink.parse(pre_shrink), _proof(certificate, map_file)
@@ -112,11 +112,16 @@ def zoom(
         _dispatch(files, options, inspect=inspect, as_json=as_json, compare=compare, truth=truth)
 
 
-def _how(models: list[str], nets: list[str], trust: bool, *options: Any) -> NetOptions:
+def _how(
+    models: list[str],
+    nets: list[str],
+    trust: bool,
+    run: tuple[str, str, int | None, bool, bool, str, int | None, float],
+) -> NetOptions:
     from zoomsr.inference.upscaler import NetOptions  # torch, which is slow: all other mistakes are answered before
     from zoomsr.pretrained.own_nets import accepted
 
-    return replace(NetOptions(*options), nets=accepted(models, nets=nets, trust=trust))
+    return replace(NetOptions(*run), nets=accepted(models, nets=nets, trust=trust))
 
 
 def _proof(certificate: bool, map_file: Path | None) -> Proof:

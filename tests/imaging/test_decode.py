@@ -74,6 +74,14 @@ def test_tiff(tmp_path: Path, layout: str, dtype: type, compression: str | None,
     assert found.exif is None or b"\x01\x12" not in found.exif
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_png(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
+    _expect(tmp_path / "a.png", _turned(PIXELS, orientation))
+
+
 @pytest.mark.parametrize("bits", [1, 4, 8, 16])
 def test_tiff_whose_zero_is_white(tmp_path: Path, bits: int) -> None:
     levels = DEEP[..., 0] >> (16 - bits)

@@ -208,6 +208,12 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, name: str) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+def test_an_opaque_alpha_is_no_transparency(tmp_path: Path) -> None:
+    Photograph(PIXELS, alpha=np.full_like(PIXELS[..., :1], 255)).write(tmp_path / "a.jpg")
+    Photograph(PIXELS).write(tmp_path / "b.jpg")
+    assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
+
+
 def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"JPEG has no transparency; -o a\.png keeps it"):
         Photograph(PIXELS, alpha=PIXELS[..., :1]).write(tmp_path / "a.jpg")

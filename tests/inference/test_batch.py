@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_written_to_is_known_before(
     sound = os.access  # root may write everywhere
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "ro" and sound(path, mode))
     said = zoom("trip", "-m", "bicubic", "-o", "ro/large/", code=3)
-    assert said.count("cannot be written: ro is read-only, name another folder with -o") == 3
+    assert said.count("cannot be written: ro is read-only, name another with -o") == 3
     assert "done 0 of 3 photographs, 3 failed" in said
     assert list(Path("ro").iterdir()) == []
 

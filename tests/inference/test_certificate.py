@@ -176,6 +176,7 @@ def test_bad_input_is_one_line(zoom: Zoom, photo: Path, tmp_path: Path) -> None:
         (("--map", "photo.png", "--overwrite"), "--map photo.png is the photograph itself or its enlargement"),
         (("--map", "photo-x2.png"), "--map photo-x2.png is the photograph itself or its enlargement"),
         (("--map", "other.png"), "other.png is there already: --overwrite replaces it"),
+        (("--map", "other.png/m.png"), "other.png/m.png cannot be written: other.png is no folder, name another with"),
         (("--certify", "--scale", "1.5", "--overwrite"), "--certify and --map go with a net's whole scale"),
         (("--certify", "--compare"), "--certify and --map go with an enlargement, not with --compare or --inspect"),
     ):

@@ -100,9 +100,12 @@ def test_a_net_that_comes_out_otherwise_is_not_written(
 
 def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
     path, _ = _weights(tmp_path, "srcnn")
+    (tmp_path / "other.json").write_text("not a card")
     for arguments, words in {
         ("-m", path, "-o", "net.xyz"): "-o net.xyz must end in .onnx, .dtmodel, .pt2, .html or .safetensors",
         ("-m", path, "-o", path): "is there already: --overwrite replaces it",
+        ("-m", path, "-o", "other.safetensors"): "other.json is there already: --overwrite replaces it",
+        ("-m", path, "-o", "other.json/net.pt2"): "net.pt2 cannot be written: other.json is no folder, name another",
         ("-m", "vdsrr", "-o", "net.pt2"): "no net is called vdsrr; the nearest: vdsr",
         ("-m", "bicubic", "-o", "net.safetensors"): "bicubic has no weights",
     }.items():

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, features
 
 from zoomsr.imaging.libvips import as_vips, libvips
 from zoomsr.imaging.photo import Photograph
+from zoomsr.inference.route import Route
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="the installed Pillow knows no AVIF")
 needs_extra = pytest.mark.skipif(
@@ -78,6 +79,17 @@ def test_a_format_that_cannot_be_is_one_line(zoom: Zoom, tmp_path: Path, monkeyp
     assert f"c.avif: {lacking}" in zoom("c.avif", "-m", "bicubic", code=1)
 
 
+def test_what_a_format_cannot_hold_is_said_before_the_net_runs(
+    zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.dstack([_gradient(8, 9), _gradient(8, 9)[..., 0]])).save(tmp_path / "a.png")
+    Image.fromarray(_gradient(2, 8192)).save(tmp_path / "b.png")
+    assert "not made: a-x2.jpg:" in zoom("a.png", "-m", "bicubic", "--format", "jpg", "--inspect")
+    monkeypatch.setattr(Route, "follow", lambda *_: pytest.fail("the net ran"))
+    assert "a-x2.jpg: JPEG has no transparency" in zoom("a.png", "-m", "bicubic", "--format", "jpg", code=1)
+    assert "b-x2.webp: 16384x4 is more than the" in zoom("b.png", "-m", "bicubic", "--format", "webp", code=1)
+
+
 @needs_avif
 def test_avif_keeps_transparency_profile_and_exif(tmp_path: Path) -> None:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -96,14 +108,22 @@ def test_avif_keeps_transparency_profile_and_exif(tmp_path: Path) -> None:
 
 
 @needs_avif
-def test_a_turned_avif_is_upright_and_a_grey_profile_is_no_profile_of_colours(tmp_path: Path) -> None:
+def test_a_turned_avif_is_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(_gradient(30, 40)).save(tmp_path / "a.avif", exif=exif, quality=100)
     assert Photograph.read(tmp_path / "a.avif").size == (40, 30)
-    grey = Photograph(_gradient(8, 9)[..., :1], icc=b"\0" * 16 + b"GRAY" + b"\0" * 108)
-    assert grey.write(tmp_path / "g.avif") == ("avif has no place for the profile of a grey picture",)
-    assert Photograph.read(tmp_path / "g.avif").icc is None
+
+
+@needs_avif
+@needs_extra
+def test_a_grey_profile_is_no_profile_of_colours(tmp_path: Path) -> None:
+    icc, alpha = b"\0" * 16 + b"GRAY" + b"\0" * 108, _gradient(8, 9)[..., 1:2]
+    for name, has_alpha in (("a.avif", False), ("a.webp", False), ("a.heic", True)):  # which are stored as RGB
+        grey = Photograph(_gradient(8, 9)[..., :1], alpha if has_alpha else None, icc=icc)
+        assert grey.write(tmp_path / name) == (f"{name[2:]} has no place for the profile of a grey picture",)
+        found = Photograph.read(tmp_path / name)
+        assert (found.icc, found.notes) == (None, ())
 
 
 @needs_avif

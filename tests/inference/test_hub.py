@@ -115,3 +115,7 @@ def test_mistakes_are_one_line(export: Export, tmp_path: Path) -> None:
     assert "give one of --out FILE" in export("-m", "srcnn", "--to-hub", "b", "-o", "n.onnx", code=1)
     (tmp_path / "file").write_text("")
     assert "--to-hub file is no folder" in export("-m", "srcnn", "--to-hub", "file", code=1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    assert "mine/README.md is there already: --overwrite" in export("-m", "srcnn", "--to-hub", "mine", code=1)
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine"]

@@ -43,6 +43,14 @@ def test_a_factor_is_taken_as_it_is(zoom: Zoom, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("soft")
+def test_the_disk_needs_room_for_the_shrunk_one_alone(zoom: Zoom) -> None:
+    zoom("soft.png", "-m", "bicubic", "--width", "1", "-o", "other.png")
+    said = zoom("soft.png", "other.png", "-m", "bicubic", "--pre-shrink", "4", "-o", "large/")
+    needed = round((2 * 32 * 2 * 30 + 2 * 2) * 1.8)
+    assert f"disk about {needed / 1000:.1f} kB needed" in said
+
+
+@pytest.mark.usefixtures("soft")
 def test_a_crop_is_shrunk_and_inspect_counts_from_there(zoom: Zoom) -> None:
     arguments = ("soft.png", "-m", "bicubic", "--box", "0,0,40,30", "--pre-shrink", "2")
     assert "40x30 by bicubic, x2" in zoom(*arguments, "--inspect")

@@ -206,13 +206,6 @@ def test_a_checkpoint_that_would_run_code_is_refused(zoom: Zoom, photo: Path, tm
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_that_cannot_be_written(zoom: Zoom, photo: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "fixed"
-    folder.mkdir(mode=0o500)
-    assert "Permission denied" in zoom(photo, "-m", "bicubic", "-o", folder / "a.png", code=1)
-
-
 SIGNALLING = """
 import signal
 from zoomsr.engines import tiling
@@ -259,8 +252,8 @@ def test_compared_with_the_truth(zoom: Zoom, tmp_path: Path) -> None:
     assert "compared photo-compared.png" in text
     with Image.open(tmp_path / "photo-compared.png") as picture:
         assert min(picture.size) > 500
-    zoom("photo.png", "--compare", "-m", "srcnn", "-m", "bicubic", "-o", "plain.png")
-    assert (tmp_path / "plain.png").is_file()
+    zoom("photo.png", "--compare", "-m", "srcnn", "-m", "bicubic", "-o", "plain.jfif")
+    assert min(Photograph.read(tmp_path / "plain.jfif").size) > 500
     wrong = zoom("photo.png", "--compare", "-m", "srcnn", *box, "--truth", "photo.png", "-o", "x.png", code=1)
     assert "photo.png is 48x32: the ground truth must be 2 times the photograph, or 48x48" in wrong
 

@@ -49,6 +49,9 @@ def evaluate(
 
     Returns:
         The scores, nets in the order given.
+
+    Raises:
+        ValueError: a damaged file, or a picture that cannot be measured.
     """
     scores: Scores = {name: {protocol.name: {} for protocol in PROTOCOLS} for name in nets}
     kept = kept or {}
@@ -58,7 +61,10 @@ def evaluate(
         found = {name: kept[name][digest] for name in nets if name not in missing}
         images = [benchmark.read(number)] if missing else []
         for image, (name, net) in product(images, missing.items()):
-            rows = _Measurement(net, image, degradation, seed=number, device=device).rows()
+            try:
+                rows = _Measurement(net, image, degradation, seed=number, device=device).rows()
+            except ValueError as error:  # the picture is too small
+                raise ValueError(f"{path}: {error}") from None
             found[name] = {protocol: ImageScore(*row.tolist()) for protocol, row in rows.items()}
             if name in kept:
                 kept[name].add(digest, found[name])

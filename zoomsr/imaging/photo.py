@@ -14,7 +14,7 @@ from zoomsr.imaging.encode import as_picture, encoder
 from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, kept_in, orientation_in, profile_fits, upright, valid_dpi
 from zoomsr.imaging.pillow import array_of
-from zoomsr.imaging.pixels import PixelArray, to_8bit
+from zoomsr.imaging.pixels import PixelArray, to_8bit, white_of
 from zoomsr.runs.files import atomic_write
 
 
@@ -94,6 +94,11 @@ class Photograph(Description):
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether any pixel is, in part or as a whole."""
+        return self.alpha is not None and bool((self.alpha != white_of(self.alpha.dtype)).any())
 
     def middle(self, side: int) -> CropBox:
         """The square in the middle, at most ``side`` pixels in each direction."""

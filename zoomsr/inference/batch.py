@@ -17,10 +17,12 @@ from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
+from zoomsr.imaging.encode import require_holds
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.inference.choice import Compression
 from zoomsr.inference.disk import about_bytes, require_room
 from zoomsr.inference.options import Options
+from zoomsr.inference.pre_shrink import shrunk
 from zoomsr.inference.route import Route
 from zoomsr.inference.targets import Task
 from zoomsr.runs.files import short
@@ -112,9 +114,9 @@ def _forecast(task: Task, options: Options) -> _Forecast:
     try:
         options.require_free(task.target)
         height, width = files.size(task.source) if options.box is None else (options.box.height, options.box.width)
-        is_shrunk = options.pre_shrink.factor not in (None, 1)
-        compression = options.compression(partial(Compression.of, task.source), is_shrunk=is_shrunk)
-        route = Route.to(options.size, (height, width), options.opener(compression))
+        factor = options.pre_shrink.factor or 1  # what auto will find is not known yet
+        compression = options.compression(partial(Compression.of, task.source), is_shrunk=factor != 1)
+        route = Route.to(options.size, shrunk((height, width), factor), options.opener(compression))
         pixels, raw = route.size[0] * route.size[1], 0
         if height * width > MAX_PIXELS and options.box is None:
             from zoomsr.inference.out_of_core import raw_bytes
@@ -156,6 +158,7 @@ def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
         del found  # the smaller one takes its place
         notes, (height, width) = photograph.notes, photograph.size
         route = Route.to(options.size, photograph.size, options.opener(compression))
+        require_holds(task.target, route.size, is_transparent=photograph.is_transparent)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
         photograph = route.follow(photograph, progress.advance)

@@ -21,13 +21,20 @@ def about_bytes(target: Path, pixels: int) -> int:
     return round(pixels * _BYTES_PER_PIXEL.get(target.suffix.lower(), _JPEG_BYTES_PER_PIXEL))
 
 
-def require_folder(target: Path) -> None:
+def require_free(target: Path, *, overwrite: bool, option: str = "-o") -> None:
+    """Raise ValueError where the target cannot be written, or exists and must not be replaced."""
+    require_folder(target, option=option)
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} is there already: --overwrite replaces it")
+
+
+def require_folder(target: Path, *, option: str = "-o") -> None:
     """Raise ValueError where no file can be written into the target's folder, or no folder be made there."""
     folder = next(one for one in target.absolute().parents if one.exists())
     if not folder.is_dir():
-        raise ValueError(f"{target} cannot be written: {short(folder)} is no folder, name another with -o")
+        raise ValueError(f"{target} cannot be written: {short(folder)} is no folder, name another with {option}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{target} cannot be written: {short(folder)} is read-only, name another folder with -o")
+        raise ValueError(f"{target} cannot be written: {short(folder)} is read-only, name another with {option}")
 
 
 def require_room(results: Iterable[tuple[Path, int]], *, is_told: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.inference.disk import require_free
 from zoomsr.pretrained.names import existing_weights, scale_on_card
 
 
@@ -75,11 +76,11 @@ class ExportOptions:
         """Look for all that is needed, before torch is imported.
 
         Raises:
-            ValueError: see ``require_fits``; a file that is there, no such net or file, or a folder without images.
+            ValueError: see ``require_fits``; a file that is there or cannot be written, no such net, or no images.
         """
         self.require_fits(out)
-        if out.exists() and not overwrite:
-            raise ValueError(f"{out} is there already: --overwrite replaces it")
+        for file in [out, out.with_suffix(".json")] if out.suffix == ".safetensors" else [out]:  # the card
+            require_free(file, overwrite=overwrite)
         if existing_weights(model) is None and out.suffix == ".safetensors":
             raise ValueError("bicubic has no weights: there is nothing to write")
         for folder in self.tests:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zoomsr.engines.tiling import Region
 from zoomsr.imaging.decode import MAX_PIXELS
-from zoomsr.imaging.encode import encoder
+from zoomsr.imaging.encode import encoder, require_holds
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.choice import Compression
 from zoomsr.inference.options import Options
@@ -43,7 +43,7 @@ class Forecast:
         refused: why it will not be made; None where it will.
         seconds: of the net.
         memory_bytes: at most.
-        disk_bytes: of the file.
+        disk_bytes: of the file; 0 where it is not made.
         temporary_bytes: on the disk beside it until it is done.
         basis: ``BASIS``, for programs that read it as JSON.
     """
@@ -94,6 +94,8 @@ class Forecast:
         runs, pixels = _runs(route), route.size[0] * route.size[1]
         held = size[0] * size[1] * (1 + route.scale**2) + (0 if trial.is_one_pass else pixels)
         layers = 0 if route.upscaler is None else layer_bytes(max(runs), scale=route.upscaler.net.scale)
+        refused = _refusal(task, route, options, photograph, is_streamed=is_streamed)
+        encoded = 0 if refused is not None else _encoded_bytes(larger, task.target, quality=options.quality)
         pixel_bytes = crop.interleaved.nbytes // (crop.size[0] * crop.size[1])
         return Forecast(
             net=route.name,
@@ -101,10 +103,10 @@ class Forecast:
             target=short(task.target),
             width=route.size[1],
             height=route.size[0],
-            refused=_refusal(task, route, options, is_streamed=is_streamed),
+            refused=refused,
             seconds=seconds * sum(runs) / sum(_runs(trial)),
             memory_bytes=layers + (0 if is_streamed else pixel_bytes * held),
-            disk_bytes=_encoded_bytes(larger, task.target, quality=options.quality) * pixels // (rows * columns),
+            disk_bytes=encoded * pixels // (rows * columns),
             temporary_bytes=raw_bytes(task.source, pixels) if is_streamed else 0,
         )
 
@@ -121,12 +123,13 @@ def _encoded_bytes(photograph: Photograph, target: Path, *, quality: int) -> int
         return file.seek(0, io.SEEK_END)
 
 
-def _refusal(task: Task, route: Route, options: Options, *, is_streamed: bool) -> str | None:
+def _refusal(task: Task, route: Route, options: Options, photograph: Photograph, *, is_streamed: bool) -> str | None:
     """Why the file will not be made."""
     if options.skip_existing and task.target.exists():
         return f"{task.target} is there already: it is skipped"
     try:
         options.require_free(task.target)
+        require_holds(task.target, route.size, is_transparent=photograph.is_transparent)
         if is_streamed:
             streaming(task.source, task.target, route, options.pre_shrink)
     except ValueError as error:

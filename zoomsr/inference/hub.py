@@ -25,6 +25,7 @@ import yaml
 from torch import nn
 
 from zoomsr.cli.console import say
+from zoomsr.inference.disk import require_free
 from zoomsr.inference.export import NOT_STATED, write
 from zoomsr.inference.export_options import ExportOptions
 from zoomsr.inference.model_card import PackedNet, card_fields, criteria, scores_table, table
@@ -68,6 +69,9 @@ def write_hub(model: str, out: Path, options: ExportOptions, *, overwrite: bool)
         ValueError: see ``zoomsr.inference.export.write``.
     """
     options.require_ready(model, out, overwrite=overwrite)
+    folder = out.parent
+    for name in ("README.md", "config.json", "example.py"):
+        require_free(folder / name, overwrite=overwrite)
     source = weights_file(model)
     assert source is not None  # as was just seen
     card, net = Card.beside(source), Weights.read(source, options.nets).build()
@@ -81,7 +85,6 @@ def write_hub(model: str, out: Path, options: ExportOptions, *, overwrite: bool)
     card = cast(Card, Card.beside(out))  # both ways write one
     facts = {"licence": card.licence, "weights_sha256": card.sha256}
     packed = PackedNet(cast(Net, net), Origin.of(out), facts)
-    folder = out.parent
     write_json(folder / "config.json", _config(card, net))
     write_text(folder / "example.py", _EXAMPLE)
     write_text(folder / "README.md", hub_markdown(folder.resolve().name, packed, card))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoomsr.cli.console import say
 from zoomsr.imaging.photo import CropBox
+from zoomsr.inference.disk import require_free
 from zoomsr.inference.pre_shrink import PreShrink
 from zoomsr.inference.targets import Task
 from zoomsr.runs.files import short
@@ -39,7 +40,7 @@ class Proof:
             raise ValueError(f"--map {self.map} is one file, for {len(tasks)} photographs: give one photograph")
         if self.map.resolve() in {path.resolve() for task in tasks for path in task}:
             raise ValueError(f"--map {self.map} is the photograph itself or its enlargement: give another name")
-        _require_free(self.map, overwrite=overwrite)
+        require_free(self.map, overwrite=overwrite, option="--map")
 
     def require(self, task: Task, route: Route, *, pre_shrink: PreShrink, overwrite: bool) -> None:
         """Raise ValueError, before the net runs, where the result will not be one to prove anything of."""
@@ -52,7 +53,7 @@ class Proof:
             raise ValueError(f"{task.source}: --certify and --map go with a net's whole scale, without --pre-shrink")
         require_readable(route.source, route.scale, task.target)
         if self.certificate:
-            _require_free(certificate_of(task.target), overwrite=overwrite)
+            require_free(certificate_of(task.target), overwrite=overwrite)
 
     def write(self, task: Task, route: Route, *, box: CropBox | None, quality: int, overwrite: bool) -> None:
         """Write and say it, once the enlargement is written."""
@@ -65,8 +66,3 @@ class Proof:
         if self.map is not None:
             write_map(*task, self.map, box=box, factor=route.scale, overwrite=overwrite)
             say({"map": f"{short(self.map)}  black to white: 0 to {MAP_RANGE:.0f} grey levels of detail over bicubic"})
-
-
-def _require_free(path: Path, *, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path} is there already: --overwrite replaces it")

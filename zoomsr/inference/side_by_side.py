@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from zoomsr.cli.console import say
 from zoomsr.figures import Enlargement, FloatImage, Panel, comparison
@@ -17,7 +19,7 @@ from zoomsr.inference.choice import Compression, open_for
 from zoomsr.inference.options import Options
 from zoomsr.inference.targets import Task
 from zoomsr.metrics.quality import psnr
-from zoomsr.runs.files import atomic_write, short
+from zoomsr.runs.files import short
 
 _SIDE = 256
 
@@ -55,9 +57,11 @@ def draw(task: Task, options: Options, *, ground_truth: Path | None) -> None:
         photograph=_floats(photograph.pixels),
         box=box,
     )
+    drawn = io.BytesIO()  # matplotlib does not write all formats of a photograph
+    comparison([row]).savefig(drawn, dpi=220, format="png")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as file:
-        comparison([row]).savefig(file, dpi=220, format=target.suffix[1:])
+    with Image.open(drawn) as picture:
+        Photograph.of(picture.convert("RGB")).write(target, quality=options.quality, overwrite=options.overwrite)
     say({"compared": short(target)})
 
 

@@ -249,17 +249,16 @@ class Upscaler:
         )
 
     def _once(self, photograph: Photograph, advance: Callable[[int], None]) -> Photograph:
-        pixels, alpha = photograph.pixels, photograph.alpha
-        is_opaque = alpha is None or bool((alpha == white_of(alpha.dtype)).all())
-        source = pixels if is_opaque else photograph.interleaved
+        alpha, is_transparent = photograph.alpha, photograph.is_transparent
+        source = photograph.interleaved if is_transparent else photograph.pixels
         height, width, channels = source.shape
         larger = np.empty((height * self.net.scale, width * self.net.scale, channels), source.dtype)
         self.into(source, larger, advance=advance)
         if alpha is None:
             return replace(photograph, pixels=larger)
-        if is_opaque:
-            return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white_of(alpha.dtype)))
-        return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
+        if is_transparent:
+            return replace(photograph, pixels=larger[..., :-1], alpha=larger[..., -1:])
+        return replace(photograph, pixels=larger, alpha=np.full_like(larger[..., :1], white_of(alpha.dtype)))
 
 
 def bicubic(scale: int | None) -> Bicubic:
