@@ -12,6 +12,7 @@ from zoomsr.cli.console import CONSOLE, band_table, said_logs, score_table
 def test_records_are_said_once_and_only_within(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)  # Hydra, in another test, leaves the root at INFO
     logger = logging.getLogger("zoomsr.data.packed.packing")
     before = logging.getLogger("zoomsr").level
     with said_logs():

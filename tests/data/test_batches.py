@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from _support.tiny import Training
 from PIL import Image
 
 from zoomsr.data.datamodule import PairsDataModule
@@ -25,15 +26,6 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "grey": ({"y_only": True}, "d0491b469666cbde"),
     "x3": ({"degradation": Bicubic(3), "patch": 15}, "3d2b6b5dac938d1b"),
 }
-
-
-class _Training:
-    """As much of a trainer as the data module asks."""
-
-    training, global_rank, world_size, overfit_batches = True, 0, 1, 0.0
-
-    class strategy:  # noqa: N801
-        root_device = torch.device("cpu")
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def test_epochs_are_those_of_earlier_versions(
     changes, expected = CASES[case]
     settings: dict[str, Any] = {"degradation": Bicubic(2), "patch": 16, "batch_size": 4, "patches_per_image": 6}
     data = PairsDataModule(source=folder(str(noise), scale_augmentation=[0.8]), seed=5, **(settings | changes))
-    data.trainer = _Training()
+    data.trainer = Training()
     digest = hashlib.sha256()
     loader = data.train_dataloader()
     for epoch in EPOCHS:

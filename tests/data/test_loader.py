@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from _support.tiny import Training
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoomsr.data.buffers import RecycledBuffers
@@ -235,19 +236,10 @@ def _data(photos: Path, **settings: Any) -> PairsDataModule:
     return PairsDataModule(source=folder(str(photos)), **settings)
 
 
-class _Training:
-    """As much of a trainer as the data module asks."""
-
-    training, global_rank, world_size, overfit_batches = True, 0, 1, 0.0
-
-    class strategy:  # noqa: N801
-        root_device = torch.device("cpu")
-
-
 @pytest.mark.parametrize("pack_lr", [True, False])
 def test_pairs_belong_together(photos: Path, pack_lr: bool) -> None:
     data = _data(photos, pack_lr=pack_lr)
-    data.trainer = _Training()
+    data.trainer = Training()
     for raw in data.train_dataloader():
         batch = data.on_after_batch_transfer(raw, 0)
         assert batch["lr"].shape == (4, 3, 8, 8)
@@ -261,7 +253,7 @@ def test_noise_is_drawn_for_each_patch_whatever_its_batch(photos: Path) -> None:
     lrs = []
     for batch_size in (2, 4):
         data = _data(photos, degradation=GaussianNoise(0.1), batch_size=batch_size)
-        data.trainer = _Training()
+        data.trainer = Training()
         batches = [data.on_after_batch_transfer(raw, 0) for raw in data.train_dataloader()]
         lrs.append(torch.cat([batch["lr"] for batch in batches])[:20])
     torch.testing.assert_close(*lrs, atol=0, rtol=0)
@@ -273,7 +265,7 @@ def test_y_alone_is_the_y_of_the_same_patches(photos: Path) -> None:
         for settings in ({}, {"y_only": True}, {"y_only": True, "degradation": GaussianNoise(0.1)})
     )
     for data in (colour, grey, noisy):
-        data.trainer = _Training()
+        data.trainer = Training()
     for batches in zip(*(data.train_dataloader() for data in (colour, grey, noisy)), strict=True):
         both, y, noise = (
             data.on_after_batch_transfer(raw, 0) for data, raw in zip((colour, grey, noisy), batches, strict=True)
@@ -322,7 +314,7 @@ def test_bad_settings_are_refused(photos: Path) -> None:
 
 def test_a_rank_without_a_whole_batch_is_refused(photos: Path) -> None:
     data = _data(photos, batch_size=11)  # of 20 patches
-    data.trainer = _Training()
+    data.trainer = Training()
     data.trainer.world_size = 2
     with pytest.raises(
         ValueError, match=r"10 patches per rank, fewer than data\.batch_size 11: raise data\.patches_per"
@@ -334,7 +326,7 @@ def test_a_patch_is_named_where_it_lies_in_its_stage(photos: Path) -> None:
     data = _data(photos, patch=[8, 16])
     assert data.spec(1, 3).top == data._stages[0].patches.spec(PatchKey(1, 3)).top
     data.progress = lambda: 0.5
-    data.trainer = _Training()
+    data.trainer = Training()
     (batch, *_) = data.train_dataloader()
     assert batch["hr"].shape == (4, 3, 16, 16)
     specs = [data._stages[1].patches.spec(PatchKey(1, number)) for number in range(20)]

@@ -117,6 +117,7 @@ def test_zoom_opens_it_and_finds_its_reach(saved: Path) -> None:
     [
         ({"params": {"a.weight": torch.ones(3)}}, "which spandrel does not know"),
         ({"params": {"a.weight": torch.full((3,), torch.nan)}}, "holds NaN or Inf"),
+        ({"params": {**Compact().state_dict(), "body.2.weight": torch.ones(8, 9, 3, 3)}}, "make: .* size mismatch for"),
     ],
 )
 def test_files_of_no_net_are_one_line(data: dict[str, Tensors], words: str, tmp_path: Path) -> None:

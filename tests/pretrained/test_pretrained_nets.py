@@ -19,7 +19,7 @@ from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import measure
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.pretrained.card import Card
-from zoomsr.pretrained.names import WEIGHTS_DIR, pretrained_nets, weights_file
+from zoomsr.pretrained.names import WEIGHTS_DIR, pretrained_nets
 from zoomsr.pretrained.weights import Weights
 
 GAINS = {"ircnn": 1.5, "srcnn": 1.5, "unet": 2.0, "unet_photo": 1.8, "unet_x3": 1.5, "unet_x4": 1.2, "vdsr": 1.7}
@@ -37,18 +37,24 @@ SLOW = {"ircnn": pytest.mark.slow, "vdsr": pytest.mark.slow}
 """Twice over every picture; the first with 30 passes of a denoiser."""
 
 
-def test_the_nets_of_the_study_are_in_the_box() -> None:
+def _path(name: str) -> Path:
+    return WEIGHTS_DIR / f"{name}.safetensors"
+
+
+def _card(name: str) -> Card:
+    card = Card.beside(_path(name))  # compares the check sum too
+    assert card is not None
+    return card
+
+
+def test_the_nets_of_the_study_are_shipped() -> None:
     assert pretrained_nets() == sorted(GAINS)
     assert sum(path.stat().st_size for path in WEIGHTS_DIR.iterdir()) < 24e6
 
 
 @pytest.mark.parametrize("name", GAINS)
 def test_each_has_a_card_that_says_where_it_comes_from(name: str) -> None:
-    path = weights_file(name)
-    assert path is not None
-    card = Card.beside(path)  # compares the check sum too
-    assert card is not None
-    weights = Weights.read(path)
+    card, weights = _card(name), Weights.read(_path(name))
     assert (card.net, card.scale, card.licence) == (weights.own_config(), SCALES.get(name, 2), "MIT")
     experiment = EXPERIMENTS.get(name, f"{name}_291")
     data = ("photos", 20) if name in EXPERIMENTS else ("train291", 15)
@@ -62,10 +68,7 @@ def test_each_has_a_card_that_says_where_it_comes_from(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_u_nets_name_every_photograph_with_its_source_and_a_free_licence(name: str) -> None:
-    path = weights_file(name)
-    assert path is not None
-    card = Card.beside(path)
-    assert card is not None
+    card = _card(name)
     photographs = card.data["photographs"]
     assert len(photographs) == card.data["n_train"] + card.data["n_val"] == 260
     assert sum(card.data["licences"].values()) == 260
@@ -75,13 +78,11 @@ def test_the_u_nets_name_every_photograph_with_its_source_and_a_free_licence(nam
 
 
 @pytest.mark.parametrize("name", GAINS)
-def test_the_recipe_makes_the_net_in_the_box(name: str) -> None:
-    path = weights_file(name)
-    assert path is not None
+def test_the_recipe_makes_the_pretrained_net(name: str) -> None:
     bank = ["model=ircnn", "model.n_denoisers=12", "model.last_noise=0.5"]  # its recipe makes the denoisers
     own = [f"experiment={EXPERIMENTS.get(name, f'{name}_291')}", f"scale={SCALES.get(name, 2)}"]
     recipe = bank if name == "ircnn" else own
-    assert Weights.read(path).own_config() == plain(composed(*recipe).model)
+    assert Weights.read(_path(name)).own_config() == plain(composed(*recipe).model)
 
 
 @pytest.mark.parametrize(("name", "gain"), GAINS.items())
@@ -89,12 +90,10 @@ def test_each_is_better_than_bicubic_on_a_photograph_that_it_has_not_seen(name: 
     scale = SCALES.get(name, 2)
     hr = next(photo for photo in sample().val if photo.name == "astronaut").read()[:, 20:188, 150:318]
     lr = to_float(BicubicDown(scale).down(hr))[None]
-    path = weights_file(name)
-    assert path is not None
     with torch.inference_mode():
         own, bicubic = (
             float(measure(net(lr)[0], to_float(hr), protocol=MODERN, border=scale)[2])
-            for net in (Weights.read(path).build(), Bicubic(scale))
+            for net in (Weights.read(_path(name)).build(), Bicubic(scale))
         )
     assert own > bicubic + gain
 
@@ -104,12 +103,9 @@ def test_each_is_better_than_bicubic_on_a_photograph_that_it_has_not_seen(name: 
 )
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in GAINS])
 def test_each_reaches_the_numbers_of_its_card(name: str) -> None:
-    path = weights_file(name)
-    assert path is not None
-    card = Card.beside(path)
-    assert card is not None
+    card = _card(name)
     scores = evaluate(
-        {name: Weights.read(path).build()},
+        {name: Weights.read(_path(name)).build()},
         Benchmark.find(Path(os.environ["ZOOMSR_BENCHMARKS"]) / "Set5", scale=card.scale),
         degradation=BicubicDown(card.scale),
         device=torch.device("cpu"),

@@ -87,19 +87,6 @@ def test_runs_without_metrics_are_an_error(compare: Callable[..., str], tmp_path
     assert not (tmp_path / "report").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("metrics.csv", "epoch\nx\n", r"a/metrics\.csv is damaged"),
-        ("metrics.json", "[]", r"a/metrics\.json is damaged"),
-    ],
-)
-def test_damage_is_one_line(compare: Callable[..., str], tmp_path: Path, name: str, text: str, said: str) -> None:
-    (finished(tmp_path / "a", gained(1)) / name).write_text(text)
-    assert re.search(said, compare("a", code=1))
-    assert not (tmp_path / "report").exists()
-
-
 def test_mixing_is_refused_until_it_is_asked_for(compare: Callable[..., str], tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(1))
     evaluation(tmp_path / "e", {"unet": gained(2)})
@@ -114,16 +101,6 @@ def test_mixing_is_refused_until_it_is_asked_for(compare: Callable[..., str], tm
         *(("Set5", "modern", "bicubic"), ("Set5", "modern", "unet")),
         *(("Set5", "classic", "bicubic"), ("Set5", "classic", "unet")),
     ]
-
-
-def test_a_run_that_states_licences_compares_with_one_that_does_not(
-    compare: Callable[..., str], tmp_path: Path
-) -> None:
-    finished(tmp_path / "a", gained(1))
-    stated = json.loads((finished(tmp_path / "b", gained(2), net="vdsr") / "metrics.json").read_text())
-    stated["data"] |= {"licences": {"CC0": 1}, "photographs": [{"file": "a.png", "source": "A", "licence": "CC0"}]}
-    (tmp_path / "b" / "metrics.json").write_text(json.dumps(stated))
-    assert re.search(r"bicubic.*(srcnn.*vdsr|vdsr.*srcnn)", compare("a", "b"))
 
 
 def test_nets_on_several_degradations_become_a_matrix(compare: Callable[..., str], tmp_path: Path) -> None:

@@ -204,6 +204,10 @@ def test_what_was_not_measured_alike_is_refused(tmp_path: Path, about: dict[str,
         require_alike(read_entries(paths))
 
 
+def test_what_is_known_of_the_licences_makes_no_difference(tmp_path: Path) -> None:
+    require_alike(read_entries(_other(tmp_path, data={"licences": {"CC0": 1}, "photographs": [{"licence": "CC0"}]})))
+
+
 def test_other_sets_and_other_pictures_of_the_same_names_are_refused(tmp_path: Path) -> None:
     evaluation(tmp_path / "e", {"unet": gained(2)})
     finished(tmp_path / "a", gained(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from _support.tiny import TINY, TINY_NET
+from filelock import FileLock
 
-from zoomsr.runs.directories import locks_end, make
+from zoomsr.runs.directories import locked, locks_end, make
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job
 from zoomsr.runs.run import Run
@@ -169,6 +171,17 @@ def test_an_evaluation_does_not_replace_a_run(
         main()
     assert capsys.readouterr().err == "error: run0 is a run: overwrite=true replaces it\n"
     assert _files(run) == before
+
+
+def test_a_file_system_without_locks_gives_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with locked(tmp_path):
+        assert "No locks available; nothing keeps a second process out of it" in caplog.text
 
 
 def test_without_locks_of_unix_the_commands_can_be_imported() -> None:

@@ -146,16 +146,8 @@ class EvaluatedNet(NamedTuple):
         """What was measured before of the same net, under the same settings."""
         weights = None if self.weights is None else [self.weights.digest, *self.weights.tensors]  # loaded in this order
         settings = {key: config[key] for key in ("scale", "self_ensemble", "back_projection")}
-        degradation = plain(config.degradation)
-        return KeptScores(
-            {
-                **settings,
-                "net": self.config,
-                "weights": weights,
-                "degradation": degradation,
-                "device": device_facts(device),
-            }
-        )
+        made = {"net": self.config, "weights": weights, "degradation": plain(config.degradation)}
+        return KeptScores({**settings, **made, "device": device_facts(device)})
 
     def as_dict(self) -> dict[str, Any]:
         """For ``metrics.json``."""

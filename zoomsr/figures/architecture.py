@@ -126,7 +126,8 @@ def _blocks(stages: Sequence[Stage]) -> tuple[dict[int, Rectangle], dict[int, st
     sizes = sorted({stage.height for stage in stages}, reverse=True)
     tall = {size: 0.35 + 0.13 * math.log2(size / sizes[-1]) for size in sizes}
     *tops, end = accumulate((_ARC + tall[size] + words + 0.14 for size in sizes), initial=0.1 + _ARC)
-    blocks, height = {}, end - _ARC + 0.35
+    has_legend = len(sizes) > 1 or any(stage.skip_from is not None for stage in stages)
+    blocks, height = {}, end - _ARC + (0.35 if has_legend else 0.1)
     for place, n in enumerate(names):
         size, wide = stages[n].height, min(0.8, 0.55 * column) * min(1.0, math.log2(stages[n].channels + 1) / 10)
         left = _END + column * (place + 0.5) - wide / 2

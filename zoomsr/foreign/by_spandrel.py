@@ -6,6 +6,7 @@ torchvision, of which this package needs nothing, so that both are an extra.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NoReturn
 
 import torch
@@ -15,6 +16,7 @@ from zoomsr.pretrained.names import SPANDREL_EXTRA
 from zoomsr.pretrained.weights import Weights
 
 _PURPOSES = ("SR", "Restoration")
+_MAX_REASON = 250  # characters
 
 
 def refuse_training(scale: int) -> NoReturn:
@@ -63,9 +65,11 @@ def _loaded(weights: Weights) -> Any:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"spandrel cannot be imported: {reason}; {SPANDREL_EXTRA}") from error
     try:
-        return spandrel.ModelLoader("cpu").load_from_state_dict(dict(weights.tensors))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of constructors of others, on which a user has no influence
+            return spandrel.ModelLoader("cpu").load_from_state_dict(dict(weights.tensors))
     except spandrel.UnsupportedModelError:
         raise ValueError(f"{weights.path} holds {weights.describe()}, which spandrel does not know") from None
     except Exception as error:  # tensors of a file make the constructors of others raise errors of any type
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{weights.path} holds a net that spandrel cannot make: {reason}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__  # torch's first line only says that it failed
+        raise ValueError(f"{weights.path} holds a net that spandrel cannot make: {reason[:_MAX_REASON]}") from error

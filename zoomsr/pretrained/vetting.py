@@ -104,26 +104,25 @@ def require_ours(path: Path, config: Mapping[str, Any], nets: Container[str] = (
     """
     if (found := foreign(config, nets)) is not None:
         raise ValueError(_refusal(path, *found))
-    total = 0
     for key, value in _entries(config):
         if key in _CONTRACT and not _is_within(value, *_CONTRACT[key]):
             raise ValueError(f"{path} holds a net with {key}={value}: {key} is {_range(key)}")
-    waiting: list[Any] = [config]
-    while waiting:
-        value = waiting.pop()
-        total += abs(value) if isinstance(value, int) else 0
-        waiting += _children(value)
-    if total > _MAX_TOTAL:
+    if sum(abs(value) for value in _values(config) if isinstance(value, int)) > _MAX_TOTAL:
         raise ValueError(f"{path} holds {described(config)}, which is larger than any net")
 
 
-def _entries(config: object) -> Iterator[tuple[str, object]]:
-    """Keys and values of a description's dicts, at every depth."""
+def _values(config: object) -> Iterator[object]:
+    """A description with all that is in it, at every depth."""
     waiting = [config]
     while waiting:
         value = waiting.pop()
-        yield from value.items() if isinstance(value, dict) else ()
+        yield value
         waiting += _children(value)
+
+
+def _entries(config: object) -> Iterator[tuple[str, object]]:
+    """Keys and values of its dicts."""
+    return (entry for value in _values(config) if isinstance(value, dict) for entry in value.items())
 
 
 def _refusal(path: Path, key: str, value: object) -> str:

@@ -143,15 +143,11 @@ def lock(folder: Path, *, patience: float = 0) -> None:
         return
     file = FileLock(key / layout.LOCK, thread_local=False)  # a launcher's thread may release it
     try:
-        file.acquire(timeout=patience, poll_interval=0.2)
+        _acquire(file, folder, timeout=patience)
     except Timeout:
         holder = key / layout.LOCKED_BY
         who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.is_file() else "another process"
         raise ValueError(f"{short(folder)} is in use by {who}: wait for it, or stop it") from None
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-            raise
-        _logger.warning("%s: %s; nothing keeps a second process out of it", folder, error.strerror)
     (key / layout.LOCKED_BY).write_text(f"{socket.gethostname()} pid {os.getpid()}\n", encoding="utf-8")
     _held[key] = file
 
@@ -179,14 +175,23 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder, which this one may have locked so already; logs that it waits for one."""
     file = FileLock(folder.resolve() / layout.LOCK, is_singleton=True)
     try:
-        file.acquire(timeout=0)
+        _acquire(file, folder, timeout=0)
     except Timeout:
         _logger.info("waiting for another process, which is at work in %s", folder)
-        file.acquire()
+        _acquire(file, folder, timeout=-1)
     try:
         yield
     finally:
         file.release()
+
+
+def _acquire(file: FileLock, folder: Path, *, timeout: float) -> None:
+    try:
+        file.acquire(timeout=timeout, poll_interval=0.2)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+            raise
+        _logger.warning("%s: %s; nothing keeps a second process out of it", folder, error.strerror)
 
 
 def _written(run: Path) -> int | None:

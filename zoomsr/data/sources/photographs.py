@@ -44,34 +44,27 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Of the set."""
-        ...
 
     @property
     def val(self) -> tuple[Photo, ...]:
         """The validation images."""
-        ...
 
     @property
     def n_train(self) -> int:
         """Number of training images."""
-        ...
 
     @property
     def attributions(self) -> tuple[Attribution, ...]:
         """Of every training and validation image; empty for a set without a manifest."""
-        ...
 
     def describe(self) -> str:
         """What is trained and validated on, in words."""
-        ...
 
     def patches(self, *, patch: int, degradation: Degradation, pack_lr: bool, per_image: int, seed: int) -> Patches:
         """Training patches; see ``zoomsr.data.patches.RandomPatches``."""
-        ...
 
     def validation(self, degradation: Degradation) -> Pairs:
         """The validation images, packed."""
-        ...
 
 
 @dataclass(frozen=True)

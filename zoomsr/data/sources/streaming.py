@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoomsr.data.packed.packing import Pairs, Photo, content_hash, open_pairs
+from zoomsr.data.packed.packing import Pairs, Photo, open_pairs
 from zoomsr.data.packed.store import UInt8Array
 from zoomsr.data.patches import Patches, PatchKey, PatchSampler, PatchSpec
 from zoomsr.data.sources.photographs import images, sample
@@ -56,7 +56,6 @@ def write_stream(
         advance()
     writer.done()
     writer.merge(1)
-    (target / "content.sha256").write_text(content_hash(photos), encoding="utf-8")
 
 
 @dataclass(frozen=True)
