@@ -191,7 +191,8 @@ def _require_monitor(trainer: Trainer, module: LightningModule) -> None:
     monitor = getattr(trainer.checkpoint_callback, "monitor", None) or ""
     known = ["val/mae_gap", *sorted(module.logged)] if isinstance(module, ZoomModule) else [monitor]
     if monitor.startswith("val/") and monitor not in known:
-        raise ValueError(f"monitor={monitor} is not measured; the nearest: {', '.join(nearest(monitor, known))}")
+        near = nearest(monitor, known) or known
+        raise ValueError(f"monitor={monitor} is not measured; the nearest: {', '.join(near)}")
 
 
 def _unranked(trainer: Trainer, module: ZoomModule, *, of: int) -> str:
