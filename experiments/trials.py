@@ -17,6 +17,7 @@ import yaml
 from experiments.ircnn_bank.collect import bank, settings
 from zoomsr.cli.overrides import quoted
 from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.files import sha256_of
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA, METRICS_JSON, MULTIRUN, best_checkpoint
 from zoomsr.runs.run import Run
@@ -74,17 +75,18 @@ class Trial:
         return path
 
     def evaluate(self, folders: Sequence[Path], degradation: str) -> Path:
-        """The directory of the net's evaluation on benchmark folders; made where there is none of these folders.
+        """The directory of the net's evaluation on benchmark folders; made where there is none of these and this net.
 
         Raises:
             ValueError: the evaluation failed.
         """
         place = self.folder.parent / "evaluations" / f"{self.folder.name}_{degradation}"
-        path = place / METRICS_JSON
-        known = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.is_file() else {}
-        if not known.keys() >= {folder.name for folder in folders}:
+        path, weights = place / METRICS_JSON, self.weights()
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"sets": {}}
+        has_all = known["sets"].keys() >= {folder.name for folder in folders}
+        if not has_all or known["net"]["weights"]["sha256"] != sha256_of(weights):
             data = f"data_dir=[{','.join(quoted(str(folder)) for folder in folders)}]"
-            files = [f"ckpt={quoted(str(self.weights()))}", f"hydra.run.dir={quoted(str(place))}", "overwrite=true"]
+            files = [f"ckpt={quoted(str(weights))}", f"hydra.run.dir={quoted(str(place))}", "overwrite=true"]
             if _run("zoomsr.evaluate", data, *files, f"degradation={degradation}", "device=cpu"):
                 raise ValueError(f"{self.folder} could not be evaluated")
         return place

@@ -20,7 +20,7 @@ from zoomsr.cli.config import plain
 from zoomsr.data.packed.packing import Photo
 from zoomsr.runs.run import Run
 
-_SHARED = ("browser", "guard", "kills", "nets", "page_server", "signals", "texts", "zooming")
+_SHARED = ("browser", "guard", "http_server", "kills", "nets", "page_server", "signals", "texts", "zooming")
 pytest_plugins = [f"_support.{name}" for name in _SHARED]  # their fixtures, and what their assertions compare
 
 

@@ -41,7 +41,7 @@ def div2k(
             raise ValueError(f"--offline {offline} is no folder")
         from zoomsr.data.div2k.archives import DIV2K_MIRROR  # torch with the next, which is slow
         from zoomsr.data.div2k.prepare import Preparation
-        from zoomsr.data.packed.packing import locked
+        from zoomsr.runs.directories import locked
 
         root.mkdir(parents=True, exist_ok=True)
         preparation = Preparation(

@@ -26,11 +26,11 @@ from PIL import Image
 from _support.tiny import TINY, TINY_NET
 from zoomsr.data.datamodule import PairsDataModule, Residence
 from zoomsr.data.sources.photographs import folder
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.export import write
 from zoomsr.inference.export_options import ExportOptions
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import read_rows

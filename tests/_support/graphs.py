@@ -20,11 +20,13 @@ class Deconvolution:
         channels: of pixels.
         scale: 2, 3 or 4.
         width: feature maps.
+        size: (height, width) of the only pictures that its graph takes; None for any.
     """
 
     channels: int = 3
     scale: int = 2
     width: int = 6
+    size: tuple[int, int] | None = None
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -67,9 +69,11 @@ class Deconvolution:
             helper.make_node("Mul", ["c", "share"], ["e"]),
             helper.make_node("Add", ["d", "e"], ["larger"]),
         ]
+        sides = self.size or ("h", "w")
+        larger = [side * self.scale if isinstance(side, int) else f"larger_{side}" for side in sides]
         ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", self.channels, f"{name}_h", f"{name}_w"])
-            for name in ("pixels", "larger")
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", self.channels, *both])
+            for name, both in {"pixels": sides, "larger": larger}.items()
         ]
         graph = helper.make_graph(nodes, "enlarge", ends[:1], ends[1:], stored)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from zoomsr.data.div2k.archives import Archive
+from zoomsr.downloads.archives import Archive
 
 MEMBERS = {f"SET/X2/000{n}x2.png": random.Random(n).randbytes(20_000) for n in (1, 2, 3)}
 ONE, TWO, THREE = MEMBERS

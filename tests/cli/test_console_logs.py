@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from zoomsr.cli.console import said_logs
+from zoomsr.cli.console import CONSOLE, band_table, said_logs, score_table
 
 
 def test_records_are_said_once_and_only_within(
@@ -23,3 +23,12 @@ def test_records_are_said_once_and_only_within(
     assert caplog.text == ""  # not by the root's handlers too, such as Hydra's
     root = logging.getLogger("zoomsr")
     assert (root.level, root.propagate, root.handlers) == (before, True, [])
+
+
+def test_tables_show_names_with_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = dict.fromkeys(("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae", "error_band_1"), 1.0)
+    for table in (score_table("[a]", {"x=[b,c]": scores}), band_table("[a]", {"x=[b,c]": scores})):
+        CONSOLE.print(table)
+        said = capsys.readouterr().out
+        assert said.startswith("[a] ")
+        assert "x=[b,c]" in said

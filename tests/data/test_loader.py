@@ -295,7 +295,7 @@ def test_held_out_lr_is_the_8_bit_file(photos: Path) -> None:
 
 
 def test_bad_settings_are_refused(photos: Path) -> None:
-    with pytest.raises(ValueError, match=r"5 patches, fewer than data\.batch_size 64"):
+    with pytest.raises(ValueError, match=r"5 patches per rank, fewer than data\.batch_size 64"):
         _data(photos, batch_size=64, patches_per_image=1)
     with pytest.raises(ValueError, match=r"data\.resident=moon must be auto, device or host"):
         _data(photos, resident="moon")
@@ -305,12 +305,29 @@ def test_bad_settings_are_refused(photos: Path) -> None:
         _data(photos, patch=[16, 32], batch_size=[4, 3, 2])
     with pytest.raises(ValueError, match=r"data\.patch 17 must be a multiple of the scale 2"):
         _data(photos, patch=[17, 32])
-    with pytest.raises(ValueError, match=r"20 patches, fewer than data\.batch_size 64"):
+    with pytest.raises(ValueError, match=r"20 patches per rank, fewer than data\.batch_size 64"):
         _data(photos, batch_size=[4, 64])
     with pytest.raises(
         ValueError, match=r"data\.patch and data\.batch_size must be a number, or a list of at least one"
     ):
         _data(photos, patch=[])
+    for size in (0, -2):
+        with pytest.raises(ValueError, match=rf"data\.batch_size {size} must be at least 1"):
+            _data(photos, batch_size=[4, size])
+    for name in ("patch", "val_patch"):
+        for side in (0, -4):
+            with pytest.raises(ValueError, match=rf"data\.{name} {side} must be a multiple of the scale 2: .*=2"):
+                _data(photos, **{name: side})
+
+
+def test_a_rank_without_a_whole_batch_is_refused(photos: Path) -> None:
+    data = _data(photos, batch_size=11)  # of 20 patches
+    data.trainer = _Training()
+    data.trainer.world_size = 2
+    with pytest.raises(
+        ValueError, match=r"10 patches per rank, fewer than data\.batch_size 11: raise data\.patches_per"
+    ):
+        data.train_dataloader()
 
 
 def test_a_patch_is_named_where_it_lies_in_its_stage(photos: Path) -> None:

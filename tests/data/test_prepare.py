@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from _support.tiny import photograph
 from PIL import Image
 
@@ -68,15 +67,3 @@ def test_sample_is_packed(prepare: Callable[..., str]) -> None:
     said = prepare("sample")
     assert "train 7 photographs" in said
     assert "val 3 photographs" in said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["folder", "nowhere"], "nowhere is not a folder"),
-        (["verify", "nowhere"], "nowhere holds no packed photographs"),
-        (["div2k", "--only", "lr"], "--only lr: hr is the one choice"),
-    ],
-)
-def test_a_mistake_is_one_clear_line(prepare: Callable[..., str], arguments: list[str], message: str) -> None:
-    assert f"error: {message}" in prepare(*arguments, code=1)

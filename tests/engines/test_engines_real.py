@@ -17,9 +17,9 @@ from zoomsr.engines import ENGINES
 from zoomsr.engines import accelerated as module
 from zoomsr.engines.accelerated import Accelerated, accelerated
 from zoomsr.engines.graph import example, exported
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.self_ensemble import SelfEnsemble

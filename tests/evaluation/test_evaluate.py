@@ -70,8 +70,13 @@ def test_grey_file_is_its_own_luma_in_classic_and_rgb_in_modern(evaluate: Evalua
     assert images["modern"]["psnr_y"] - images["modern"]["psnr_rgb"] == pytest.approx(1.32, abs=0.1)  # 255 / 219
 
 
-def test_mean_csv_and_json_agree(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+def test_mean_csv_and_json_agree(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = evaluate(f"data_dir={folder}")
+    assert re.findall(r"^Two, protocol (\w+)(, error)?", capsys.readouterr().out, re.MULTILINE) == [
+        *(("modern", ""), ("modern", ", error"), ("classic", "")),
+    ]
     rows = list(csv.DictReader((tmp_path / "out" / "images.csv").open()))
     assert len(rows) == 4
     for protocol, part in results["sets"]["Two"]["bicubic"].items():
@@ -231,13 +236,22 @@ def test_jpeg_files_can_be_measured_under_both_protocols(evaluate: Evaluate, fol
 
 
 def test_weights_of_another_scale_are_refused(
-    evaluate: Evaluate, folder: Path, train: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+    evaluate: Evaluate, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train("scale=3", "data.patch=33", "trainer.max_epochs=1")
-    arguments = [f"data_dir={folder}", f"ckpt={run.path}/checkpoints/best.ckpt", "model=srcnn", "model.widths=[8,4]"]
+    path, config = tmp_path / "x3.safetensors", {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 3, "widths": [8, 4]}
+    Weights(path, SRCNN(scale=3, widths=(8, 4)).state_dict(), config).save(path)
     with pytest.raises(SystemExit):
-        evaluate(*arguments)
-    assert "best.ckpt holds SRCNN(scale=3" in capsys.readouterr().err
+        evaluate(f"data_dir={folder}", f"ckpt={path}", "model=srcnn", "model.widths=[8,4]")
+    assert "x3.safetensors holds SRCNN(scale=3" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_too_small_is_named(
+    evaluate: Evaluate, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photograph(13, 20)).save(folder / "HR" / "small.png")
+    with pytest.raises(SystemExit):
+        evaluate(f"data_dir={folder}", "degradation=box")
+    assert "HR/small.png: SSIM needs at least 11x11 pixels, not 8x16" in capsys.readouterr().err
 
 
 def test_pictures_of_one_name_are_refused(

@@ -15,6 +15,7 @@ from experiments.collecting import epochs
 from experiments.study import collect, degradation_named, draw, groups_of, hardest, tables_of
 from experiments.trials import EXPERIMENTS, STUDIES, Study, Trial
 from zoomsr.evaluation.benchmarks import Benchmark
+from zoomsr.runs.files import sha256_of
 from zoomsr.runs.run import Run
 
 FOLDER = ["data=folder", "data.root=photos"]
@@ -56,6 +57,24 @@ def test_steps_of_training_recipe_are_those_that_take_the_measured_time() -> Non
 def test_a_study_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="no study is called 'nothing'; there are: data_size"):
         Study.read("nothing")
+
+
+def test_a_net_that_was_trained_anew_is_evaluated_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[str] = []
+    monkeypatch.setattr("experiments.trials._run", lambda module, *arguments: evaluated.append(module))
+    trial = Trial("a", 1, (), tmp_path / "a_seed1")
+    best = trial.weights()
+    best.parent.mkdir(parents=True)
+    best.write_bytes(b"first")
+    place = trial.evaluate([Path("Set5")], "bicubic")
+    place.mkdir(parents=True)
+    known = {"sets": {"Set5": {}}, "net": {"weights": {"sha256": sha256_of(best)}}}
+    (place / "metrics.json").write_text(json.dumps(known))
+    trial.evaluate([Path("Set5")], "bicubic")
+    assert evaluated == ["zoomsr.evaluate"]
+    best.write_bytes(b"second")
+    trial.evaluate([Path("Set5")], "bicubic")
+    assert evaluated == ["zoomsr.evaluate"] * 2
 
 
 @pytest.mark.slow

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from _support.commands import said_by
@@ -17,10 +19,13 @@ from _support.zooming import PIXELS, Zoom
 from PIL import Image
 
 from zoomsr import load_model, upscale
+from zoomsr.evaluation import evaluator
+from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.foreign.graph_file import onnx_net
 from zoomsr.foreign.net import ForeignNet
 from zoomsr.foreign.reach import Reach
 from zoomsr.imaging import files
+from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import crop_to_multiple, luma, quantize, to_float
 from zoomsr.imaging.resize import downscale
@@ -82,6 +87,40 @@ def test_a_net_of_others_gets_its_row_in_evaluate_and_in_compare(
     assert "ONNX; trained on: DF2K" in (tmp_path / "report" / "index.html").read_text()
 
 
+def test_a_large_picture_is_measured_in_tiles_where_they_are_exact(
+    folder: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, sizes = onnx_net(other), defaultdict(list)
+    exact, far = (ForeignNet(replace(opened.facts, reach=Reach(1, 3, seam)), opened.run) for seam in (0.0, 3.2))
+    images = Benchmark.find(folder, scale=2, published_lr=False)
+
+    def measured() -> evaluator.Scores:
+        return evaluator.evaluate(
+            {"exact": exact, "far": far}, images, degradation=Bicubic(2), device=torch.device("cpu"), advance=list
+        )
+
+    whole, forward = measured(), ForeignNet.forward
+    monkeypatch.setattr(evaluator, "_LARGEST_WHOLE", 0)
+    monkeypatch.setattr(evaluator, "TILE", 6)
+    monkeypatch.setattr(ForeignNet, "forward", lambda net, lr: sizes[net].append(lr[0, 0].numel()) or forward(net, lr))
+    for name, protocols in measured().items():
+        for protocol, scores in protocols.items():
+            for image, score in scores.items():
+                assert score.as_dict() == pytest.approx(whole[name][protocol][image].as_dict(), abs=1e-4)
+    assert max(sizes[exact]) <= (6 + 2 * 3) ** 2
+    assert set(sizes[far]) == {20 * 26, 20 * 22}
+
+
+def test_a_graph_of_fixed_size_is_measured_as_the_free_one(
+    evaluate: Evaluate, folder: Path, other: Path, tmp_path: Path
+) -> None:
+    fixed = Deconvolution(size=(20, 18)).save(tmp_path / "fixed.onnx")
+    results = evaluate(f"data_dir={folder}", f"ckpt=[{other},{fixed}]")
+    free, found = (results["sets"]["Two"][name]["modern"]["mean"] for name in ("other", "fixed"))
+    assert found == pytest.approx(free, abs=1e-4)
+    assert results["nets"]["fixed"]["kind"] == "ONNX of 18x20 pixels"
+
+
 def test_a_net_on_luma_is_measured_as_ours_on_luma(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     """Protocol classic gives it Y that was never rounded."""
     net = Deconvolution(channels=1)
@@ -118,11 +157,43 @@ def test_zoom_tiles_it_without_seams(zoom: Zoom, other: Path, tmp_path: Path) ->
     assert len(list((tmp_path / "cache" / "reach").iterdir())) == 1
 
 
+def test_zoom_and_the_page_run_a_graph_of_fixed_size(zoom: Zoom, other: Path, tmp_path: Path) -> None:
+    fixed = Deconvolution(size=(16, 18)).save(tmp_path / "fixed.onnx")
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    zoom("a.png", "-m", fixed, "--tile", 30, "--back-projection", 0)
+    expected = quantize(NET(to_float(files.read(tmp_path / "a.png"))[None]))[0]
+    assert (files.read(tmp_path / "a-x2.png").int() - expected.int()).abs().max() <= 1
+    free, found = (
+        upscaled(
+            Photograph.with_pixels(PIXELS), Nets([str(path)], device="cpu").open(path.stem, 2), 2
+        ).photograph.pixels
+        for path in (other, fixed)
+    )
+    assert np.abs(free.astype(int) - found).max() <= 1
+
+
 def test_seams_that_remain_are_told(zoom: Zoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = NET.save(tmp_path / "far.onnx")
     monkeypatch.setattr("zoomsr.foreign.net.measured_reach", lambda run, **facts: Reach(64, 144, 3.21))
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     assert "far.onnx looks farther than 144 px: its tiles differ by up to 3.2 of 255 levels" in zoom("a.png", "-m", far)
+    by_exact = {
+        exact: Upscaler.open(str(far), how=NetOptions(exact=exact, back_projection=0)) for exact in (False, True)
+    }
+    assert by_exact[False].halo == 144
+    assert by_exact[True].halo is None
+    assert by_exact[True].net.halo > 10**6
+
+
+def test_seams_of_a_fixed_size_are_told_by_evaluate_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = onnx_net(Deconvolution(size=(64, 32)).save(tmp_path / "fixed.onnx"))
+    assert len(fixed.about(tiles=False)) == 1
+    monkeypatch.setattr("zoomsr.foreign.net.measured_reach_of_size", lambda run, **facts: Reach(4, 8, 3.21))
+    far = onnx_net(Deconvolution(size=(64, 32), width=2).save(tmp_path / "far.onnx"))
+    said = far.about(tiles=False)[1]
+    assert said.startswith(
+        "far.onnx looks farther than 8 px, and its fixed size has no room for more: its tiles differ"
+    )
 
 
 def test_its_reach_is_measured_once(other: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,38 @@ def test_sides_are_mirrored_to_the_multiple_that_the_graph_needs(tmp_path: Path)
     torch.testing.assert_close(opened(lr), NET(mirrored)[..., :10, :34], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("size", [(24, 32), (17, 16)])
+@pytest.mark.parametrize("sides", [(61, 70), (24, 33), (17, 90)])
+def test_a_graph_of_fixed_size_gives_the_pixels_of_the_free_one(
+    size: tuple[int, int], sides: tuple[int, int], tmp_path: Path
+) -> None:
+    """Mirrored where the picture is smaller, at the bottom and the right."""
+    opened = onnx_net(Deconvolution(size=size).save(tmp_path / "fixed.onnx"))
+    assert (opened.scale, opened.channels, opened.multiple_of, opened.halo) == (2, 3, 1, 3)
+    assert opened.facts.kind == f"ONNX of {size[1]}x{size[0]} pixels"
+    lr = torch.rand(2, 3, *sides)
+    missing = max(0, size[0] - sides[0])
+    expected = NET(torch.cat([lr, lr.flip(-2)[..., :missing, :]], -2))[..., : 2 * sides[0], :]
+    torch.testing.assert_close(opened(lr), expected, atol=1e-5, rtol=0)
+
+
+def test_where_one_side_is_fixed_the_other_is_as_long(tmp_path: Path) -> None:
+    model = Deconvolution(size=(20, 20)).model()
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_param = "any"
+    path = tmp_path / "other.onnx"
+    path.write_bytes(model.SerializeToString())
+    lr = torch.rand(1, 3, 31, 44)
+    assert onnx_net(path).facts.size == (20, 20)
+    torch.testing.assert_close(onnx_net(path)(lr), NET(lr), atol=1e-5, rtol=0)
+
+
+def test_a_stated_reach_that_a_fixed_size_has_no_room_for_is_measured(tmp_path: Path) -> None:
+    stated = {"scale": "2", "multiple_of": "1"}
+    for halo, expected in (("5", 5), ("6", 3)):
+        net = Deconvolution(size=(23, 40)).save(tmp_path / f"{halo}.onnx", **stated, halo=halo)
+        assert onnx_net(net).halo == expected
+
+
 @pytest.mark.parametrize(("kind", "limit"), [("FLOAT16", 2e-3), ("UINT8", 0.51 / 255)])
 def test_other_types_of_pixels(kind: str, limit: float, tmp_path: Path) -> None:
     from onnx import TensorProto, helper, numpy_helper
@@ -146,9 +178,8 @@ def _of_four(model: Any) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
 
 
-def _fixed(model: Any) -> None:
-    for side in (2, 3):
-        model.graph.input[0].type.tensor_type.shape.dim[side].dim_value = 64
+def _small(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 8
 
 
 def _unknown(model: Any) -> None:
@@ -173,7 +204,7 @@ def _two_inputs(model: Any) -> None:
         (_custom, "needs the custom operator ai.someone:Sharpen, and no library"),
         (_hidden, "needs the custom operator ai.someone:Load"),
         (_of_four, "takes any x 4 x any x any, not batch x channels"),
-        (_fixed, r"takes pictures of 64 x 64 \(height x width\) alone"),
+        (_small, "takes pictures of 8x8 pixels alone: 16x16 is the least"),
         (_unknown, "cannot be run by ONNX Runtime"),
         (_fewer_out, "no net that enlarges pictures by a whole number: it makes 1x1x66x70 of 1x3x33x35"),
         (_two_inputs, "has 2 inputs and 1 outputs"),

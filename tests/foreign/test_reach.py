@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoomsr.foreign.reach import LIMIT, RunNet, measured_reach
+from zoomsr.foreign.reach import LIMIT, Reach, RunNet, measured_reach, measured_reach_of_size
 
 
 def _convolutions(*kernels: int) -> nn.Module:
@@ -64,3 +64,32 @@ def test_a_net_that_sees_all_has_a_seam_that_is_told() -> None:
     assert (found.multiple_of, found.halo) == (64, 144)
     assert not found.is_exact
     assert LIMIT < found.seam < 0.1 * 255
+
+
+def _of_size(run: RunNet, height: int, width: int, *, scale: int = 2, channels: int = 3) -> Reach:
+    def checked(lr: Tensor) -> Tensor:
+        assert lr.shape == (1, channels, height, width)
+        return run(lr)
+
+    return measured_reach_of_size(checked, scale=scale, channels=channels, size=(height, width))
+
+
+def test_reach_of_a_fixed_size() -> None:
+    found = _of_size(_convolutions(5, 3, 3), 24, 17, channels=1)
+    assert (found.multiple_of, found.halo, found.is_exact) == (1, 4, True)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_grid_of_a_fixed_size(depth: int) -> None:
+    found = _of_size(_pooled(depth), 40, 64)
+    assert (found.multiple_of, found.halo, found.is_exact) == (2**depth, 0, True)
+
+
+@pytest.mark.parametrize("reach", [16, 17])
+def test_a_reach_that_a_fixed_size_has_no_room_for_is_told(reach: int) -> None:
+    def run(lr: Tensor) -> Tensor:  # the pixel so many rows above
+        return F.pad(lr, (0, 0, reach, 0))[..., :-reach, :]
+
+    found = _of_size(run, 64, 80, scale=1)
+    assert found.halo == 16
+    assert found.is_exact == (reach == 16)

@@ -10,12 +10,12 @@ import torch
 from _support.tiny import photograph
 from PIL import Image
 
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.hardware import devices
 from zoomsr.hardware.devices import DeviceUse, is_out_of_memory, processor
 from zoomsr.imaging.degradations import Bicubic as Down
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.models.bicubic import Bicubic
 
 # As PyTorch 2.11 to 2.13 word them, on CPUs, NVIDIA and Apple GPUs.

@@ -14,9 +14,9 @@ from _support.commands import said_by
 from _support.tiny import photograph
 from PIL import Image
 
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.inference import onnx_file, release
 from zoomsr.inference.release import HALOS, Origin, smallest_halo
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.back_projection import REACH
 from zoomsr.models.residual_unet import ResidualUNet

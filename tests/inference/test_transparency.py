@@ -10,8 +10,8 @@ from _support.tiny import photograph
 from torch import nn
 
 from zoomsr import upscale
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.imaging.resize import resize
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.transparency import Transparent
 
 SIDE = 48

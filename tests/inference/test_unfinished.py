@@ -22,10 +22,11 @@ from filelock import FileLock
 
 from zoomsr.cli import progress
 from zoomsr.cli.progress import PixelProgress
+from zoomsr.engines import tiling
+from zoomsr.engines.tiling import Region
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference import batch, out_of_core, tiling, unfinished, upscaler
+from zoomsr.inference import batch, out_of_core, unfinished, upscaler
 from zoomsr.inference.targets import plan
-from zoomsr.inference.tiling import Region
 from zoomsr.inference.unfinished import Layout, Unfinished, folder_of
 from zoomsr.runs.layout import LOCK
 
@@ -295,7 +296,8 @@ def test_what_was_done_before_is_not_in_the_time_left() -> None:
 
 _KILLED = """
 import os, signal
-from zoomsr.inference import batch, tiling, unfinished
+from zoomsr.engines import tiling
+from zoomsr.inference import batch, unfinished
 from zoomsr.zoom import app
 batch.MAX_PIXELS, unfinished._SYNC_INTERVAL_S = 1000, 0.0
 sound, calls = tiling._upscaled, []

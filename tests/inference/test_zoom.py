@@ -208,7 +208,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(zoom: Zoom, photo: Path, tm
 
 SIGNALLING = """
 import signal
-from zoomsr.inference import tiling
+from zoomsr.engines import tiling
 from zoomsr.zoom import app
 
 run = tiling.run

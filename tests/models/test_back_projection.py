@@ -10,8 +10,8 @@ from _support.nets import build, strong
 from _support.tiny import photograph
 from torch import Tensor, nn
 
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.imaging.resize import Upscale, downscale, resize
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models.back_projection import REACH, STEPS, BackProjection, ConvolvedBackProjection, _inverse
 from zoomsr.models.bicubic import Bicubic

@@ -25,6 +25,7 @@ from zoomsr.inference.export_options import ExportOptions
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.names import scale_on_card
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of
 from zoomsr.training.recipe import _starting_point
@@ -333,3 +334,4 @@ def test_a_card_runs_nothing_and_a_wrong_value_is_one_line(card: Card, change: d
 def test_a_card_that_is_none_is_one_line(text: str) -> None:
     Path("net.json").write_text(text, encoding="latin-1")
     _refused(Path("net.safetensors"), named=Path("net.json"))
+    assert scale_on_card("net.safetensors") is None

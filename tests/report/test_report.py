@@ -68,6 +68,17 @@ def test_one_run_is_called_by_its_net(tmp_path: Path) -> None:
     assert list(_labels(tmp_path)) == ["srcnn"]
 
 
+def test_nets_of_one_evaluation_are_told_apart_by_their_names_in_it(tmp_path: Path) -> None:
+    finished(tmp_path / "runs" / "s", gained(9))
+    place = evaluation(tmp_path / "e", {"srcnn": gained(1), "srcnn s/best": gained(2)})
+    data = json.loads((place / "metrics.json").read_text())
+    data["nets"]["srcnn s/best"]["weights"] = {"path": str(tmp_path / "runs/s/checkpoints/best.ckpt")}
+    (place / "metrics.json").write_text(json.dumps(data))
+    assert list(_labels(place)) == ["srcnn", "srcnn s/best"]
+    other = evaluation(tmp_path / "f", {"srcnn": gained(1)})
+    assert list(_labels(place, other)) == ["srcnn (e: srcnn)", "srcnn s/best", "srcnn (f: srcnn)"]
+
+
 def test_labels_leave_out_the_groups_of_keys_unless_they_tell_runs_apart(tmp_path: Path) -> None:
     finished(tmp_path / "a", gained(1), overrides=["+optimizer.lr=1e-4", "data.x=1"], more={"x": 1})
     finished(tmp_path / "b", gained(1), overrides=["model.x=1"], more={"x": 2})

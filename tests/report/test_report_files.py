@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 from _support.results import evaluation, finished, gained, keep_pictures, run
 from matplotlib.text import Text
+from rich.console import Console
 
 from zoomsr.figures import Figure
 from zoomsr.report.captions import about_set, about_tests, headline, notes
 from zoomsr.report.charts import Drawing
-from zoomsr.report.columns import p_text
+from zoomsr.report.columns import on_screen, p_text
 from zoomsr.report.entries import read_entries
 from zoomsr.report.groups import SeedGroup, groups_of
 from zoomsr.report.images import image_figures, sliders
@@ -98,6 +100,21 @@ def test_markdown_sets_the_best_in_bold(tables: list[Leaderboard], tmp_path: Pat
     assert "| 1,000 | 2.0 | 12.5 | 3.5 | 2 | 1.5 |" in unet
     assert "bootstrap (BCa, 9999 resamples)" in lines[-1]
     assert "Of 6 images p cannot be below 0.031" in lines[-1]
+
+
+def test_a_table_fits_on_a_terminal_of_80_characters(tmp_path: Path) -> None:
+    name = "name_of_a_net_with_[brackets]"
+    finished(tmp_path / "a", gained(*UNET), net=name)
+    finished(tmp_path / "b", gained(*VDSR), net="vdsr")
+    (table,) = leaderboards(groups_of(read_entries([tmp_path])))
+    screen = Console(width=80, file=io.StringIO())
+    screen.print(on_screen(table, width=80))
+    lines = screen.file.getvalue().splitlines()[1:]
+    assert len({len(line) for line in lines}) == 1
+    assert {line[-1] for line in lines} == {*"┓┃┩│┘"}
+    labels = [line.split("│")[1].strip() for line in lines if line[0] == "│"]
+    assert "".join(labels) == f"bicubic{name}vdsr"
+    assert sum(" 12.5 │" in line for line in lines) == 2
 
 
 def test_a_caption_says_which_published_set_was_measured(tmp_path: Path) -> None:
@@ -248,12 +265,13 @@ def test_crops_that_all_runs_share_are_compared(tmp_path: Path) -> None:
     assert {"a.png", "bicubic", "srcnn", "vdsr"} <= drawn
 
 
-def test_nets_that_are_made_alike_are_drawn_once(tmp_path: Path) -> None:
+def test_nets_of_any_kind_with_a_checkpoint_are_drawn_and_those_made_alike_once(tmp_path: Path) -> None:
     unet = {"_target_": "zoomsr.models.unet.UNet"}
-    for number, more in enumerate(({"x": 1}, {"x": 2}, {"x": 3, "model": {**unet, "depth": 2}})):
+    for number, more in enumerate(({"x": 1}, {"x": 2}, {"x": 3, "model": {"_target_": "mynets.Mine"}})):
         place = finished(tmp_path / f"{number}", gained(number), net="unet", more={"model": unet, **more})
         (place / "checkpoints").mkdir()
         (place / "checkpoints" / "best.ckpt").touch()
+    finished(tmp_path / "without", gained(2), net="vdsr")
     drawn = [one.name for one in image_figures(groups_of(read_entries([tmp_path])))]
     assert drawn == ["architecture_unet_0", "architecture_unet_2"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ def trackio_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch, trackio_folder: Path, tmp_path: Path) -> None:
+def _offline(monkeypatch: pytest.MonkeyPatch, trackio_folder: Path, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -40,6 +41,9 @@ def _offline(monkeypatch: pytest.MonkeyPatch, trackio_folder: Path, tmp_path: Pa
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     Strict.points.clear()
     Strict.settings.clear()
+    yield
+    if "wandb" in sys.modules:  # else a job of the next test shares its server, which outlives a kill with its run open
+        sys.modules["wandb"].teardown()
 
 
 def _require(kind: str) -> None:

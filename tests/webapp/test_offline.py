@@ -88,5 +88,5 @@ def test_without_a_network_it_says_what_to_do(export: Export, tmp_path: Path, mo
     monkeypatch.setenv("ZOOMSR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9/")  # where nobody listens
     said = export("-m", "srcnn", "--page", "a.html", code=1)
-    assert f"no mirror has sent {PACKAGE.name} (http://127.0.0.1:9/onnxruntime-web/-/{PACKAGE.name}" in said
+    assert f"{PACKAGE.name} cannot be fetched (http://127.0.0.1:9/onnxruntime-web/-/{PACKAGE.name}" in said
     assert "also with --runtime FILE, which `npm pack onnxruntime-web@1.30.0` writes on any computer" in said

@@ -17,9 +17,9 @@ from _support.browser import needs_browser
 from _support.tiny import photograph
 from PIL import Image
 
+from zoomsr.engines.tiling import Region
 from zoomsr.imaging.photo import Photograph
 from zoomsr.inference.export_options import ExportOptions
-from zoomsr.inference.tiling import Region
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.pretrained.weights import Weights

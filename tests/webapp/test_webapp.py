@@ -364,3 +364,9 @@ def test_of_20_requests_at_once_some_are_turned_away_and_the_page_lives(
         if page.locator("#crop img").count():
             break
     assert page.locator("#crop img").is_visible()
+
+
+def test_a_result_that_is_forgotten_after_an_hour_is_no_error(tmp_path: Path) -> None:
+    from zoomsr.webapp.events import Page
+
+    assert Page(Nets([], device="cpu"), tmp_path).compare(None, "unet") == ""

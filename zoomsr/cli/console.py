@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.filesize import decimal as decimal
@@ -25,7 +24,7 @@ _COLUMNS = {
 
 def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Mean metrics by name, in the order given; the best value of each column is bold."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("", overflow="fold")
     for label, _ in _COLUMNS.values():
         table.add_column(label, justify="right")
@@ -35,39 +34,7 @@ def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
             f"[bold]{form.format(row[key])}[/]" if row[key] == best[key] else form.format(row[key])
             for key, (_, form) in _COLUMNS.items()
         ]
-        table.add_row(name, *cells)
-    return table
-
-
-class Described(Protocol):
-    """A column of a comparison (``zoomsr.report.columns``)."""
-
-    @property
-    def heading(self) -> str:
-        """With the unit."""
-
-    @property
-    def texts(self) -> Sequence[str]:
-        """Of each row."""
-
-    @property
-    def best(self) -> frozenset[int]:
-        """Rows in bold."""
-
-    def note(self, row: int) -> str:
-        """Beside a text; may be empty."""
-
-
-def comparison_table(title: str, names: Sequence[str], columns: Sequence[Described]) -> Table:
-    """Nets with their scores, confidence intervals and costs."""
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("", overflow="fold", min_width=min(20, max(map(len, names))))
-    for column in columns:
-        table.add_column(column.heading, justify="right")
-    for row, name in enumerate(names):
-        cells = [f"[bold]{one.texts[row]}[/]" if row in one.best else one.texts[row] for one in columns]
-        notes = [f"\n[dim]{one.note(row)}[/]" if one.note(row) else "" for one in columns]
-        table.add_row(escape(name), *(cell + note for cell, note in zip(cells, notes, strict=True)))
+        table.add_row(escape(name), *cells)
     return table
 
 
@@ -105,13 +72,13 @@ def loss_table(rows: Sequence[Mapping[str, float]], *, shown: int = 5) -> Table:
 def band_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Error by frequency band, by name; less is better."""
     bands = [key for key in next(iter(rows.values())) if key.startswith("error_band_")]
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("cycles/pixel")
     for number in range(len(bands)):
         low, high = number / (2 * len(bands)), (number + 1) / (2 * len(bands))
         table.add_column(f"{low:.3g}-{high:.3g}", justify="right")
     for name, row in rows.items():
-        table.add_row(name, *(f"{row[band]:.2f}" for band in bands))
+        table.add_row(escape(name), *(f"{row[band]:.2f}" for band in bands))
     return table
 
 

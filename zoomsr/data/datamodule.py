@@ -105,9 +105,7 @@ class PairsDataModule(LightningDataModule):
         self._loader: PatchLoader | None = None
         self.progress: Callable[[], float] = lambda: 0.0
         self.validated: Sequence[int] | None = None
-        if len(self._train) < max(sizes):
-            few = f"an epoch has {len(self._train)} patches, fewer than data.batch_size {max(sizes)}"
-            raise ValueError(f"{few}: raise data.patches_per_image")
+        self._require_batch(len(self._train))
         validation = source.validation(degradation)
         validation.hr.require(SSIM_WINDOW + 3 * scale, "what can be measured, a validation image")
         self.digest = hashlib.sha256((self._train.source_hash + validation.hr.source_hash).encode()).hexdigest()
@@ -127,6 +125,7 @@ class PairsDataModule(LightningDataModule):
         patches, stages, device = self._train, self._stages, self._device
         rank, world_size = self._rank_of
         sampler = patches.sampler(rank=rank, world_size=world_size)
+        self._require_batch(len(sampler))
         if self.trainer is not None:
             sampler.repeats = self.trainer.overfit_batches > 0  # type: ignore[attr-defined]  # set at run time
         if isinstance(patches, RandomPatches) and self._is_resident(patches, device):
@@ -173,6 +172,11 @@ class PairsDataModule(LightningDataModule):
     def names(self) -> list[str]:
         """Names of the validation images, by index."""
         return [photo.name for photo in self.source.val]
+
+    def _require_batch(self, n_patches: int) -> None:
+        if n_patches < (most := max(stage.batch_size for stage in self._stages)):
+            few = f"an epoch has {n_patches} patches per rank, fewer than data.batch_size {most}"
+            raise ValueError(f"{few}: raise data.patches_per_image")
 
     def _evaluated(self, batch: dict[str, Any]) -> Batch:
         lr = batch["lr"] if "lr" in batch else self._degraded(batch["hr"], batch["seed"])
@@ -224,6 +228,8 @@ class PairsDataModule(LightningDataModule):
 def _stages(patch: int | Sequence[int], batch_size: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Side and batch of each stage; one number holds for all stages."""
     sides, sizes = per_stage(patch), per_stage(batch_size)
+    if min(sizes) < 1:
+        raise ValueError(f"data.batch_size {min(sizes)} must be at least 1")
     count = max(len(sides), len(sizes))
     if not {len(sides), len(sizes)} <= {1, count}:
         numbers = f"data.patch={list(sides)} has {len(sides)} stages, and data.batch_size={list(sizes)} {len(sizes)}"

@@ -270,8 +270,8 @@ def per_stage(value: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _require_multiple(setting: str, patch: int, scale: int) -> None:
-    """Raises ValueError where a patch's side is no multiple of the scale."""
-    if patch % scale:
+    """Raises ValueError where a patch's side is no multiple of the scale, or none at all."""
+    if patch < 1 or patch % scale:
         raise ValueError(
             f"{setting} {patch} must be a multiple of the scale {scale}: {setting}={max(1, patch // scale) * scale}"
         )

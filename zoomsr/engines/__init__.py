@@ -1,4 +1,4 @@
-"""Engines beside torch that run a net on the CPU from its ONNX graph, one file each."""
+"""What runs a net: tiles, and engines beside torch, a file each, that run its ONNX graph on the CPU."""
 
 from __future__ import annotations
 

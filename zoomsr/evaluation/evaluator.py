@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import product
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoomsr.engines.tiling import TILE, upscale_tiled
 from zoomsr.evaluation.benchmarks import Benchmark, BenchmarkImage
 from zoomsr.evaluation.kept_scores import KeptScores
-from zoomsr.hardware.devices import full_float32
+from zoomsr.hardware.devices import full_float32, is_out_of_memory
 from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.imaging.pixels import LUMA_RANGE, luma, quantize, to_float
 from zoomsr.metrics.protocol import CLASSIC, PROTOCOLS
 from zoomsr.metrics.quality import ImageScore, measure
-from zoomsr.models import at_quality
+from zoomsr.models import Net, at_quality
+
+_LARGEST_WHOLE = 2048**2  # pixels of the result: all of DIV2K's
 
 Scores = dict[str, dict[str, dict[str, ImageScore]]]
 """Net -> protocol -> image -> score."""
@@ -44,6 +49,9 @@ def evaluate(
 
     Returns:
         The scores, nets in the order given.
+
+    Raises:
+        ValueError: a damaged file, or a picture that cannot be measured.
     """
     scores: Scores = {name: {protocol.name: {} for protocol in PROTOCOLS} for name in nets}
     kept = kept or {}
@@ -53,7 +61,10 @@ def evaluate(
         found = {name: kept[name][digest] for name in nets if name not in missing}
         images = [benchmark.read(number)] if missing else []
         for image, (name, net) in product(images, missing.items()):
-            rows = _Measurement(net, image, degradation, seed=number, device=device).rows()
+            try:
+                rows = _Measurement(net, image, degradation, seed=number, device=device).rows()
+            except ValueError as error:  # the picture is too small
+                raise ValueError(f"{path}: {error}") from None
             found[name] = {protocol: ImageScore(*row.tolist()) for protocol, row in rows.items()}
             if name in kept:
                 kept[name].add(digest, found[name])
@@ -119,5 +130,21 @@ class _Measurement:
         return self._degradation.down(hr.cpu(), torch.Generator().manual_seed(self._seed)).to(hr.device)
 
     def _upscaled(self, lr: Tensor) -> Tensor:
-        sr: Tensor = self._net(lr[None])[0]
+        """(C, H, W) to (C, scale H, scale W): whole where it is small and memory suffices, else in exact tiles."""
+        channels, height, width = lr.shape
+        net = cast(Net, self._net)
+        if height * width * net.scale**2 <= _LARGEST_WHOLE and (sr := self._whole(lr)) is not None:
+            return sr
+        larger = np.empty((height * net.scale, width * net.scale, channels), np.float32)
+        upscale_tiled(net, lr.permute(1, 2, 0).cpu().numpy(), larger, device=lr.device, tile=TILE)
+        return torch.from_numpy(larger).permute(2, 0, 1).to(lr.device)
+
+    def _whole(self, lr: Tensor) -> Tensor | None:
+        """None where memory does not suffice; the error ends here, because its traceback holds the run's tensors."""
+        try:
+            sr: Tensor = self._net(lr[None])[0]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
         return sr

@@ -60,8 +60,10 @@ class KeptScores:
             is_new = not path.exists()
             with path.open("a", encoding="utf-8") as file:
                 file.write(f"{self._seal(text)} {text}\n")
-            for old in _newest_first(path.parent)[_MAX_KEPT:] if is_new else ():
-                old.unlink(missing_ok=True)
+            if is_new:
+                newest_first = sorted(path.parent.glob("*.txt"), key=lambda one: one.stat().st_mtime, reverse=True)
+                for old in newest_first[_MAX_KEPT:]:
+                    old.unlink(missing_ok=True)
 
     def _read(self) -> Iterator[tuple[str, ScoresByProtocol]]:
         with suppress(OSError, RuntimeError, ValueError):  # no file, no key, or no home
@@ -90,7 +92,3 @@ def is_ours(config: Any) -> bool:
         target = config.get("_target_", _OURS)
         return str(target).startswith(_OURS) and all(map(is_ours, config.values()))
     return all(map(is_ours, config)) if isinstance(config, (list, tuple)) else True
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.txt"), key=lambda one: one.stat().st_mtime, reverse=True)

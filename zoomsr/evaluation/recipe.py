@@ -29,7 +29,7 @@ from zoomsr.foreign.opening import open_net
 from zoomsr.hardware.devices import DeviceUse, device_named
 from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.degradations import Degradation, jpeg_quality
-from zoomsr.metrics.protocol import PROTOCOLS
+from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import METRICS, mean_score
 from zoomsr.models import at_quality, n_parameters, scale_of, takes_quality
 from zoomsr.models.back_projection import BackProjection
@@ -92,7 +92,7 @@ def run(config: DictConfig, request: Request) -> None:
         for line in () if one.engine is None else one.engine.said():
             say({"engine": line})
     _print(scores, nets)
-    say({"results": short(run_dir / METRICS_JSON), "pictures": short(run_dir / IMAGES_CSV)})
+    say({"results": short(run_dir / METRICS_JSON), "images": short(run_dir / IMAGES_CSV)})
 
 
 class EvaluatedNet(NamedTuple):
@@ -288,11 +288,11 @@ def _write_images(path: Path, scores: dict[str, Scores]) -> None:
 def _print(scores: dict[str, Scores], nets: dict[str, EvaluatedNet]) -> None:
     for folder, by_net in scores.items():
         for protocol in PROTOCOLS:
-            rows = {}
+            rows, title = {}, f"{folder}, protocol {protocol.name}"
             for net, by_protocol in by_net.items():
                 eight_bit = getattr(nets[net].net, "lr_8bit", False) and not protocol.lr_8bit
                 label = f"{net} (8-bit lr)" if eight_bit else net
                 rows[label] = mean_score(list(by_protocol[protocol.name].values())).as_dict()
-            CONSOLE.print(score_table(f"{folder}, protocol {protocol.name}", rows))
-        title = f"{folder}, protocol {protocol.name}, error over ground truth (dB) by frequency"
-        CONSOLE.print(band_table(title, rows))
+            CONSOLE.print(score_table(title, rows))
+            if protocol is MODERN:
+                CONSOLE.print(band_table(f"{title}, error over ground truth (dB) by frequency", rows))

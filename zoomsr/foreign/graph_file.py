@@ -26,6 +26,7 @@ _TRAINED_ON = ("trained_on", "training_data", "datasets", "dataset")
 _LICENCE = ("licence", "license")
 _CONTRACT = {"scale": (1, 16), "multiple_of": (1, 1024), "halo": (0, 1024)}
 _MAX_SCALE = 16
+_MIN_SIZE = 16  # of a picture, where it is fixed: windows overlap by up to half of it
 _SIDE = 32  # of the smallest picture that is tried
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -33,15 +34,15 @@ _MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 def onnx_net(path: Path) -> ForeignNet:
     """The net of an ONNX file, run by ONNX Runtime.
 
-    It must have one input (N, C, H, W) and one output, with C 1 (luma) or 3 (RGB), free H and W, of float32 or float16
-    on [0, 1], or of bytes. The scale and the multiple that sides must be of are found by running it; grid and halo are
-    what its metadata say where ``zoomsr.export`` has written them, else they are measured.
+    It must have one input (N, C, H, W) and one output, with C 1 (luma) or 3 (RGB), H and W free or fixed, of float32 or
+    float16 on [0, 1], or of bytes. The scale and the multiple that sides must be of are found by running it; grid and
+    halo are what its metadata say where ``zoomsr.export`` has written them, else they are measured.
 
     Raises:
         ValueError: damaged, data outside the folder, an operator or a form of which ONNX Runtime or we know nothing.
     """
     model = _vetted(path)
-    put, kinds = _input(path, model)
+    put, kinds, size = _input(path, model)
     try:
         session = OnnxRuntime.open(_content(path, model), threads=torch.get_num_threads(), bfloat16=False)
     except Exception as error:  # its errors have no common base class but Exception
@@ -52,15 +53,18 @@ def onnx_net(path: Path) -> ForeignNet:
         return to_float(sr) if sr.dtype == torch.uint8 else sr.float()
 
     said = {one.key: one.value for one in model.metadata_props}
-    channels, (scale, multiple) = _found(path, run, kinds)
+    channels, (scale, multiple) = _found(path, run, kinds, size)
+    fixed = "" if size is None else f" of {size[1]}x{size[0]} pixels"
+    named = f", {said['net']}" if said.get("net", "").isidentifier() else ""
     facts = NetFacts(
         path=path,
-        kind=f"ONNX, {said['net']}" if said.get("net", "").isidentifier() else "ONNX",
+        kind=f"ONNX{fixed}{named}",
         engine="onnx",
         scale=scale,
         channels=channels,
         size_multiple=multiple,
         n_parameters=sum(math.prod(one.dims) for one in _tensors(model) if one.dims),
+        size=size,
         trained_on=_trained_on(said),
         reach=_stated_reach(path, said, scale=scale, multiple=multiple),
     )
@@ -122,8 +126,8 @@ def _tensors(model: Any) -> Iterator[Any]:
     return _messages(model, "TensorProto")
 
 
-def _input(path: Path, model: Any) -> tuple[Callable[[Tensor], Tensor], tuple[int, ...]]:
-    """What turns pixels into the graph's input, and the channels that it may have."""
+def _input(path: Path, model: Any) -> tuple[Callable[[Tensor], Tensor], tuple[int, ...], tuple[int, int] | None]:
+    """What turns pixels into the graph's input, the channels that it may have, and its height and width if fixed."""
     import onnx
 
     stored = {one.name for one in model.graph.initializer}
@@ -144,10 +148,13 @@ def _input(path: Path, model: Any) -> tuple[Callable[[Tensor], Tensor], tuple[in
     if len(sides) != 4 or sides[1] not in (None, 1, 3):
         shape = " x ".join("any" if side is None else str(side) for side in sides)
         raise ValueError(f"{path} takes {shape}, not batch x channels x height x width with 1 channel or 3")
-    if sides[2] is not None or sides[3] is not None:
-        size = " x ".join("any" if side is None else str(side) for side in sides[2:])
-        raise ValueError(f"{path} takes pictures of {size} (height x width) alone: export it with both free")
-    return types[kind.elem_type], (3, 1) if sides[1] is None else (sides[1],)
+    height, width = sides[2] or sides[3], sides[3] or sides[2]  # where one is free, a square
+    size = None if height is None or width is None else (height, width)
+    if size is not None and min(size) < _MIN_SIZE:
+        raise ValueError(
+            f"{path} takes pictures of {width}x{height} pixels alone: {_MIN_SIZE}x{_MIN_SIZE} is the least"
+        )
+    return types[kind.elem_type], (3, 1) if sides[1] is None else (sides[1],), size
 
 
 def _content(path: Path, model: Any) -> bytes:
@@ -158,13 +165,15 @@ def _content(path: Path, model: Any) -> bytes:
     return content
 
 
-def _found(path: Path, run: Callable[[Tensor], Tensor], kinds: tuple[int, ...]) -> tuple[int, _Shape]:
+def _found(
+    path: Path, run: Callable[[Tensor], Tensor], kinds: tuple[int, ...], size: tuple[int, int] | None
+) -> tuple[int, _Shape]:
     """Channels, scale and multiple, by running the net on small pictures until one works."""
     reasons: list[str] = []
     for channels in kinds:
-        for multiple in _MULTIPLES:
+        for multiple in _MULTIPLES if size is None else (1,):
             odd = -(-_SIDE // multiple) // 2 * 2 + 1
-            sides = odd * multiple, (odd + 2) * multiple  # multiples of nothing larger
+            sides = size or (odd * multiple, (odd + 2) * multiple)  # multiples of nothing larger
             try:
                 shape = tuple(run(torch.full((1, channels, *sides), 0.5)).shape)
             except Exception as error:  # the runtime raises errors of any type

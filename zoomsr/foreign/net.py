@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from zoomsr.engines import AUTO, TORCH
-from zoomsr.foreign.reach import Reach, measured_reach
+from zoomsr.foreign.reach import Reach, measured_reach, measured_reach_of_size
+from zoomsr.foreign.windows import upscaled_in_windows
 from zoomsr.hardware.devices import is_out_of_memory
 from zoomsr.imaging.pixels import LUMA_RANGE, luma
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.runs.files import cache_folder, sha256_of, write_json
 
+_UNBOUNDED = 2**20  # lr pixels
 _SIDE = 96  # of the smooth picture on which its brightness is looked at
 _MAX_BRIGHTER = 0.1  # on [0, 1]: a net that enlarges changes no mean by so much
 
@@ -35,8 +37,9 @@ class NetFacts:
         channels: 3 for RGB, 1 for luma.
         size_multiple: sides must be multiples of it; the net is given more, mirrored, where they are not.
         n_parameters: numbers that were learned.
+        size: (height, width) of the only pictures that it takes; None for any.
         trained_on: as the file says; empty where it does not.
-        reach: as the file says; None where it is measured when it is first needed.
+        reach: as the file says; None where it says nothing.
     """
 
     path: Path
@@ -46,6 +49,7 @@ class NetFacts:
     channels: int
     size_multiple: int
     n_parameters: int
+    size: tuple[int, int] | None = None
     trained_on: str = ""
     reach: Reach | None = None
 
@@ -53,11 +57,13 @@ class NetFacts:
 class ForeignNet(nn.Module):
     """A net of another project: any size of picture, RGB or grey, one after the other.
 
-    A net on luma gives Y, and chroma is bicubic, as of our own.
+    A net on luma gives Y, and chroma is bicubic, as of our own. One that takes a fixed size alone gets larger pictures
+    in windows of it.
 
     Args:
         facts: of the net.
-        run: (1, channels, H, W) on [0, 1] to (1, channels, scale H, scale W), sides multiples of ``size_multiple``.
+        run: (1, channels, H, W) on [0, 1] to (1, channels, scale H, scale W), sides ``size``, or multiples of
+            ``size_multiple``.
         module: whose parameters ``run`` uses, where torch runs it.
     """
 
@@ -75,19 +81,23 @@ class ForeignNet(nn.Module):
 
     @property
     def halo(self) -> int:
-        """See ``Reach``; bicubic chroma beside a net on luma has one of its own."""
+        """See ``zoomsr.models.Net``; larger than any picture where tiles were not exact with the halo of ``reach``."""
+        return self.tile_halo if self.reach.is_exact else _UNBOUNDED
+
+    @property
+    def tile_halo(self) -> int:
+        """See ``Reach``, with the seam of which ``about`` tells; bicubic chroma of a net on luma has one of its own."""
         return max(self.reach.halo, 0 if self.bicubic is None else self.bicubic.halo)
 
     @cached_property
     def reach(self) -> Reach:
-        """Measured once for each file, and kept in the user's cache."""
-        if self.facts.reach is not None:
-            return self.facts.reach
+        """As the file says, else measured once for each file, and kept in the user's cache."""
+        stated, size = self.facts.reach, self.facts.size
+        if stated is not None and (size is None or stated.fits(size)):
+            return stated
         kept = _KeptReach(self.facts)
         if (found := kept.read()) is None:
-            found = measured_reach(
-                self._on_cpu, scale=self.scale, channels=self.channels, size_multiple=self.facts.size_multiple
-            )
+            found = self._measured_reach()
             kept.write(found)
         return found
 
@@ -100,11 +110,20 @@ class ForeignNet(nn.Module):
         if self.bicubic is not None and lr.shape[1] == 3:
             upscaled: Tensor = self.bicubic(lr)
             return upscaled + (self.forward(luma(lr)) - luma(upscaled)) / LUMA_RANGE
+        size = self.facts.size
+        if size is None or (lr.shape[-2] <= size[0] and lr.shape[-1] <= size[1]):
+            return torch.cat([self._at_once(one[None]) for one in lr])
+        pictures = [upscaled_in_windows(self._at_once, one[None], size, self.reach, scale=self.scale) for one in lr]
+        return torch.cat(pictures)
+
+    def _at_once(self, lr: Tensor) -> Tensor:
+        """One picture (1, channels, H, W), mirrored to sides that the net takes."""
         height, width = lr.shape[-2:]
-        padded = lr[..., _mirrored(height, self.facts.size_multiple, lr.device), :]
-        padded = padded[..., _mirrored(width, self.facts.size_multiple, lr.device)]
+        multiple = self.facts.size_multiple
+        rows, columns = self.facts.size or (-(-side // multiple) * multiple for side in (height, width))
+        padded = lr[..., _mirrored(height, rows, lr.device), :][..., _mirrored(width, columns, lr.device)]
         try:
-            sr = torch.cat([self.run(one[None]).to(lr.device, torch.float32) for one in padded])
+            sr = self.run(padded).to(lr.device, torch.float32)
         except Exception as error:  # engines and the code of others raise errors of any type
             if is_out_of_memory(error):
                 raise
@@ -123,16 +142,18 @@ class ForeignNet(nn.Module):
         Args:
             tiles: whether it is run in tiles, of which its reach must be known.
         """
-        facts, reach = self.facts, self.reach if tiles else None
+        facts, reach = self.facts, self.reach if tiles or self.facts.size is not None else None
         trained = (
             f"trained on {facts.trained_on}" if facts.trained_on else "the file does not say what it was trained on"
         )
         size = f"x{facts.scale}, {'luma' if facts.channels == 1 else 'RGB'}, {facts.n_parameters:,} parameters"
         lines = [f"{facts.path.name}: {facts.kind}, {size}, {trained}"]
         if reach is not None and not reach.is_exact:
+            room = "" if facts.size is None else ", and its fixed size has no room for more"
+            advice = "--exact runs a picture whole" if facts.size is None else "export it with height and width free"
             lines.append(
-                f"{facts.path.name} looks farther than {reach.halo} px: its tiles differ by up to {reach.seam:.1f} of "
-                "255 levels, on a made picture; a larger --tile makes them fewer"
+                f"{facts.path.name} looks farther than {reach.halo} px{room}: its tiles differ by up to "
+                f"{reach.seam:.1f} of 255 levels, on a made picture; {advice}"
             )
         if (found := self._brightness()) is not None:
             lines.append(
@@ -140,6 +161,14 @@ class ForeignNet(nn.Module):
                 "pixels on 0 to 1, or an odd one"
             )
         return lines
+
+    def _measured_reach(self) -> Reach:
+        facts = self.facts
+        if facts.size is not None:
+            return measured_reach_of_size(self._on_cpu, scale=facts.scale, channels=facts.channels, size=facts.size)
+        return measured_reach(
+            self._on_cpu, scale=facts.scale, channels=facts.channels, size_multiple=facts.size_multiple
+        )
 
     def _on_cpu(self, lr: Tensor) -> Tensor:
         """As ``forward``, wherever the net is."""
@@ -179,7 +208,7 @@ class _KeptReach:
         return cache_folder() / "reach" / f"{sha256_of(self._facts.path)}.json"
 
 
-def _mirrored(side: int, multiple: int, device: torch.device) -> Tensor:
-    """Indices of a side and of its mirror image after its end, the last pixel twice, up to a multiple."""
-    index = torch.arange(-(-side // multiple) * multiple, device=device) % (2 * side)
+def _mirrored(side: int, length: int, device: torch.device) -> Tensor:
+    """Indices of a side and of its mirror images after its end, the last pixel twice, up to a length."""
+    index = torch.arange(length, device=device) % (2 * side)
     return torch.minimum(index, 2 * side - 1 - index)

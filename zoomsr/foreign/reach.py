@@ -44,6 +44,10 @@ class Reach:
         """Whether tiles changed nothing."""
         return self.seam <= LIMIT
 
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether it is at most a quarter of a fixed (height, width): with more, most of a window would be cut off."""
+        return max(self.multiple_of, self.halo) <= min(size) // 4
+
 
 @torch.inference_mode()
 def measured_reach(run: RunNet, *, scale: int, channels: int, size_multiple: int) -> Reach:
@@ -67,6 +71,35 @@ def measured_reach(run: RunNet, *, scale: int, channels: int, size_multiple: int
     return Reach(grid, farthest, seams[farthest])
 
 
+@torch.inference_mode()
+def measured_reach_of_size(run: RunNet, *, scale: int, channels: int, size: tuple[int, int]) -> Reach:
+    """Measure a net that takes pictures of one size alone, on two windows into a picture, one of them shifted.
+
+    The grid is the shortest shift after which both agree at some distance from their ends. Only what fits is tried.
+
+    Args:
+        run: the net.
+        scale: of the net.
+        channels: of its input.
+        size: (height, width), at least 16.
+    """
+    (height, width), most = size, min(size) // 4
+    picture = _picture(max(size) + 64, channels)
+    first, found = run(picture[..., :height, :width]), []
+    for shift in (2**n for n in range(most.bit_length())):
+        shifted = run(picture[..., shift : shift + height, shift : shift + width])
+        shared = first[..., scale * shift :, scale * shift :]
+        difference = shared - shifted[..., : shared.shape[-2], : shared.shape[-1]]
+        rows, columns = (torch.arange(side - shift) for side in size)
+        rows, columns = torch.minimum(rows, rows.flip(0)), torch.minimum(columns, columns.flip(0))
+        seams = _by_distance(difference, rows, columns, scale=scale)
+        halo = next((halo for halo in range(most) if seams[halo] <= LIMIT), most)
+        found.append(Reach(shift, halo, seams[halo]))
+        if found[-1].is_exact:
+            break
+    return min(found, key=lambda reach: reach.seam)
+
+
 def _picture(side: int, channels: int) -> Tensor:
     """Smooth shades, with noise in some places and none in others."""
     generator = torch.Generator().manual_seed(0)
@@ -80,15 +113,26 @@ def _picture(side: int, channels: int) -> Tensor:
 
 
 def _seams(run: RunNet, picture: Tensor, whole: Tensor, *, scale: int) -> list[float]:
-    """The largest difference, in 8-bit levels, at each distance from the cuts or farther."""
+    """See ``_by_distance``, of quarters against the whole."""
     middle = picture.shape[-1] // 2
     parts = [slice(0, middle), slice(middle, None)]
     rows = [torch.cat([run(picture[..., one, other]) for other in parts], dim=-1) for one in parts]
-    difference = 255 * F.max_pool2d((torch.cat(rows, dim=-2) - whole).abs().float(), scale).amax((0, 1))
-    index = torch.arange(2 * middle)
-    distance = torch.where(index < middle, middle - 1 - index, index - middle)
-    distance = torch.minimum(distance[:, None], distance[None])
-    worst = torch.zeros(middle).scatter_reduce_(0, distance.flatten(), difference.flatten().cpu(), "amax")
+    distance = torch.cat([torch.arange(middle).flip(0), torch.arange(middle)])
+    return _by_distance(torch.cat(rows, dim=-2) - whole, distance, distance, scale=scale)
+
+
+def _by_distance(difference: Tensor, rows: Tensor, columns: Tensor, *, scale: int) -> list[float]:
+    """The largest difference, in 8-bit levels, at each distance from the cuts or farther.
+
+    Args:
+        difference: (1, C, scale H, scale W).
+        rows: (H,), how far each is from the nearest cut.
+        columns: (W,).
+        scale: of the net.
+    """
+    levels = 255 * F.max_pool2d(difference.abs().float(), scale).amax((0, 1)).cpu()
+    distance = torch.minimum(rows[:, None], columns[None])
+    worst = torch.zeros(int(distance.max()) + 1).scatter_reduce_(0, distance.flatten(), levels.flatten(), "amax")
     return [float(value) for value in worst.flip(0).cummax(0).values.flip(0)]
 
 

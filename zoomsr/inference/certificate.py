@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoomsr.engines.tiling import TILE, Region, TileSource
 from zoomsr.imaging import files
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.photo import CropBox, Photograph
 from zoomsr.imaging.pixels import PixelArray, luma, white_of
 from zoomsr.imaging.resize import downscale, resize
 from zoomsr.inference.out_of_core import TIFF_SUFFIXES, PictureFile, read_region
-from zoomsr.inference.tiling import TILE, Region, TileSource
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.runs.files import sha256_of, write_json
 from zoomsr.runs.run import versions

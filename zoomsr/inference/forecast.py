@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from zoomsr.engines.tiling import Region
 from zoomsr.imaging.decode import MAX_PIXELS
 from zoomsr.imaging.encode import encoder, require_holds
 from zoomsr.imaging.photo import Photograph
@@ -16,7 +17,6 @@ from zoomsr.inference.options import Options
 from zoomsr.inference.out_of_core import raw_bytes, streaming
 from zoomsr.inference.route import Route
 from zoomsr.inference.targets import Task
-from zoomsr.inference.tiling import Region
 from zoomsr.inference.upscaler import layer_bytes
 from zoomsr.runs.files import short
 

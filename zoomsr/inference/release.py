@@ -15,6 +15,7 @@ from torch import nn
 from zoomsr.cli.console import say
 from zoomsr.cli.progress import progress_bar
 from zoomsr.data.sources.photographs import sample
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.evaluation.recognition import known_sets, recognised
@@ -22,7 +23,6 @@ from zoomsr.imaging.degradations import Bicubic as BicubicDown
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import mean_score, measure
 from zoomsr.models import Net, at_quality, takes_quality

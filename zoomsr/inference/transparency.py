@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoomsr.engines.tiling import run
 from zoomsr.imaging.resize import Upscale
-from zoomsr.inference.tiling import run
 from zoomsr.models import Net
 
 _WINDOW, _STEPS = 5, 4  # each step fills as far as half the window

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from zoomsr.cli.console import say
+from zoomsr.engines.tiling import Region
 from zoomsr.imaging.pixels import PixelArray
-from zoomsr.inference.tiling import Region
 from zoomsr.runs.directories import lock, unlock
 from zoomsr.runs.files import atomic_write, drop_partials, short
 

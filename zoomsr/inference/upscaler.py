@@ -14,13 +14,13 @@ from torch import nn
 
 from zoomsr.engines import AUTO
 from zoomsr.engines.accelerated import Accelerated, accelerated
+from zoomsr.engines.tiling import TILE, Region, TileSink, TileSource, upscale_tiled
 from zoomsr.foreign.net import ForeignNet
 from zoomsr.foreign.opening import OpenedNet, open_net
 from zoomsr.hardware.devices import device_named, free_memory, has_fast_bfloat16
 from zoomsr.imaging.jpeg_quality import NEVER_COMPRESSED
 from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import white_of
-from zoomsr.inference.tiling import TILE, Region, TileSink, TileSource, upscale_tiled
 from zoomsr.inference.transparency import Transparent
 from zoomsr.models import Net, at_quality, takes_quality
 from zoomsr.models.back_projection import REACH, STEPS, BackProjection
@@ -178,7 +178,8 @@ class Upscaler:
         net = how.around(net, steps=steps)
         net = net.to(where).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         card, made = None if weights is None else weights.card, cast(Net, net)
-        halo = None if how.exact or card is None else card.halo + steps * REACH
+        near = card.halo if card is not None else foreign.tile_halo if foreign is not None else None
+        halo = None if how.exact or near is None else near + steps * REACH
         tile = how.tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
         is_half = how.in_bfloat16(card, where)
         is_given = how.tile is not None

@@ -46,7 +46,7 @@ def weights_file(net: str, scale: int | None = None) -> Path | None:
         at_scale = f"{net}_x{scale}"
         return WEIGHTS_DIR / f"{at_scale if at_scale in names else net}.safetensors"
     if is_address(net):
-        from zoomsr.pretrained.download import fetched  # urllib's network part, which nothing else needs
+        from zoomsr.downloads.nets import fetched  # httpx, which nothing else needs
 
         return fetched(net)
     path = Path(net)
@@ -106,7 +106,7 @@ def scale_on_card(net: str) -> int | None:
         return None
     try:
         content = json.loads(card.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # opening the weights says what is wrong with it
     scale = content.get("scale") if isinstance(content, dict) else None
     return scale if isinstance(scale, int) else None

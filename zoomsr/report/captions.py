@@ -16,7 +16,7 @@ _ENOUGH = 8
 def about_set(table: Leaderboard) -> str:
     """What was measured: images, scale, degradation, and which published set this is."""
     count, scale = len(table.bicubic.images), table.measured.scale
-    size = f"upscaled {scale} times" if scale > 1 else "at their own size"
+    size = f"upscaled by {scale}" if scale > 1 else "at their own size"
     verdict = f" Recognised by its pixels: {table.measured.recognised}." if table.measured.recognised else ""
     return f"{count} image{'s' if count > 1 else ''}, {size}; lr made by {table.measured.degradation}.{verdict}"
 

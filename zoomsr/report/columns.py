@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from rich.markup import escape
+from rich.table import Table
 
 from zoomsr.report.leaderboard import Leaderboard
 from zoomsr.report.significance import Interval
@@ -25,6 +29,9 @@ _COSTS = {
     "seconds": ("training (min)", "{:,.1f}", 60),
 }
 """Heading, format and unit."""
+_ON_SCREEN = ("seeds", "psnr_y", "gain", "p_next_better", "ssim_y", "latency_ms")
+_ON_SCREEN_WIDTH = 64
+"""Of these columns, in characters, where the texts in them are wrapped; the files have all columns."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,26 @@ def columns_of(table: Leaderboard) -> list[Column]:
             texts = [text.removesuffix(".0") for text in texts]
         columns.append(Column(name, heading, costs, texts))
     return [column for column in columns if any(value is not None for value in column.values)]
+
+
+def on_screen(table: Leaderboard, *, width: int) -> Table:
+    """The main columns for a terminal, which may be 80 characters wide.
+
+    Args:
+        table: the leaderboard.
+        width: of the terminal, in characters.
+    """
+    shown = Table(title=escape(f"{table.title}, protocol {table.protocol}"), title_justify="left")
+    shown.add_column("", no_wrap=True)
+    columns = [column for column in columns_of(table) if column.name in _ON_SCREEN]
+    for column in columns:
+        shown.add_column(column.heading, justify="right")
+    for number, row in enumerate(table.rows):
+        cells = [f"[bold]{one.texts[number]}[/]" if number in one.best else one.texts[number] for one in columns]
+        notes = [f"\n[dim]{one.note(number)}[/]" if one.note(number) else "" for one in columns]
+        label = textwrap.fill(row.label, max(16, width - _ON_SCREEN_WIDTH), break_on_hyphens=False)
+        shown.add_row(escape(label), *(cell + note for cell, note in zip(cells, notes, strict=True)))
+    return shown
 
 
 def p_text(value: float) -> str:

@@ -59,11 +59,10 @@ def groups_of(entries: Sequence[Entry]) -> list[SeedGroup]:
     for group, text in zip(groups, texts, strict=True):
         fits = 0 < len(text) <= _MAX_LABEL  # otherwise the table of settings has the rest
         plain.append(BICUBIC if group[0].net == BICUBIC else text if fits else group[0].title)
-    often = Counter(plain)
-    return [
-        SeedGroup(label if often[label] == 1 else f"{label} ({name_of(group[0], names)})", group)
-        for label, group in zip(plain, groups, strict=True)
-    ]
+    nets = [label if group[0].is_run else group[0].net for group, label in zip(groups, plain, strict=True)]
+    longest = [f"{label} ({name_of(group[0], names)})" for group, label in zip(groups, plain, strict=True)]
+    chosen = _told_apart(_told_apart(plain, nets), longest)
+    return [SeedGroup(label, group) for label, group in zip(chosen, groups, strict=True)]
 
 
 def name_of(entry: Entry, names: Mapping[Path, str]) -> str:
@@ -86,6 +85,12 @@ def names_of(entries: Sequence[Entry]) -> dict[Path, str]:
             raise ValueError(f"{found[name]} and {place} are both called {name}, and cannot be told apart: rename one")
         found[name] = place
     return {place: name for name, place in found.items()}
+
+
+def _told_apart(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """The longer names in place of those that stand twice."""
+    often = Counter(names)
+    return [other if often[name] > 1 else name for name, other in zip(names, longer, strict=True)]
 
 
 def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:

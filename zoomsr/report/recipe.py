@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoomsr.cli.console import CONSOLE, comparison_table, say
+from zoomsr.cli.console import CONSOLE, say
 from zoomsr.cli.progress import track
 from zoomsr.figures import Figure
 from zoomsr.report.charts import Drawing, charts
 from zoomsr.report.checklist import write_checklist
-from zoomsr.report.columns import columns_of
+from zoomsr.report.columns import on_screen
 from zoomsr.report.entries import Entry
 from zoomsr.report.groups import SeedGroup, groups_of
 from zoomsr.report.images import COMPARISON, Slider, image_figures, sliders
@@ -25,8 +25,6 @@ from zoomsr.report.place import CHECKLIST, FIGURES, IMAGES, INDEX, RESULTS, atom
 from zoomsr.report.tables import write_images, write_results, write_text_tables
 from zoomsr.runs.files import short, write_text
 
-_ON_SCREEN = ("seeds", "psnr_y", "gain", "p_next_better", "ssim_y", "latency_ms")
-"""Columns that fit on a terminal; the files have all."""
 _DPI, _CSS_DPI = 150, 96
 """Of the files, and of images on the page, which can be enlarged; of a CSS inch."""
 _MAX_SVG = 300_000
@@ -54,9 +52,7 @@ def compare(entries: Sequence[Entry], out: Path, *, command: str, checklist: boo
             write_checklist(folder / CHECKLIST, groups, tables, command=command)
         undrawn = _write(folder, groups, tables, out=out.resolve(), command=command)
     for table in tables:
-        columns = [column for column in columns_of(table) if column.name in _ON_SCREEN]
-        title = f"{table.title}, protocol {table.protocol}"
-        CONSOLE.print(comparison_table(title, [row.label for row in table.rows], columns))
+        CONSOLE.print(on_screen(table, width=CONSOLE.width))
     for entry in (entry for group in groups for entry in group.entries if entry.results is None):
         say({entry.state: f"{short(entry.place)}  {entry.reason}".rstrip()})
     for line in undrawn:

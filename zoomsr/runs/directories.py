@@ -157,6 +157,21 @@ def locks_end() -> Iterator[None]:
             unlock(folder)
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, which this one may have locked so already; logs that it waits for one."""
+    file = FileLock(folder.resolve() / LOCK, is_singleton=True)
+    try:
+        file.acquire(timeout=0)
+    except Timeout:
+        _logger.info("waiting for another process, which is at work in %s", folder)
+        file.acquire()
+    try:
+        yield
+    finally:
+        file.release()
+
+
 def _take(path: Path, *, before: frozenset[str] | None) -> None:
     global _claim
     lock(path)

@@ -177,7 +177,7 @@ def _choice(
     with gr.Row():
         scale = gr.Radio([(f"x{scale}", scale) for scale in SCALES], value=SCALES[0], label="scale", min_width=240)
         strength = gr.Slider(0, 1, 1, step=0.05, label="strength", info="0 is bicubic, 1 the net", min_width=240)
-    info = "makes a crop so many times as large smaller first, so that dB and errors are known"
+    info = "takes a larger crop and shrinks it first, so that dB and errors are known"
     test = gr.Checkbox(label="test against ground truth", info=info, interactive=False)
     plan, button = gr.HTML(elem_id="plan"), gr.Button("Enlarge", variant="primary")
     with gr.Column(elem_id="working"):  # shown by page.css while Gradio says that the work is pending

@@ -120,9 +120,9 @@ class Page:
             text = html.escape(" ".join(str(error).split()))
             raise gr.Error(text, duration=20, print_exception=False) from None
 
-    def compare(self, views: list[View], name: str) -> str:
-        """Bicubic and another under the slider; bicubic alone goes with the crop as it is."""
-        by_name = {view.name: view for view in views}
+    def compare(self, views: list[View] | None, name: str) -> str:
+        """Bicubic and another under the slider; bicubic alone goes with the crop as it is. None: forgotten by now."""
+        by_name = {view.name: view for view in views or ()}
         before = "nearest" if name == "bicubic" else "bicubic"
         return under_slider(by_name[before], by_name[name]) if name in by_name else ""
 

@@ -86,7 +86,7 @@ def opened(path: Path) -> Opened:
     except (ValueError, OSError, SyntaxError) as error:
         raise ValueError(_without_folder(error, path)) from None
     if height * width > MAX_PIXELS:
-        millions = f"{height * width / 1e6:.0f} megapixels, and {MAX_PIXELS // 10**6} are the most here"
+        millions = f"{-(-height * width // 10**6)} megapixels, and {MAX_PIXELS // 10**6} are the most here"
         raise ValueError(f"{path.name} has {millions}: python -m zoomsr.zoom enlarges it")
     photograph = _read(path)
     pixels = to_8bit(photograph.pixels)

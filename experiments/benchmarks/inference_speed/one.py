@@ -19,9 +19,9 @@ from torch import nn
 
 from experiments.benchmarks.harness import timed
 from zoomsr.engines.accelerated import accelerated
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.hardware.devices import has_fast_bfloat16
 from zoomsr.imaging.pixels import PixelArray, quantize
-from zoomsr.inference.tiling import upscale_tiled
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.vdsr import VDSR

@@ -26,8 +26,8 @@ from experiments.benchmarks.harness import turns
 from experiments.report import Value, machine, write_rows
 from zoomsr.data.sources.photographs import sample
 from zoomsr.engines import installed
+from zoomsr.engines.tiling import TILE
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference.tiling import TILE
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 
 HERE = Path(__file__).parent

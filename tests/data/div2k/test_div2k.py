@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import shutil
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from _support.http_server import Server, answer
 from _support.tiny import photograph
 from PIL import Image
 
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.div2k import prepare as div2k
-from zoomsr.data.div2k.archives import DIV2K, Archive
+from zoomsr.data.div2k.archives import DIV2K
 from zoomsr.data.packed.packing import lr_index
 from zoomsr.data.packed.store import PixelStore
 from zoomsr.data.sources.photographs import div2k as source
+from zoomsr.downloads.archives import Archive
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.resize import downscale
@@ -66,36 +65,25 @@ def published(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, 
 
 
 @pytest.fixture
-def server(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
-    """Address of the folder, and what was asked for."""
-    asked: list[str] = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            asked.append(self.path.strip("/"))
-
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(mirror))) as one:
-        thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{one.server_port}", asked
-        one.shutdown()
-        thread.join()
+def address(mirror: Path, server: Server) -> str:
+    """Of the zips on a server."""
+    server.answers = {f"/{path.name}": [answer(path.read_bytes())] for path in mirror.iterdir()}
+    return server.address
 
 
 def test_everything_is_brought_once_and_trained_on(
     prepare: Prepare,
     published: dict[tuple[str, int], Archive],
-    server: tuple[str, list[str]],
+    server: Server,
+    address: str,
     tmp_path: Path,
 ) -> None:
-    address, asked = server
     said = prepare("div2k", "--root", "set", "--mirror", address)
-    assert asked == [published[key].name for key in (("train", 1), ("train", 2), ("val", 1), ("val", 2))]
+    assert server.asked == [f"/{published[key].name}" for key in (("train", 1), ("train", 2), ("val", 1), ("val", 2))]
     assert "python -m zoomsr.train data=div2k data.root=set" in said
-    asked.clear()
+    server.asked.clear()
     assert "fetching" not in prepare("div2k", "--root", "set", "--mirror", address)
-    assert asked == []
+    assert server.asked == []
 
     for folder in tmp_path.glob("set/DIV2K_*"):
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
@@ -120,13 +108,12 @@ def test_verify_passes_and_finds_what_is_in_both_parts(
 
 
 def test_our_bicubic_makes_the_published_lr(
-    prepare: Prepare, published: dict[tuple[str, int], Archive], server: tuple[str, list[str]], tmp_path: Path
+    prepare: Prepare, published: dict[tuple[str, int], Archive], server: Server, address: str, tmp_path: Path
 ) -> None:
-    address, asked = server
     prepare("div2k", "--root", "both", "--mirror", address)
-    asked.clear()
+    server.asked.clear()
     prepare("div2k", "--root", "hr", "--mirror", address, "--only", "hr")
-    assert asked == [published["train", 1].name, published["val", 1].name]
+    assert server.asked == [f"/{published['train', 1].name}", f"/{published['val', 1].name}"]
     for split in ("train", "val"):
         theirs, ours = (lr_index(tmp_path / root / "packed" / split, Bicubic(2)) for root in ("both", "hr"))
         assert theirs is not None
@@ -147,9 +134,8 @@ def test_folders_that_are_there_already_are_packed_in_place(
 
 
 def test_an_interrupted_preparation_goes_on(
-    prepare: Prepare, published: dict[tuple[str, int], Archive], server: tuple[str, list[str]], tmp_path: Path
+    prepare: Prepare, published: dict[tuple[str, int], Archive], server: Server, address: str, tmp_path: Path
 ) -> None:
-    address, asked = server
     (tmp_path / "set").mkdir()
     archive = published["train", 1]
     prepare("div2k", "--root", "set", "--mirror", f"{address}/nowhere", code=1)
@@ -157,9 +143,9 @@ def test_an_interrupted_preparation_goes_on(
         patch.setattr(div2k, "unpack", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         prepare("div2k", "--root", "set", "--mirror", address, code=130)
     assert (tmp_path / "set" / archive.name).is_file()
-    asked.clear()
+    server.asked.clear()
     prepare("div2k", "--root", "set", "--mirror", address)
-    assert archive.name not in asked
+    assert f"/{archive.name}" not in server.asked
 
 
 def test_what_is_missing_or_altered_offline_is_said(
@@ -178,3 +164,10 @@ def test_what_is_missing_or_altered_offline_is_said(
 def test_without_any_of_it_the_source_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"python -m zoomsr\.prepare div2k --root {tmp_path} brings and packs them"):
         source(str(tmp_path))
+
+
+def test_archives_and_members_have_their_published_names() -> None:
+    hr, lr = DIV2K["val", 1], DIV2K["train", 2]
+    assert (hr.name, len(hr.members), hr.members[0]) == ("DIV2K_valid_HR.zip", 100, "DIV2K_valid_HR/0801.png")
+    assert (lr.name, len(lr.members)) == ("DIV2K_train_LR_bicubic_X2.zip", 800)
+    assert lr.members[-1] == "DIV2K_train_LR_bicubic/X2/0800x2.png"

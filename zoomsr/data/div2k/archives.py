@@ -1,36 +1,12 @@
-"""Published zips: names, sizes, check sums and members; checked and unpacked."""
+"""The published zips of DIV2K: names, sizes, check sums and members."""
 
 from __future__ import annotations
 
-import shutil
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 
-from zoomsr.runs.files import atomic_write, drop_partials, full_disk_explained, require_space, sha256_of
-
-CHUNK = 2**20
-"""Bytes that are copied at once."""
+from zoomsr.downloads.archives import Archive
 
 DIV2K_MIRROR = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"  # plain http: files are trusted for their sha256 alone
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A published zip.
-
-    Attributes:
-        name: of the file, on a mirror and on disk.
-        size: in bytes.
-        sha256: of the file, in hexadecimal digits.
-        members: the names of the files inside: these and no others.
-    """
-
-    name: str
-    size: int
-    sha256: str
-    members: tuple[str, ...]
 
 
 def _div2k(split: str, scale: int, size: int, sha256: str) -> Archive:
@@ -52,49 +28,3 @@ DIV2K: Mapping[tuple[str, int], Archive] = {
     ("val", 4): _div2k("valid", 4, 31505881, "a50a5d1c4b88de4e8d300d8fb2b904c52fe93b2b298a4899697760d7cbb6d553"),
 }
 """(split, scale) to its archive: 1 for hr, 2 to 4 for the published bicubic lr; see ``photographs.div2k``."""
-
-
-def check(path: Path, archive: Archive) -> None:
-    """Compare a file with what was published.
-
-    Raises:
-        ValueError: it is missing, or its size or sha256 is another.
-    """
-    if (size := size_of(path)) is None:
-        raise ValueError(f"{path} is missing: put {archive.name} there, {archive.size} bytes")
-    if size != archive.size:
-        raise ValueError(f"{path} has {size} bytes, expected {archive.size}: remove it and fetch it again")
-    if (digest := sha256_of(path)) != archive.sha256:
-        raise ValueError(f"{path} has sha256 {digest}, expected {archive.sha256}: remove it and fetch it again")
-
-
-def unpack(path: Path, archive: Archive, target: Path, *, progress: Callable[[int], object]) -> None:
-    """Unpack a zip that has passed ``check``: its members, and of these what is not there yet with its size.
-
-    Args:
-        path: the zip.
-        archive: what it holds.
-        target: the folder that the members' names start from; it is made where it is missing.
-        progress: called with the number of members that are there.
-
-    Raises:
-        ValueError: the disk is full.
-    """
-    with full_disk_explained(path), zipfile.ZipFile(path) as file:
-        sizes = {member: file.getinfo(member).file_size for member in archive.members}
-        missing = [member for member, size in sizes.items() if size_of(target / member) != size]
-        target.mkdir(parents=True, exist_ok=True)
-        require_space(target, sum(sizes[member] for member in missing), what=path.name)
-        progress(done := len(sizes) - len(missing))
-        for number, member in enumerate(missing, done + 1):
-            place = target / member
-            place.parent.mkdir(parents=True, exist_ok=True)
-            drop_partials(place)
-            with file.open(member) as source, atomic_write(place) as out:
-                shutil.copyfileobj(source, out, CHUNK)
-            progress(number)
-
-
-def size_of(path: Path) -> int | None:
-    """Bytes of a file; None where there is none."""
-    return path.stat().st_size if path.is_file() else None

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoomsr.cli.console import decimal, say
-from zoomsr.cli.progress import download_bar, progress_bar
-from zoomsr.data.div2k.archives import DIV2K, Archive, check, unpack
-from zoomsr.data.div2k.download import fetch
+from zoomsr.data.div2k.archives import DIV2K
 from zoomsr.data.packed.inventory import HR_INDEX
 from zoomsr.data.packed.packing import Photo, lr_index, open_pairs, pack_photos
 from zoomsr.data.sources.photographs import TRAIN, VAL, Photographs, div2k
+from zoomsr.downloads.archives import Archive, check, unpack
+from zoomsr.downloads.http import fetch
 from zoomsr.imaging.degradations import Bicubic
 
 
@@ -64,26 +63,18 @@ class Preparation:
         for folder in folders:
             if all((folder / member).is_file() for member in archive.members):
                 return folder
-        path = self._zip(archive)
-        with progress_bar() as progress:
-            task = progress.add_task(f"unpacking {archive.name}", total=len(archive.members))
-            unpack(path, archive, self.root, progress=lambda done: progress.update(task, completed=done))
+        unpack(self._zip(archive), archive, self.root)
         return self.root
 
     def _zip(self, archive: Archive) -> Path:
-        if self.offline is None:
-            say({"fetching": f"{archive.name}, {decimal(archive.size)}, into {self.root}"})
-            with download_bar() as progress:
-                task = progress.add_task(archive.name, total=archive.size)
-                return fetch(
-                    archive,
-                    self.root,
-                    mirrors=self.mirrors,
-                    progress=lambda done: progress.update(task, completed=done),
-                )
-        path = self.offline / archive.name
-        if not path.is_file():
+        path = (self.offline or self.root) / archive.name
+        if path.is_file():
+            check(path, archive)
+        elif self.offline is None:
+            urls = [f"{mirror.rstrip('/')}/{archive.name}" for mirror in self.mirrors]
+            ways = "--mirror URL or --offline DIR"
+            fetch(path, urls, sha256=archive.sha256, size=archive.size, other_ways=ways, attempts=5)
+        else:
             inside = Path(archive.members[0]).parent
             raise ValueError(f"{self.offline} holds neither {archive.name} nor all of {inside}/")
-        check(path, archive)
         return path

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
 from rich.filesize import decimal
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import crop_to_multiple
 from zoomsr.imaging.resize import resize
+from zoomsr.runs.directories import locked
 from zoomsr.runs.files import (
     atomic_write,
     cache_folder,
@@ -36,7 +36,6 @@ from zoomsr.runs.files import (
     write_json,
     write_text,
 )
-from zoomsr.runs.layout import LOCK
 
 _PROGRESS_S = 10.0  # seconds between two lines of progress
 
@@ -142,21 +141,6 @@ def content_hash(photos: Sequence[Photo]) -> str:
         for photo, digest in zip(photos, pool.map(sha256_of, [photo.path for photo in photos]), strict=True):
             total.update(f"{photo.name}\n{digest}\n".encode())
     return total.hexdigest()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; logs that it waits for one."""
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _logger.info("waiting for another process, which is at work in %s", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _in_cache(photos: Sequence[Photo]) -> Path:

@@ -8,9 +8,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoomsr.cli.console import say
-from zoomsr.data.div2k.archives import Archive, check
-from zoomsr.data.div2k.download import fetch
+from zoomsr.downloads.archives import Archive, check
+from zoomsr.downloads.http import fetch
 from zoomsr.runs.files import cache_folder
 
 VERSION = "1.30.0"
@@ -47,9 +46,9 @@ class WebRuntime:
         Raises:
             ValueError: it is missing or altered, or cannot be fetched.
         """
-        path = fetched() if file is None else file
-        check(path, PACKAGE)
-        with tarfile.open(path) as package:
+        if file is not None:
+            check(file, PACKAGE)
+        with tarfile.open(file or fetched()) as package:
             script, program = (_member(package, name) for name in PACKAGE.members)
         return WebRuntime(_as_classic(script.decode()), program)
 
@@ -60,16 +59,12 @@ def fetched() -> Path:
     Raises:
         ValueError: it is not there, and npm cannot be reached or sends another file.
     """
-    folder = cache_folder() / "onnxruntime-web"
-    if not (folder / PACKAGE.name).is_file():
-        say({"runtime": f"fetching {PACKAGE.name} from npm, {PACKAGE.size / 1e6:.0f} MB, once"})
     registry = os.environ.get("NPM_CONFIG_REGISTRY", "https://registry.npmjs.org").rstrip("/")
     return fetch(
-        PACKAGE,
-        folder,
-        mirrors=[f"{registry}/onnxruntime-web/-"],
-        progress=lambda n_bytes: None,
-        attempts=2,
+        cache_folder() / "onnxruntime-web" / PACKAGE.name,
+        [f"{registry}/onnxruntime-web/-/{PACKAGE.name}"],
+        sha256=PACKAGE.sha256,
+        size=PACKAGE.size,
         other_ways=f"--runtime FILE, which `npm pack onnxruntime-web@{VERSION}` writes on any computer",
     )
 

@@ -1,4 +1,4 @@
-// Tiles as zoomsr/inference/tiling.py cuts them, for the page and its worker. {tile, margin, grid} are in lr pixels.
+// Tiles as zoomsr/engines/tiling.py cuts them, for the page and its worker. {tile, margin, grid} are in lr pixels.
 const upTo = (value, grid) => Math.ceil(value / grid) * grid;
 
 // All sides into which a length can be divided evenly, on the net's grid.

@@ -119,7 +119,7 @@ def upscale_tiled(
             out[region.slices(net.scale)] = pixels
             advance(pixels.shape[0] * pixels.shape[1])
             continue
-        if tile <= grid:
+        if tile <= grid or margin >= max(source.shape[:2]):  # with such a halo each is the whole picture
             raise ValueError(f"memory does not suffice for a tile of {tile}x{tile} pixels ({pixels})")
         tile = _up_to(tile // 2, grid)
         waiting = _cut_again(chain([region], waiting), tile=tile, margin=margin, grid=grid)

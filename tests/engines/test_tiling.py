@@ -14,9 +14,10 @@ from _support.nets import NETS, build, strong
 from _support.tiny import photograph
 from torch import nn
 
+from zoomsr.engines import tiling
+from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.hardware.devices import free_memory
-from zoomsr.inference import tiling, upscaler
-from zoomsr.inference.tiling import upscale_tiled
+from zoomsr.inference import upscaler
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.self_ensemble import SelfEnsemble

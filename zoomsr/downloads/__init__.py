@@ -1,0 +1,1 @@
+"""Files from the network, each held against its sha256: archives and nets."""
