@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from _support.tiny import photograph
 from PIL import Image, ImageCms
 
 from zoomsr.imaging import files
+from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import crop_to_multiple, luma, quantize, shave, to_8bit
 
 PIXELS = photograph(6, 10)
@@ -49,6 +51,13 @@ def test_text_named_png_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(ValueError, match=r"text\.png is not an image"):
         files.read(tmp_path / "text.png")
+
+
+@pytest.mark.parametrize("read", [files.read, files.size, Photograph.read])
+def test_a_program_for_ghostscript_is_no_picture(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(ValueError, match=r"a\.png is not an image"):
+        read(tmp_path / "a.png")
 
 
 def test_floats_are_clipped_and_rounded_half_up() -> None:

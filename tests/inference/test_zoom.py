@@ -184,6 +184,8 @@ def test_mistakes_are_one_line_and_leave_no_file(zoom: Zoom, photo: Path, tmp_pa
         (photo, "-m", "bicubic", "-m", "srcnn"): "--model bicubic --model srcnn: several nets go with --compare",
         (photo, "-m", "none.ckpt"): "there is no file none.ckpt",
         ("nowhere.png", "-m", "bicubic"): "there is no photograph nowhere.png",
+        ("", "-m", "bicubic"): "an empty name is no photograph and no place for one",
+        (photo, "-m", "bicubic", "-o", ""): "an empty name is no photograph and no place for one",
         ("text.png", "-m", "bicubic"): "text.png is not an image",
         (photo, "-m", "bicubic", "-o", "text.png"): "text.png is there already: --overwrite replaces it",
         (photo, "-m", "bicubic", "-o", photo, "--overwrite"): "photo.png is a photograph that is to be enlarged",

@@ -40,7 +40,11 @@ def open_picture(path: Path) -> Image.Image:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             with quiet():
-                return Image.open(path)
+                picture = Image.open(path)
+            if picture.format == "EPS":  # a program, which Pillow would give to Ghostscript
+                picture.close()
+                raise UnidentifiedImageError
+            return picture
         except UnidentifiedImageError as error:
             if path.suffix.lower() == ".avif" and not features.check("avif"):
                 raise ValueError(

@@ -61,6 +61,8 @@ def plan(
     Raises:
         ValueError: no such file, a format that cannot be written, or one file as the target of many or as a source too.
     """
+    if "" in (*patterns, out):  # Path("") would be the current folder
+        raise ValueError("an empty name is no photograph and no place for one: is a variable of the shell unset?")
     _real.cache_clear()  # links may have changed
     listed = [(Path(pattern), _photographs(pattern)) for pattern in patterns]
     end = ending()
