@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from zoomsr.cli.console import CONSOLE, band_table, said_logs, score_table
+from zoomsr.cli.console import CONSOLE, band_table, said_logs, say, score_table
 
 
 def test_records_are_said_once_and_only_within(
@@ -33,3 +33,8 @@ def test_tables_show_names_with_brackets(capsys: pytest.CaptureFixture[str]) -> 
         said = capsys.readouterr().out
         assert said.startswith("[a] ")
         assert "x=[b,c]" in said
+
+
+def test_what_a_terminal_would_obey_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    say({"file": "a\x1b[31m\rb\x9b\u202e"})
+    assert capsys.readouterr().out == "file     a\\x1b[31m\\rb\\x9b\\u202e\n"

@@ -73,6 +73,14 @@ def test_a_run_goes_on_with_its_own_settings_in_its_own_directory(runs: Path, ck
     ]
 
 
+def test_the_home_stands_for_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    given = ["data.root=~/photos", "ckpt=~/a b.ckpt", "ckpt_mode=weights", "~ema", "x=a~b"]
+    asked = ["data.root=/home/me/photos", "ckpt='/home/me/a b.ckpt'", "ckpt_mode=weights", "~ema", "x=a~b"]
+    assert completed(given) == asked
+    assert completed(["-m", "data.root=~/photos"]) == ["-m", "data.root=/home/me/photos"]
+
+
 def test_another_checkpoint_starts_a_run_of_its_own(runs: Path) -> None:
     for arguments in (
         [f"ckpt={runs}/new/checkpoints/best.ckpt"],

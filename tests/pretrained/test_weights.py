@@ -126,6 +126,13 @@ def test_torchs_old_format_is_refused_with_what_writes_it_anew(net: SRCNN) -> No
     assert all(torch.equal(found[name], value) for name, value in net.state_dict().items())
 
 
+def test_a_picture_is_no_file_of_weights(tmp_path: Path) -> None:
+    for content in (b"\x89PNG\r\n", b""):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.png is no file of weights: \.safetensors, \.pt"):
+            Weights.read(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".safetensors"])
 def test_a_number_that_is_none_is_refused(net: SRCNN, value: float, suffix: str) -> None:

@@ -123,5 +123,6 @@ def said_logs() -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what the terminal cannot show: a file name may hold any bytes."""
-    return text.encode(CONSOLE.encoding, errors="backslashreplace").decode(CONSOLE.encoding)
+    """The text with escapes for what the terminal cannot show or would obey: a file name may hold any bytes."""
+    shown = "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
+    return shown.encode(CONSOLE.encoding, errors="backslashreplace").decode(CONSOLE.encoding)

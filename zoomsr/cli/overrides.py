@@ -35,7 +35,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     ``sweep_resume=SWEEP`` becomes the sweep's own command line. ``ckpt=last``, ``ckpt=RUN`` and the last checkpoint of
     a run become that run's settings, overridden by those given here, and its directory; ``--config-dir`` is kept too.
     ``rerun=RUN`` becomes the same settings alone. ``--trust`` accepts a directory that this user did not make.
-    ``hydra/launcher=zoomsr_slurm`` becomes ``launcher=slurm``. The rest stays, with directories in quotes.
+    ``hydra/launcher=zoomsr_slurm`` becomes ``launcher=slurm``. The rest stays, with directories in quotes
+    and ``~`` for the home.
 
     Raises:
         ValueError: there is no such run or sweep, or it is someone else's.
@@ -43,6 +44,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
     is_trusted = _TRUST in arguments
     named = [re.sub(r"^hydra/launcher=zoomsr_", "launcher=", text) for text in arguments]
     flags, overrides = _split([text for text in named if text != _TRUST])
+    overrides = [_from_home(text) for text in overrides]
     given = {key: _unquoted(value) for key, _, value in (text.partition("=") for text in overrides)}
     if "sweep_resume" in given:
         others = [text for text in overrides if not text.startswith("sweep_resume=")]
@@ -231,6 +233,12 @@ def _with_config_dir(flags: list[str], found: str | None) -> list[str]:
     if not Path(found).is_dir():  # not looked for beside the run, where someone else may have put another
         raise ValueError(f"its settings come from --config-dir {found}, which is gone: add --config-dir FOLDER")
     return [*flags, _CONFIG_DIR[0], found]
+
+
+def _from_home(override: str) -> str:
+    """``data.root=~/photos`` with the home's path, which a shell puts there only at the start of a word."""
+    key, equals, value = override.partition("=")
+    return f"{key}{equals}{os.path.expanduser(value)}"  # noqa: PTH111  # Path's raises an error where there is no home
 
 
 def _readable(override: str) -> str:

@@ -28,9 +28,9 @@ class ResidualUNet(nn.Module):
         residual blocks without batch norm (Lim et al., "Enhanced Deep Residual Networks for Single Image
         Super-Resolution", CVPRW 2017, arXiv:1707.02921). Skips are added, not concatenated. A 2x2 convolution of stride
         2 replaces the pooling. The extra step up is the pixel shuffle of Shi et al. (CVPR 2016, arXiv:1609.05158) to
-        the output's channels, so that no convolution runs on the hr grid. Widths are free, and the steps down are two:
-        two more would gain 0.03 dB at most, and the net would see 121 pixels far instead of 45, farther than tiles overlap in
-        other programs. Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup
+        the output's channels, so that no convolution runs on the hr grid. Widths are free. The steps down are two: two
+        more gained 0.03 dB at most, and the net saw 121 pixels far instead of 45, farther than other programs' tiles
+        overlap. Every block starts as the identity (its second convolution is zero; Zhang et al., "Fixup
         Initialization", ICLR 2019, arXiv:1901.09321), so that high learning rates are stable from the first step.
 
     Args:

@@ -222,10 +222,13 @@ def open_plain(path: Path) -> dict[str, Any]:
     """Read a torch file of tensors and plain data; no code in it is run.
 
     Raises:
-        ValueError: damaged, in torch's old format, asks to run code, or no dictionary.
+        ValueError: no weights, damaged, in torch's old format, asks to run code, or no dictionary.
     """
     with path.open("rb") as file:
-        if file.read(4) != b"PK\3\4":  # as torch itself decides
+        head = file.read(4)
+        if head[:1] not in (b"P", b"\x80"):  # of a zip, and of a pickle
+            raise ValueError(f"{path} is no file of weights: .safetensors, .pt, .pth, .ckpt or .onnx is one")
+        if head != b"PK\3\4":  # as torch itself decides
             code = "import sys, torch; torch.save(torch.load(sys.argv[1], weights_only=True), sys.argv[2])"
             old = f'in PyTorch\'s old format, which has no check sums: python -c "{code}" OLD NEW writes it anew'
             raise ValueError(f"{path} is damaged, or {old}")
