@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoomsr.cli.console import say
@@ -39,7 +38,6 @@ from zoomsr.inference.export_options import Form
 from zoomsr.inference.model_card import PackedNet, card_fields, markdown, seam_words
 from zoomsr.inference.onnx_file import onnx_file
 from zoomsr.inference.seams import measured
-from zoomsr.models import Net
 
 SCALES = (2, 4)
 """By which darktable enlarges."""
@@ -51,30 +49,7 @@ TILES = (512, 384, 256, 192)
 """Sides of its tiles in lr pixels; it tries the largest first."""
 
 _OPSET = 20
-_MARGIN = 16
 _SIDE = 320  # of a crop on which seams are measured, in lr pixels: two tiles each way, for the time's sake
-
-
-class MirroredTile(nn.Module):
-    """A net that sees its input go on as a mirror image, because zeros outside a tile disturb it more.
-
-    For a program whose overlap is smaller than the net's halo. On the sample's photographs a margin of 8 px halves the
-    seams of the pretrained x4 net, 0.86 levels without one, and more does not lessen them further.
-
-    Args:
-        net: see ``zoomsr.models.Net``.
-        margin: lr pixels, a multiple of the net's grid; the input is larger.
-    """
-
-    def __init__(self, net: Net, *, margin: int) -> None:
-        super().__init__()
-        self.net, self.margin = net, margin
-        self.scale, self.channels, self.multiple_of, self.halo = net.scale, net.channels, net.multiple_of, net.halo
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 3, scale H, scale W)."""
-        edge = self.margin * self.scale
-        return self.net(F.pad(lr, 4 * (self.margin,), mode="reflect"))[..., edge:-edge, edge:-edge]
 
 
 def dtmodel(out: Path, nets: Sequence[PackedNet], *, half: bool) -> bytes:
@@ -121,17 +96,14 @@ def _id(out: Path) -> str:
 def _packed(one: PackedNet, pictures: Sequence[Tensor], *, half: bool) -> tuple[bytes, PackedNet]:
     """The ONNX file, and the net with its seam."""
     net = one.net
-    wanted = max(0, net.halo - OVERLAP)
-    margin = min(_MARGIN, -(-wanted // net.multiple_of) * net.multiple_of)
-    asked = MirroredTile(net, margin=margin).eval() if margin else cast(nn.Module, net)
-    facts = {**one.facts, "net": type(net).__name__, "mirrored_margin": str(margin)}
-    graph = onnx_file(asked, Form(opset=_OPSET, half=half), facts)
+    facts = {**one.facts, "net": type(net).__name__}
+    graph = onnx_file(cast(nn.Module, net), Form(opset=_OPSET, half=half), facts)
     run = OnnxRuntime.open(graph, threads=torch.get_num_threads(), bfloat16=False).run
     say({"seam": f"x{net.scale}: measuring on {len(pictures)} photographs"})
     seam = measured(net, run, pictures, tile=TILES[-1], overlap=OVERLAP)  # the smallest tiles have the most seams
     for words in seam_words(seam):
         say({"seam": f"x{net.scale}: {words}"})
-    return graph, replace(one, seam=seam, margin=margin)
+    return graph, replace(one, seam=seam)
 
 
 def _picture(path: Path) -> Tensor:

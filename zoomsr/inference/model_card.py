@@ -28,14 +28,12 @@ class PackedNet:
         origin: how it was trained.
         facts: its licence and other metadata.
         seam: that is left between darktable's tiles; None until it was measured.
-        margin: lr pixels by which its graph mirrors a tile.
     """
 
     net: Net
     origin: Origin
     facts: Mapping[str, str]
     seam: Seam | None = None
-    margin: int = 0
 
     @property
     def file(self) -> str:
@@ -104,9 +102,8 @@ def markdown(package: str, nets: Sequence[PackedNet], *, half: bool) -> str:
     factors = {"Input": "`input`: float32 [1, 3, H, W]", "Output": "`output`: float32 [1, 3, {0}H, {0}W]"}
     rows = {
         **{name: [text.format(one.net.scale) for one in nets] for name, text in factors.items()},
-        "Resolution": ["Dynamic (any H, W above the margin)" for _ in nets],
+        "Resolution": ["Dynamic (any H, W)" for _ in nets],
         "Normalize": ["sRGB on [0, 1], not clamped" for _ in nets],
-        "Margin": [f"{one.margin} px, mirrored inside the graph" for one in nets],
         "Weights": [("float16, computed in float32" if half else "float32") for _ in nets],
         "Weights' sha256": [one.facts.get("weights_sha256", _NOT_STATED) for one in nets],
         "Seam": ["; ".join(seam_words(one.seam)) if one.seam else _NOT_STATED for one in nets],
