@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from PIL import Image
 from zoomsr.cli.config import plain
 from zoomsr.data.packed.packing import Photo
 from zoomsr.runs.run import Run
+
+with redirect_stderr(sys.__stderr__):
+    # TensorBoard brings it. It keeps the stderr of its import and closes it once Hydra sets up logging while stderr is
+    # another: were that pytest's, all later tests would fail.
+    import absl.logging  # noqa: F401
 
 _SHARED = ("browser", "guard", "http_server", "kills", "nets", "page_server", "signals", "texts", "zooming")
 pytest_plugins = [f"_support.{name}" for name in _SHARED]  # their fixtures, and what their assertions compare
