@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from zoomsr.hardware.devices import has_fast_bfloat16, processor
+from zoomsr.hardware.devices import has_fast_bfloat16
+from zoomsr.hardware.processor import n_cores, processor
 from zoomsr.runs.files import write_text
 
 Value = str | float | None
@@ -18,7 +18,7 @@ Value = str | float | None
 
 def machine() -> str:
     """Processor, cores, and the instructions that make the difference: ``AMD EPYC, 2 cores, AVX512_BF16``."""
-    cores = len(os.sched_getaffinity(0))
+    cores = n_cores()
     return f"{processor()}, {cores} core{'s' if cores > 1 else ''}, {_instructions()}"
 
 

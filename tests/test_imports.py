@@ -38,7 +38,7 @@ MAY_IMPORT = {
         *("pretrained", "runs"),
     },
     "report": {"cli", "evaluation", "figures", "pretrained", "runs"},
-    "jobs": {"cli", "runs", "training"},
+    "jobs": {"cli", "hardware", "runs", "training"},
     "webapp": {
         *("cli", "data", "downloads", "figures", "imaging", "inference", "metrics", "models", "pretrained", "runs"),
     },

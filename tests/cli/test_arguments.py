@@ -31,12 +31,13 @@ class Taking:
         mixed: int | str = 0,
         tensor: float | torch.Tensor = 0.0,
         several: Sequence[int] = (),
+        names: Sequence[str] = (),
         some: int | Sequence[int] = 0,
         pair: tuple[float, float] = (0, 0),
         anything: Any = None,
         unsaid=None,  # type: ignore[no-untyped-def]
     ) -> None:
-        self.given = number, whole, flag, maybe, sloppy, mixed, tensor, several, some, pair, anything, unsaid
+        self.given = number, whole, flag, maybe, sloppy, mixed, tensor, several, names, some, pair, anything, unsaid
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,9 @@ class Taking:
     [
         ("number", "abc", "a number"),
         ("number", None, "a number"),
+        ("number", [1.5], "a number"),
+        ("whole", [3], "a whole number"),
+        ("mixed", [3], "a whole number"),
         ("whole", "12a", "a whole number"),
         ("whole", 2.5, "a whole number"),
         ("whole", None, "a whole number"),
@@ -51,7 +55,8 @@ class Taking:
         ("maybe", "abc", "a whole number"),
         ("sloppy", "abc", "a number"),
         ("tensor", "abc", "a number"),
-        ("several", "abc", "a list"),
+        *(("several", value, "a list") for value in ("abc", 8, 0.9, True, None)),
+        *(("names", value, "a list") for value in (8, None)),
         ("several", [8, "abc"], "a whole number"),
         *(("some", value, "a whole number") for value in ("abc", [8, "abc"], [8, 1.5], None)),
         ("pair", [0.9, None], "a number"),
@@ -74,9 +79,10 @@ def test_a_wrong_type_is_one_line_with_key_and_value(key: str, value: object, wa
         *(("maybe", value) for value in (3, None)),
         *(("sloppy", value) for value in (None, 1)),
         *(("mixed", value) for value in ("auto", 2)),
-        *(("anything", value) for value in ("abc", None, 1.5)),
+        *(("anything", value) for value in ("abc", None, 1.5, [8])),
         *(("unsaid", value) for value in ("abc", None, 1.5)),
         ("several", [8, 4]),
+        *(("names", value) for value in (["a", "b"], "ab")),
         *(("some", value) for value in (3, [8, 4])),
         ("pair", [0.9, 1]),
     ],

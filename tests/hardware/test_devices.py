@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.evaluation.benchmarks import Benchmark
 from zoomsr.evaluation.evaluator import evaluate
 from zoomsr.hardware import devices
-from zoomsr.hardware.devices import DeviceUse, is_out_of_memory, processor
+from zoomsr.hardware.devices import DeviceUse, is_out_of_memory
+from zoomsr.hardware.processor import n_cores, processor
 from zoomsr.imaging.degradations import Bicubic as Down
 from zoomsr.models.bicubic import Bicubic
 
@@ -116,3 +118,11 @@ def test_a_gpu_that_does_not_say_how_busy_it_is_stops_nothing(monkeypatch: pytes
     use = DeviceUse(torch.device("cuda"))
     use.sample()
     assert "utilisation" not in use.as_dict()
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 4, 5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert n_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert n_cores() == 64

@@ -16,6 +16,7 @@ import pytest
 import torch
 from _support.tiny import TINY, TINY_NET
 
+from zoomsr.hardware.processor import n_cores
 from zoomsr.jobs.launchers.local import Local, _gpus
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job, differences, known_to, settings_hash
@@ -89,7 +90,7 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
     assert shares(devices=2, gpus=four, slots=3) == ["0,1", "2,3", "0,1"]
     assert shares(devices=2, accelerator="cpu") == [None]
     threads = [share["OMP_NUM_THREADS"] for share in Local(devices=1, accelerator="cpu", slots=2)._shares]
-    assert threads == [str(max(1, (os.cpu_count() or 1) // 2))] * 2
+    assert threads == [str(max(1, n_cores() // 2))] * 2
     with pytest.raises(ValueError, match=r"trainer\.devices=5, but there are 4 GPUs: 0,1,2,3"):
         Local(devices=5, gpus=four)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="slots 0"):

@@ -16,7 +16,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from zoomsr.hardware.devices import processor
+from zoomsr.hardware.processor import processor
 from zoomsr.metrics.quality import METRICS
 from zoomsr.runs.run import Run
 

@@ -1,4 +1,4 @@
-"""Checks the numbers of a config against the annotations of their targets, before anything is called."""
+"""Checks the numbers and lists of a config against the annotations of their targets, before anything is called."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 _WANTED = {float: "a number", int: "a whole number", bool: "true or false"}
 
 
-def require_numbers(node: Any) -> None:
-    """Refuse text, a fraction or null where a target expects a number, at any depth.
+def require_types(node: Any) -> None:
+    """Refuse what is no number where a target expects one, and no list where it expects a list, at any depth.
 
     A partial target would be called only during the training, and would fail with ``'<=' not supported``.
 
@@ -26,7 +26,7 @@ def require_numbers(node: Any) -> None:
     """
     if isinstance(node, ListConfig):
         for child in node:
-            require_numbers(child)
+            require_types(child)
     if not isinstance(node, DictConfig):
         return
     parameters = dict(_parameters(node.get("_target_")))
@@ -34,7 +34,7 @@ def require_numbers(node: Any) -> None:
         if OmegaConf.is_missing(node, key):
             continue
         value = node[key]
-        require_numbers(value)
+        require_types(value)
         wanted = _wanted(value, *parameters[key]) if key in parameters else None
         if wanted is not None:
             raise ValueError(f"{node._get_full_key(key)}={'null' if value is None else value} must be {wanted}")
@@ -59,17 +59,21 @@ def _wanted(value: object, hint: Any, default: object = inspect.Parameter.empty)
     members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     numbers = [member for member in (float, int, bool) if member in members]
     lists = [member for member in members if get_origin(member) in (Sequence, list, tuple)]
-    for one in lists:
-        inner = get_args(one)[0]
-        if isinstance(value, ListConfig):
-            return next((found for item in value if (found := _wanted(item, inner))), None)
-        if not numbers:
-            return "a list" if isinstance(value, str) and _wanted(value, inner) else None
-    if not numbers or (value is None and (NoneType in members or default is None)):
+    others = [member for member in members if member not in (*_WANTED, *lists, NoneType)]
+    if (value is None and (NoneType in members or default is None)) or not (numbers or lists):
         return None
-    if isinstance(value, str):
-        others = [member for member in members if member not in (*_WANTED, *lists, NoneType)]
-        is_wrong = all(isinstance(other, type) and not issubclass(str, other) for other in others)
+    if isinstance(value, ListConfig) and lists:
+        inner = get_args(lists[0])[0]
+        return next((found for item in value if (found := _wanted(item, inner))), None)
+    plain: dict[type, type] = {ListConfig: list, DictConfig: dict}
+    kind = plain.get(type(value), type(value))
+    # A text is a sequence of texts, and Any is no type.
+    takes = any(not isinstance(other, type) or issubclass(kind, other) for other in others)
+    if not numbers:
+        are_texts = isinstance(value, str) and _wanted(value, get_args(lists[0])[0]) is None
+        return None if takes or are_texts else "a list"
+    if isinstance(value, (str, ListConfig)):
+        is_wrong = not takes
     else:
         is_wrong = value is None or (isinstance(value, float) and float not in (*members, type(default)))
     return _WANTED[numbers[0]] if is_wrong else None

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from zoomsr.cli.arguments import require_numbers
+from zoomsr.cli.arguments import require_types
 from zoomsr.cli.composition import trace
 from zoomsr.cli.errors import nearest, one_line_errors
 from zoomsr.cli.explain import EXPLAIN, explain, is_hydra
@@ -47,7 +47,7 @@ def instantiate(node: DictConfig | dict[str, Any]) -> Any:
     Raises:
         ValueError: the constructor refused its arguments, or there is no such class.
     """
-    require_numbers(node)
+    require_types(node)
     try:
         return hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
+
+from zoomsr.hardware.processor import processor
 
 _OUT_OF_MEMORY = (
     *("out of memory", "not enough memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed"),
@@ -159,17 +159,6 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     # CUDA's allocator has a class of its own; the errors of the CPU's, of cuDNN and of cuBLAS are plain.
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
-
-
-@cache
-def processor() -> str:
-    """The processor's name: ``AMD EPYC 9654``; where the system tells none, its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
 
 
 class DeviceUse:

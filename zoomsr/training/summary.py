@@ -21,7 +21,7 @@ from zoomsr.cli.overrides import LAST
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
 from zoomsr.data.sources.photographs import licences_of
-from zoomsr.hardware.devices import processor
+from zoomsr.hardware.processor import processor
 from zoomsr.models import scale_of
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.job import Job

@@ -27,6 +27,7 @@ from zoomsr.data.packed.packing import Photo, open_pairs
 from zoomsr.data.packed.store import PixelStore, index_of, layout
 from zoomsr.data.patches import PatchKey, PatchSampler, RandomPatches
 from zoomsr.data.sources.photographs import sample
+from zoomsr.hardware.processor import n_cores
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import crop_to_multiple, to_float
 
@@ -74,12 +75,11 @@ def building(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Value]:
     """Seconds and bytes to get ready, and the decoder's own speed."""
     os.sync()  # the PNG files are on the disk before anything is timed
     photos = [Photo(path.stem, path) for path in hr]
-    n_cores = len(os.sched_getaffinity(0))
 
     def decoded(path: Path) -> int:
         return np.asarray(Image.open(path).convert("RGB")).size  # and let go
 
-    with ThreadPoolExecutor(n_cores) as pool:
+    with ThreadPoolExecutor(n_cores()) as pool:
         ways = {
             "alone": lambda: [decoded(path) for path in hr],
             "together": lambda: list(pool.map(decoded, hr)),
@@ -92,7 +92,7 @@ def building(folder: Path, hr: list[Path], lr: list[Path]) -> dict[str, Value]:
     cut = timed(lambda: cut_sub_images(hr, lr, folder / "sub"))
     fill = timed(lambda: fill_lmdb(folder / "sub", folder / "lmdb"))
     return {
-        "packing hr, share of the decoder's speed times cores": times["alone"] / n_cores / times["packing"],
+        "packing hr, share of the decoder's speed times cores": times["alone"] / n_cores() / times["packing"],
         "packing hr, share of the decoder's speed on all cores": times["together"] / times["packing"],
         "store: seconds": times["packing"] + pack_lr,
         "store: bytes": size_of(folder / "packed"),

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from zoomsr.data.packed.inventory import HR_INDEX
 from zoomsr.data.packed.store import PixelStore, StoredImage, index_of, layout
+from zoomsr.hardware.processor import n_cores
 from zoomsr.imaging import files
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.imaging.pixels import crop_to_multiple
@@ -112,7 +113,7 @@ def pack_photos(photos: Sequence[Photo], index: Path, *, degradation: Degradatio
         lambda number: photos[number].read(),
         source_hash=content_hash(photos),
         degradation=degradation,
-        threads=_n_cores(),
+        threads=n_cores(),
     )
 
 
@@ -137,7 +138,7 @@ def pack_lr(hr: PixelStore, degradation: Degradation, index: Path) -> None:
 def content_hash(photos: Sequence[Photo]) -> str:
     """sha256 over the names of the files and the sha256 of each: the base of ``data.hash`` of a run."""
     total = hashlib.sha256()
-    with ThreadPoolExecutor(_n_cores()) as pool:
+    with ThreadPoolExecutor(n_cores()) as pool:
         for photo, digest in zip(photos, pool.map(sha256_of, [photo.path for photo in photos]), strict=True):
             total.update(f"{photo.name}\n{digest}\n".encode())
     return total.hexdigest()
@@ -252,7 +253,3 @@ def _explained(folder: Path) -> Iterator[None]:
             advice = "ZOOMSR_CACHE=FOLDER names another place for packed pixels"
             raise ValueError(f"{cause.filename or folder} cannot be written: {advice}") from error
         raise
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from types import FrameType
 
+from zoomsr.hardware.processor import n_cores
 from zoomsr.jobs.launchers import Launcher, train_here
 from zoomsr.jobs.process import JobProcess
 from zoomsr.runs.job import STOPPED, Job, stop_signals
@@ -100,7 +101,7 @@ def _shares(gpus: list[str], devices: int | str | list[int], slots: int | None) 
     if isinstance(devices, list) or not gpus:
         # Devices given by number are numbers among all GPUs; without GPUs only cores are shared.
         n_slots = slots or 1
-        threads = max(1, (os.cpu_count() or 1) // n_slots)
+        threads = max(1, n_cores() // n_slots)
         return [{"OMP_NUM_THREADS": str(threads)} if n_slots > 1 else {}] * n_slots
     each = len(gpus) if devices in ("auto", -1, "-1") else int(devices)
     if each > len(gpus):
