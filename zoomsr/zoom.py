@@ -52,7 +52,7 @@ InspectOption = Annotated[
 _HELP = """Upscale photographs, or a crop of one, by a trained net.
 
 A photograph gets the net unet, one that is or was a JPEG unet_photo, which is told the quality that is found in it.
-Transparency, 16 bit, colour profile, resolution and EXIF stay.
+Transparency, 16 bit, colour profile, resolution, EXIF and XMP stay.
 PNG, JPEG, WebP, AVIF, TIFF, HEIC and JPEG XL are written, by --format or the output's suffix.
 GIF, BMP, PNM and camera raw are read. HEIC, JPEG XL and raw need the extra "formats".
 The exit code is the number of photographs that failed, 100 at most; 130 after Ctrl-C.
@@ -93,7 +93,7 @@ def zoom(
     inspect: InspectOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --inspect: as JSON")] = False,
 ) -> None:
-    """Upscale photographs, or a crop of one, by a trained net; transparency, 16 bit, profile and EXIF stay."""
+    """Upscale photographs, or a crop of one, by a trained net; transparency, 16 bit, profile, EXIF and XMP stay."""
     with one_line_errors():
         give_back_early()
         from zoomsr.inference.options import Options, parse_box  # NumPy and Pillow

@@ -208,7 +208,10 @@ def test_the_pictures_of_a_jpeg_with_a_gain_map_are_counted(tmp_path: Path) -> N
     """By its index alone: ``MPF`` with the number of images, as Ultra HDR photographs have it."""
     Image.fromarray(photograph(8, 9)).save(tmp_path / "a.jpg")
     index = b"MPF\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0xB001, 4, 1, 3, 0)
-    gain_map = b'http://ns.adobe.com/xap/1.0/\0<x hdrgm:Version="1.0"/>'
+    gain_map = (
+        b'http://ns.adobe.com/xap/1.0/\0<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/></rdf:RDF>'
+    )
     jpeg, parts = (tmp_path / "a.jpg").read_bytes(), b""
     for marker, content in ((b"\xff\xe1", gain_map), (b"\xff\xe2", index)):
         parts += marker + struct.pack(">H", len(content) + 2) + content

@@ -18,6 +18,7 @@ from zoomsr.imaging.metadata import COLOUR_CHUNKS, Description, exif_in, kept_in
 from zoomsr.imaging.pillow import array_in, open_picture, refused, without_white
 from zoomsr.imaging.pixels import PixelArray, white_of
 from zoomsr.imaging.stored import Stored
+from zoomsr.imaging.xmp import kept_xmp
 
 EXTRA_SUFFIXES = (*heif.SUFFIXES, *jxl.SUFFIXES, *raw.SUFFIXES)
 """Of what libraries of the extra ``formats`` read."""
@@ -129,9 +130,11 @@ def describe(found: Any, path: Path) -> Description:
     exif, lost = _exif(found, path, chunks)
     if lost:
         notes.append(f"of its EXIF these are damaged, and left out: {', '.join(lost)}")
+    xmp, is_damaged = kept_xmp(_field(found, "xmp-data", b""))
+    notes += ["its XMP is damaged, and left out"] if is_damaged else []
     chunks |= {} if item.cicp is None else {b"cICP": item.cicp}
     colour = tuple((name, chunks[name]) for name in COLOUR_CHUNKS if name in chunks)
-    return Description(icc=profile, dpi=dpi, exif=exif, notes=tuple(notes), colour=colour)
+    return Description(icc=profile, dpi=dpi, exif=exif, xmp=xmp, notes=tuple(notes), colour=colour)
 
 
 def pixels_of(found: Any, path: Path) -> PixelArray:
@@ -218,7 +221,7 @@ def _by_library(stored: Stored, path: Path) -> Any:
     pixels, notes = stored.decode()
     found, types = as_vips(pixels), libvips().GValue
     found.set_type(types.gstr_type, _NOTES, "\n".join(notes))
-    for field, block in {"icc-profile-data": stored.icc, "exif-data": stored.exif}.items():
+    for field, block in {"icc-profile-data": stored.icc, "exif-data": stored.exif, "xmp-data": stored.xmp}.items():
         if block:
             found.set_type(types.blob_type, field, block)
     found.set_type(types.gint_type, "orientation", 1)  # libvips has just read EXIF's
@@ -258,7 +261,7 @@ def _by_pillow(path: Path, refusal: Exception) -> Any:
         types = libvips().GValue
         found.set_type(types.gint_type, "orientation", metadata.orientation_in(metadata.exif_of(picture)))
         found.set_type(types.gint_type, "n-pages", metadata.pictures_in(picture))
-        for field, name in {"icc-profile-data": "icc_profile", "exif-data": "exif"}.items():
+        for field, name in {"icc-profile-data": "icc_profile", "exif-data": "exif", "xmp-data": "xmp"}.items():
             if picture.info.get(name):
                 found.set_type(types.blob_type, field, picture.info[name])
         return found

@@ -26,7 +26,7 @@ _MAX_SIDES = dict.fromkeys(_JPEG, 65_500)
 _MAX_SIDES |= {".webp": 16_383, ".avif": 32_768}  # libavif reads no larger ones unless it is told to
 _LIBRARIES = {suffix: module for module in (heif, jxl) for suffix in module.SUFFIXES}
 _MAX_SIDES |= {suffix: module.MAX_SIDE for suffix, module in _LIBRARIES.items()}
-_JPEG_EXIF = 65_533  # bytes of a segment
+_JPEG_EXIF, _JPEG_XMP = 65_533, 65_504  # bytes of a segment, without its own name
 
 
 class Encoder(NamedTuple):
@@ -71,6 +71,7 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
         encoded = partial(_LIBRARIES[kind].encoded, pixels, description, quality=quality, path=path)
         return Encoder(lambda file: file.write(encoded()), tuple(lost))
     options: dict[str, Any] = {"icc_profile": description.icc, "dpi": description.dpi, "exif": description.exif}
+    options["xmp"] = description.xmp
     if kind not in _JPEG:
         options |= {"format": kind[1:].upper(), "exif": with_resolution(description.exif, description.dpi)}
         options |= {"subsampling": "4:4:4"} if kind == ".avif" else {}
@@ -79,6 +80,8 @@ def encoder(path: Path, pixels: PixelArray, description: Description, *, quality
         options |= {"format": "JPEG", "subsampling": 0}
         if len(description.exif or b"") > _JPEG_EXIF:
             lost.append(f"{kind[1:]} has no place for {len(options.pop('exif')):,} bytes of EXIF")
+        if len(description.xmp or b"") > _JPEG_XMP:
+            lost.append(f"{kind[1:]} has no place for {len(options.pop('xmp')):,} bytes of XMP")
     return Encoder(lambda file: _save_by_pillow(file, pixels, options | {"quality": quality}), tuple(lost))
 
 

@@ -48,7 +48,7 @@ def opened(path: Path) -> Stored:
 
     is_grey = header.num_color_channels == 1
     exif = header.exif[4 + int.from_bytes(header.exif[:4], "big") :] if header.exif else None
-    return Stored((header.height, header.width), is_grey, decode, header.icc, exif)
+    return Stored((header.height, header.width), is_grey, decode, header.icc, exif, header.xmp)
 
 
 def encoded(pixels: PixelArray, description: Description, *, quality: int, path: Path) -> bytes:
@@ -59,8 +59,10 @@ def encoded(pixels: PixelArray, description: Description, *, quality: int, path:
     """
     exif = with_resolution(description.exif, description.dpi)
     block = None if exif is None else bytes(4) + exif.removeprefix(b"Exif\0\0")
-    options = {"quality": _distance(quality), "lossless": quality == 100, "icc": description.icc, "exif": block}
-    file: bytes = library("pyjpegxl", path).encode_from_numpy(np.ascontiguousarray(pixels), **options)
+    blocks = {"icc": description.icc, "exif": block, "xmp": description.xmp}
+    file: bytes = library("pyjpegxl", path).encode_from_numpy(
+        np.ascontiguousarray(pixels), quality=_distance(quality), lossless=quality == 100, **blocks
+    )
     return file
 
 

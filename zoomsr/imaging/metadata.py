@@ -42,6 +42,7 @@ class Description:
         icc: colour profile.
         dpi: horizontal and vertical.
         exif: without orientation and sizes, with its ``Exif`` header.
+        xmp: a packet of what describes the photograph, see ``zoomsr.imaging.xmp``.
         notes: what of the file is not in here: ``frame 1 of 12``.
         colour: PNG chunks that say how its numbers are to be seen, by their names.
     """
@@ -49,6 +50,7 @@ class Description:
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
     notes: tuple[str, ...] = ()
     colour: tuple[tuple[bytes, bytes], ...] = ()
 

@@ -15,6 +15,7 @@ from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, kept_in, orientation_in, profile_fits, upright, valid_dpi
 from zoomsr.imaging.pillow import array_of
 from zoomsr.imaging.pixels import PixelArray, to_8bit, white_of
+from zoomsr.imaging.xmp import kept_xmp
 from zoomsr.runs.files import atomic_write
 
 
@@ -78,6 +79,7 @@ class Photograph(Description):
             icc=icc if icc is not None and profile_fits(icc, 1 if array.shape[2] < 3 else 3) else None,
             dpi=None if dpi is None else valid_dpi((float(dpi[0]), float(dpi[1]))),
             exif=None if exif is None else kept_in(exif)[0],
+            xmp=kept_xmp(picture.info.get("xmp", b""))[0],
             notes=("CMYK became RGB",) if picture.mode == "CMYK" else (),
         )
         return Photograph.with_pixels(array, description)
@@ -134,7 +136,7 @@ class Photograph(Description):
             overwrite: replace an existing file.
 
         Returns:
-            What of ``icc``, ``dpi``, ``exif`` and ``colour`` the format has no place for.
+            What of ``icc``, ``dpi``, ``exif``, ``xmp`` and ``colour`` the format has no place for.
 
         Raises:
             ValueError: the file exists, the format is unknown or cannot hold the picture, or encoding fails.

@@ -78,6 +78,8 @@ def _chunks(description: Description) -> bytes:
         chunks.append((b"pHYs", struct.pack(">IIB", *per_meter, 1)))
     if description.exif:
         chunks.append((b"eXIf", description.exif.removeprefix(b"Exif\0\0")))
+    if description.xmp:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + description.xmp))  # not compressed, of no language
     return b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )

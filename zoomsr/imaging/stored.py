@@ -29,6 +29,7 @@ class Stored(NamedTuple):
         decode: the pixels.
         icc: colour profile.
         exif: a block of EXIF, whose orientation is not to be applied.
+        xmp: a packet of XMP.
     """
 
     size: tuple[int, int]
@@ -36,6 +37,7 @@ class Stored(NamedTuple):
     decode: Callable[[], Decoded]
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
 
 
 def library(module: str, path: Path) -> Any:

@@ -40,13 +40,15 @@ def write_tiff(file: BinaryIO, image: Any, description: Description, *, tiled: b
         description: metadata.
         tiled: in tiles, for pictures that are too large to be read as a whole.
     """
-    image, keep = image.copy(), "none"
-    if description.icc is not None:
-        image.set_type(libvips().GValue.blob_type, "icc-profile-data", description.icc)
-        keep = "icc"
+    image, blocks = image.copy(), {"icc-profile-data": description.icc, "xmp-data": description.xmp}
+    for field, block in blocks.items():
+        if block is not None:
+            image.set_type(libvips().GValue.blob_type, field, block)
+        else:
+            image.remove(field)
     target = libvips().Target.new_to_descriptor(file.fileno())
     options = {"compression": "deflate", "predictor": "horizontal", "resunit": "inch", "tile": tiled}
-    image.tiffsave_target(target, keep=keep, bigtiff=is_big(image), **options)
+    image.tiffsave_target(target, keep="icc|xmp", bigtiff=is_big(image), **options)
     _describe(file, description)
 
 
