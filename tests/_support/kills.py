@@ -78,17 +78,27 @@ def kill_after(job: Job, ranks: int, *, saves: int) -> bool:
         seen, before = seen + (now != before), now
         time.sleep(0.001)
     was_running = all(process.is_alive() for process in processes)
-    for process in processes:
-        if was_running:
+    if was_running:
+        for process in processes:
             os.kill(process.pid or 0, signal.SIGKILL)
-        process.join()
+    _join(processes)
     return was_running
+
+
+def _join(processes: list[BaseProcess]) -> None:
+    """Wait for all ranks; where one has failed, the others would wait for it without end, and are killed."""
+    while any(process.is_alive() for process in processes):
+        if any(process.exitcode for process in processes):
+            for process in processes:
+                process.kill()
+        time.sleep(0.01)
+    for process in processes:
+        process.join()
 
 
 def finish(job: Job, ranks: int) -> None:
     processes = _start(job, ranks)
-    for process in processes:
-        process.join()
+    _join(processes)
     assert [process.exitcode for process in processes] == [0] * ranks
 
 

@@ -73,6 +73,7 @@ def test_a_picture_of_pillows(tmp_path: Path) -> None:
         b"<x:xmpmeta",
         b"<html/>",
         PACKET.replace(b"</dc:subject>", b""),
+        PACKET.replace(b"lattice", b"<a>" * 9_000 + b"</a>" * 9_000),
         b'<!DOCTYPE x [<!ENTITY a "aa">]>' + PACKET.partition(b"?>")[2],
         b'<?xml version="1.0" encoding="nonsense"?><a/>',
     ],

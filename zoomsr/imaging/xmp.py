@@ -32,20 +32,26 @@ for _prefix, _name in {"x": _META, "rdf": _RDF, **_KEPT}.items():
 
 def kept_xmp(packet: bytes) -> tuple[bytes | None, bool]:
     """The properties that describe the photograph, as a packet, None where there are none; whether it is damaged."""
-    if not packet or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:  # no XMP has them; entities may grow without end
-        return None, bool(packet)
     try:
-        root = Xml.fromstring(packet.strip(b"\0 \t\r\n"))  # there are no entities in it
-    except (Xml.ParseError, ValueError, LookupError):  # the last two of an encoding that is not known
+        return (_kept(packet) if packet else None), False
+    except (Xml.ParseError, ValueError, LookupError, RecursionError):  # LookupError: of an unknown encoding
         return None, True
+
+
+def _kept(packet: bytes) -> bytes | None:
+    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+        raise ValueError("entities, which XMP has not, and which may grow without end")
+    root = Xml.fromstring(packet.strip(b"\0 \t\r\n"))
+    rdf = root if root.tag == f"{{{_RDF}}}RDF" else root.find(f"{{{_RDF}}}RDF")  # what is around it may be missing
+    if rdf is None:
+        raise ValueError("no RDF")
     meta = Xml.Element(f"{{{_META}}}xmpmeta")
     kept = Xml.SubElement(Xml.SubElement(meta, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})
-    rdf = root if root.tag == f"{{{_RDF}}}RDF" else root.find(f"{{{_RDF}}}RDF")  # what is around it may be missing
-    for described in () if rdf is None else rdf.iterfind(f"{{{_RDF}}}Description"):
+    for described in rdf.iterfind(f"{{{_RDF}}}Description"):
         kept.attrib |= {name: value for name, value in described.attrib.items() if _is_kept(name)}
         kept.extend(one for one in described if _is_kept(one.tag))
     is_empty = len(kept) == 0 and len(kept.attrib) == 1
-    return None if is_empty else _HEAD + Xml.tostring(meta, encoding="utf-8") + _TAIL, rdf is None
+    return None if is_empty else _HEAD + Xml.tostring(meta, encoding="utf-8") + _TAIL
 
 
 def _is_kept(name: str) -> bool:

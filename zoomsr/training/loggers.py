@@ -10,6 +10,8 @@ import importlib
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
+from zoomsr.runs.directories import locked
 from zoomsr.runs.files import short, write_json
 from zoomsr.runs.layout import LOGGERS_JSON
 
@@ -121,13 +124,17 @@ class ResumableMLFlowLogger(MLFlowLogger):
     def __init__(self, *, run_dir: str, experiment_name: str, tracking_uri: str | None, folder: str) -> None:
         importlib.import_module("mlflow")
         place = Path(folder).resolve()
-        super().__init__(
-            experiment_name,
-            run_name=Path(run_dir).name,
-            tracking_uri=tracking_uri or f"sqlite:///{place / 'mlflow.db'}",
-            artifact_location=None if tracking_uri else (place / "mlflow_artifacts").as_uri(),
-            run_id=read_state(Path(run_dir)).get("mlflow_id"),
-        )
+        place.mkdir(parents=True, exist_ok=True)
+        # Ranks and jobs that start together would make the database, and then the experiment, twice.
+        self._alone = nullcontext if tracking_uri else partial(locked, place)
+        with self._alone():
+            super().__init__(
+                experiment_name,
+                run_name=Path(run_dir).name,
+                tracking_uri=tracking_uri or f"sqlite:///{place / 'mlflow.db'}",
+                artifact_location=None if tracking_uri else (place / "mlflow_artifacts").as_uri(),
+                run_id=read_state(Path(run_dir)).get("mlflow_id"),
+            )
         self._run_dir = Path(run_dir)
 
     @property
@@ -144,7 +151,8 @@ class ResumableMLFlowLogger(MLFlowLogger):
             return self._mlflow_client
         resumed = self._run_id
         try:
-            client = super().experiment
+            with self._alone():
+                client = super().experiment
         except MlflowException as error:
             if resumed is None:
                 raise
