@@ -195,3 +195,15 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
 def test_a_card_says_the_command_without_the_paths_of_one_machine(overrides: list[str], said: str) -> None:
     origin = Origin.of_run(Run(Path("runs/mine"), overrides, [], None))
     assert origin.command == f"python -m zoomsr.train {said}"
+
+
+def test_a_card_of_a_resumed_run_says_what_it_first_started_from(tmp_path: Path) -> None:
+    run = Run(tmp_path, ["scale=3", "ckpt=last"], [], None)
+    assert Origin.of_run(run).command == "python -m zoomsr.train scale=3"
+    for weights, said in (
+        ({"ckpt": "unet", "ckpt_mode": "weights", "sha256": "ab"}, "scale=3 ckpt=unet ckpt_mode=weights"),
+        ({"ckpt": "/a/b.ckpt", "ckpt_mode": "weights", "sha256": "ab"}, "scale=3 ckpt=FOLDER ckpt_mode=weights"),
+        ({}, "scale=3"),
+    ):
+        (tmp_path / "starts.json").write_text(json.dumps({"starts": [{"weights": weights}, {"weights": {}}]}))
+        assert Origin.of_run(run).command == f"python -m zoomsr.train {said}"

@@ -33,6 +33,7 @@ from zoomsr.pretrained.names import pretrained_nets
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.layout import HYDRA
+from zoomsr.runs.provenance import read_starts
 from zoomsr.runs.run import Run, versions
 
 MAX_LOST = 0.005
@@ -42,6 +43,7 @@ HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
 """In lr pixels, those that are tried below a net's own."""
 
 _TOLD = (20, 60, NEVER_COMPRESSED)  # JPEG qualities at which a net that is told one is measured
+_FROM_WEIGHTS = "ckpt_mode=weights"
 _TILE = 96  # small, so that a small photograph has many seams
 _IRCNN_SIDE = 192  # of a crop in lr pixels, for IRCNN is slow: it runs thirty nets
 
@@ -80,9 +82,12 @@ class Origin:
             name: {net: {protocol: scores["mean"] for protocol, scores in by.items()} for net, by in nets.items()}
             for name, nets in results.get("sets", {}).items()
         }
-        # Without the paths of one machine. A resumed run equals an uninterrupted one; one that began with weights not.
-        resumed = () if "ckpt_mode=weights" in run.overrides else ("ckpt=",)
-        kept = [one for one in run.overrides if not one.startswith(("hydra.", "run_dir=", *resumed))]
+        kept = [one for one in run.overrides if not one.startswith(("hydra.", "run_dir="))]
+        if _FROM_WEIGHTS not in kept:  # a resumed run equals an uninterrupted one
+            first = next(iter(read_starts(run.path)), {}).get("weights") or {}
+            began = [f"ckpt={first['ckpt']}", _FROM_WEIGHTS] if first.get("ckpt_mode") == "weights" else []
+            kept = [one for one in kept if not one.startswith("ckpt=")] + began
+        # Without the paths of one machine.
         places = ("data.root=", "data.val_root=", "ckpt=")
         named = {f"ckpt={name}" for name in pretrained_nets()}
         portable = [
