@@ -92,6 +92,11 @@ def test_a_right_type_is_taken(key: str, value: object) -> None:
     assert value in taken.given
 
 
+def test_a_list_or_a_number_may_be_made_by_a_target() -> None:
+    parts = {"several": {"_target_": "builtins.list"}, "whole": {"_target_": "builtins.int"}}
+    assert instantiate(OmegaConf.create({"_target_": OURS, **parts})).given[1] == 0
+
+
 def test_the_learning_rate_is_named() -> None:
     for text, wanted in (("optimizer.lr=abc", "a number"), ("trainer.max_epochs=abc", "a whole number")):
         config = composed(text)

@@ -62,11 +62,12 @@ def _wanted(value: object, hint: Any, default: object = inspect.Parameter.empty)
     others = [member for member in members if member not in (*_WANTED, *lists, NoneType)]
     if (value is None and (NoneType in members or default is None)) or not (numbers or lists):
         return None
+    if isinstance(value, DictConfig):  # a target's, which may make either
+        return None
     if isinstance(value, ListConfig) and lists:
         inner = get_args(lists[0])[0]
         return next((found for item in value if (found := _wanted(item, inner))), None)
-    plain: dict[type, type] = {ListConfig: list, DictConfig: dict}
-    kind = plain.get(type(value), type(value))
+    kind = list if isinstance(value, ListConfig) else type(value)
     # A text is a sequence of texts, and Any is no type.
     takes = any(not isinstance(other, type) or issubclass(kind, other) for other in others)
     if not numbers:
