@@ -65,7 +65,7 @@ def test_an_opaque_picture_is_the_one_without_alpha(model: str) -> None:
 def test_what_is_hidden_far_from_all_that_is_seen_is_enlarged_as_it_is() -> None:
     pixels = photograph(20, 60)
     alpha = np.zeros((20, 60, 1), np.uint8)
-    alpha[:, :10] = 255
+    alpha[:, :20] = 255
     larger, plain = upscale(np.dstack([pixels, alpha]), "unet").astype(int), upscale(pixels, "unet")
     assert np.abs(larger[:, 80:, :3] - plain[:, 80:]).max() <= 2
     assert np.abs(larger[:, :12, :3] - plain[:, :12]).max() <= 2  # and what is opaque, away from the edge
