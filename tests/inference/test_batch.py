@@ -16,8 +16,9 @@ from PIL import Image
 
 from zoomsr.cli import progress
 from zoomsr.cli.progress import PixelProgress, duration, pixel_progress
+from zoomsr.hardware import devices
 from zoomsr.imaging.photo import Photograph
-from zoomsr.inference import batch, disk
+from zoomsr.inference import batch, disk, upscaler
 
 _Usage = namedtuple("_Usage", "total used free")
 
@@ -106,6 +107,25 @@ def test_the_disk_is_asked_before(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: _Usage(10**9, 10**9 - free, free))
     assert f"{words}{tmp_path}" in zoom("trip", "-m", "bicubic", code=code)
     assert (tmp_path / "trip-x2").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("free", "code", "words"),
+    [
+        # 32x40 of RGB, which become 64x80: 15,360 bytes beside them.
+        (15_360, 0, "bicubic trip/"),
+        (8_000, 0, "note about 15.4 kB of memory needed for 80x64, 8.0 kB free: it may become slow"),
+        (7_600, 1, "error: trip/d.png: about 15.4 kB of memory needed for 80x64, 7.6 kB free: a smaller --scale"),
+    ],
+)
+def test_the_memory_is_asked_before(
+    zoom: Zoom, trip: Path, monkeypatch: pytest.MonkeyPatch, free: int, code: int, words: str
+) -> None:
+    Image.fromarray(photograph(32, 40)).save(trip / "d.png")
+    for module in (devices, upscaler):
+        monkeypatch.setattr(module, "free_memory", lambda device: free)
+    assert words in zoom("trip/d.png", "-m", "bicubic", code=code)
+    assert (trip / "d-x2.png").exists() == (code == 0)
 
 
 def test_a_disk_that_becomes_full_costs_no_more_time(

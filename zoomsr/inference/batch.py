@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from zoomsr.cli.console import say
+from zoomsr.cli.console import decimal, say
 from zoomsr.cli.errors import DEBUG_VARIABLE
 from zoomsr.cli.progress import PixelProgress, pixel_progress
 from zoomsr.imaging import files
@@ -159,6 +160,7 @@ def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
         notes, (height, width) = photograph.notes, photograph.size
         route = Route.to(options.size, photograph.size, options.opener(compression))
         require_holds(task.target, route.size, is_transparent=photograph.is_transparent)
+        _require_memory(photograph, route)
         options.proof.require(task, route, pre_shrink=options.pre_shrink, overwrite=options.overwrite)
         # Under one name, so that the smaller one is freed before the larger one is written.
         photograph = route.follow(photograph, progress.advance)
@@ -175,6 +177,26 @@ def _upscale(task: Task, options: Options, progress: PixelProgress) -> None:
     for line in () if engine is None else engine.said():
         say({"engine": line})
     options.proof.write(task, route, box=options.box, quality=options.quality, overwrite=options.overwrite)
+
+
+def _require_memory(photograph: Photograph, route: Route) -> None:
+    """Raise ValueError where not even half of the pixels fits into the free memory; where not all do, say so.
+
+    The system would kill the program, without a word, unless it has swap for the rest.
+    """
+    import torch  # which the net needs; reading and planning do not
+
+    from zoomsr.hardware.devices import free_memory
+
+    free, pixels = free_memory(torch.device("cpu")), math.prod(photograph.size)
+    n_bytes = photograph.pixels.nbytes + (0 if photograph.alpha is None else photograph.alpha.nbytes)
+    needed = n_bytes * (route.held - pixels) // pixels  # those of the photograph are there already
+    if free is None or needed <= free:
+        return
+    text = f"about {decimal(needed)} of memory needed for {route.size[1]}x{route.size[0]}, {decimal(free)} free"
+    if needed > 2 * free:
+        raise ValueError(f"{text}: a smaller --scale, or a part by --box, needs less")
+    say({"note": f"{text}: it may become slow, or be ended by the system"})
 
 
 def _read(source: Path, box: CropBox | None, *, is_huge: bool) -> Photograph:

@@ -92,7 +92,6 @@ class Forecast:
         trial = replace(route, source=crop.size, size=(rows, columns))
         seconds, larger = min((_timed(trial, crop) for _ in range(2)), key=lambda run: run[0])  # the first run is slow
         runs, pixels = _runs(route), route.size[0] * route.size[1]
-        held = size[0] * size[1] * (1 + route.scale**2) + (0 if trial.is_one_pass else pixels)
         layers = 0 if route.upscaler is None else layer_bytes(max(runs), scale=route.upscaler.net.scale)
         refused = _refusal(task, route, options, photograph, is_streamed=is_streamed)
         encoded = 0 if refused is not None else _encoded_bytes(larger, task.target, quality=options.quality)
@@ -105,7 +104,7 @@ class Forecast:
             height=route.size[0],
             refused=refused,
             seconds=seconds * sum(runs) / sum(_runs(trial)),
-            memory_bytes=layers + (0 if is_streamed else pixel_bytes * held),
+            memory_bytes=layers + (0 if is_streamed else pixel_bytes * route.held),
             disk_bytes=encoded * pixels // (rows * columns),
             temporary_bytes=raw_bytes(task.source, pixels) if is_streamed else 0,
         )

@@ -86,6 +86,16 @@ class Route:
         return total
 
     @property
+    def held(self) -> int:
+        """Pixels in memory at once: the source, the net's last result, and what that was made of or is resized to."""
+        source, result = math.prod(self.source), math.prod(self.size)
+        if self.upscaler is None:
+            return source + result
+        larger = source * self.scale**2
+        made_of = 0 if self.is_one_pass else larger // self.upscaler.net.scale**2
+        return source + larger + max(made_of, 0 if result == larger else result)
+
+    @property
     def is_one_pass(self) -> bool:
         """Whether one pass of one net gives the result."""
         exact = (self.scale * self.source[0], self.scale * self.source[1])
