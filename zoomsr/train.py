@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from zoomsr.cli.arguments import require_types
 from zoomsr.cli.config import compose_for, instantiate, plain, start
 from zoomsr.cli.console import said_logs, say
 from zoomsr.cli.errors import one_line_errors
@@ -59,6 +60,7 @@ def _run(config: DictConfig, *, begun: float) -> float | None:
     if ranks > 1 and not any(text.startswith("hydra.run.dir=") for text in sys.argv):
         raise ValueError(f"all {ranks} ranks must write into one directory: add hydra.run.dir=runs/NAME")
     if config.plan:
+        require_types(config)  # a plan replaces numbers, and would not look at what they were
         with said_logs():
             from zoomsr.training.plan import say_plan  # heavy
 

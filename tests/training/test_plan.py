@@ -124,9 +124,10 @@ def test_a_plan_measures_the_training_and_leaves_nothing(
     [
         (["plan=true", "ckpt=last"], "plan=true is of one new training: leave out ckpt"),
         (["-m", "plan=true", "seed=1,2"], "plan=true is of one new training: leave out -m"),
+        (["plan=true", "trainer.max_epochs=two"], "error: trainer.max_epochs=two must be a whole number"),
     ],
 )
-def test_what_is_no_single_new_training_is_refused(
+def test_what_cannot_be_planned_is_refused(
     command: Callable[..., Path], arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
