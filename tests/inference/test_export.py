@@ -16,9 +16,10 @@ from PIL import Image
 
 from zoomsr.engines.tiling import upscale_tiled
 from zoomsr.inference import onnx_file, release
-from zoomsr.inference.release import HALOS, Origin, smallest_halo
+from zoomsr.inference.release import HALOS, STRAY, Origin, smallest_halo, survives_bfloat16
 from zoomsr.inference.upscaler import NetOptions, Upscaler
 from zoomsr.models.back_projection import REACH
+from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.models.unet import UNet
@@ -207,3 +208,19 @@ def test_a_card_of_a_resumed_run_says_what_it_first_started_from(tmp_path: Path)
     ):
         (tmp_path / "starts.json").write_text(json.dumps({"starts": [{"weights": weights}, {"weights": {}}]}))
         assert Origin.of_run(run).command == f"python -m zoomsr.train {said}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "survives"),
+    [([], True), ([2], True), ([-2], True), ([2, 2], True), ([2, -2, 2], False), ([3], False)],
+)
+def test_bfloat16_may_change_values_by_a_level_and_one_in_a_million_by_two(
+    monkeypatch: pytest.MonkeyPatch, changes: list[int], survives: bool
+) -> None:
+    plain = np.full(2 * STRAY, 100, np.uint8)
+    in_bfloat16 = plain + np.uint8(1)
+    in_bfloat16[: len(changes)] = [100 + change for change in changes]
+    monkeypatch.setattr(
+        release, "_upscaled", lambda net, pixels, *, bfloat16=False: in_bfloat16 if bfloat16 else pixels
+    )
+    assert survives_bfloat16(Bicubic(2), [plain]) is survives

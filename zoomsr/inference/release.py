@@ -39,6 +39,9 @@ from zoomsr.runs.run import Run, versions
 MAX_LOST = 0.005
 """dB of PSNR on Y that 16-bit weights may cost on a photograph."""
 
+STRAY = 1_000_000
+"""Of so many 8-bit values one may change by two levels in bfloat16."""
+
 HALOS = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96)
 """In lr pixels, those that are tried below a net's own."""
 
@@ -231,12 +234,15 @@ def _halos(net: Net) -> list[int]:
 def survives_bfloat16(
     net: Net, photographs: Sequence[PixelArray], *, advance: Callable[[], object] = lambda: None
 ) -> bool:
-    """Whether no 8-bit pixel of the photographs changes by more than one level when the layers run in bfloat16."""
-    survives = all(
-        np.abs(_upscaled(net, one, bfloat16=True).astype(int) - _upscaled(net, one)).max() <= 1 for one in photographs
+    """Whether 8-bit values of the photographs change by one level at most when the layers run in bfloat16.
+
+    One in ``STRAY`` may by two: the largest change of millions is a matter of luck, and no eye sees it.
+    """
+    changes = np.concatenate(
+        [(_upscaled(net, one, bfloat16=True).astype(np.int16) - _upscaled(net, one)).ravel() for one in photographs]
     )
     advance()
-    return survives
+    return bool(np.abs(changes).max() <= 2 and np.count_nonzero(np.abs(changes) > 1) * STRAY <= changes.size)
 
 
 def _upscaled(

@@ -46,8 +46,8 @@ class NetOptions:
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-        precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card says that no 8-bit pixel
-            changes by more than a level; ``32`` never, ``bf16`` always.
+        precision: ``auto`` runs in bfloat16 where the device does so fast and the net's card allows it (see
+            ``Card.bfloat16``); ``32`` never, ``bf16`` always.
         tile: side in lr pixels; None for ``tile_for`` the device.
         exact: the full halo, also where the card has a smaller one.
         self_ensemble: the mean over the eight flips and rotations, in eight times the time.

@@ -28,7 +28,8 @@ class Card:
         protocols: of the scores.
         sets: mean scores by set, net and protocol.
         halo: lr pixels around a tile with which no 8-bit pixel of a real photograph differs from the whole picture's.
-        bfloat16: whether no 8-bit pixel of a real photograph changes by more than one level in bfloat16.
+        bfloat16: whether in bfloat16 no 8-bit value of real photographs changes by more than one level, but for one in
+            a million that may by two.
         sha256: of the file of weights.
         licence: under which it may be used.
         command: that made it.
