@@ -41,14 +41,14 @@ def main(
             raise ValueError(f"nobody has reached {target} dB yet: --minutes and --overrides make the first try")
         own = {"minutes": minutes, "seed": seed, "overrides": overrides}
         row: Row = {"target": target, **(own if minutes is not None else holder or {})}
-        folder = runs / f"{target:.1f}"
+        folder, commit = runs / f"{target:.1f}", committed()
         psnr = measured(row, folder=folder, set5=set5, data=data)
         spent = f"{float(row['minutes']):g} minutes on one core"
         say({"reached": f"{psnr:.3f} dB on Set5 after {spent}; wanted {target} dB"})
         if psnr < target:
             sys.exit(1)
         if minutes is not None and (holder is None or minutes < float(holder["minutes"])):
-            enter(records, {**row, "set5": psnr}, log=folder / METRICS_CSV)
+            enter(records, {**row, "set5": psnr, "commit": commit}, log=folder / METRICS_CSV)
 
 
 def record_of(records: list[Row], target: float) -> Row | None:
@@ -79,15 +79,18 @@ def measured(row: Row, *, folder: Path, set5: Path, data: str) -> float:
     return float(own["modern"]["mean"]["psnr_y"])
 
 
+def committed() -> str:
+    """The commit, with ``-dirty`` where files differ from it: of the start, for hours later there may be another."""
+    describe = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def enter(records: list[Row], row: Row, *, log: Path) -> None:
     """Add a record with its log, and bring the README up to date."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-    ).stdout
     name = f"{row['target']:.1f}_{float(row['minutes']):g}min.csv"
     (HERE / "logs").mkdir(exist_ok=True)
     shutil.copyfile(log, HERE / "logs" / name)
-    about = {"date": date.today().isoformat(), "commit": commit.strip(), "processor": machine(), "log": f"logs/{name}"}
+    about = {"date": date.today().isoformat(), "processor": machine(), "log": f"logs/{name}"}
     write_rows(RECORDS, [*records, {**row, **about}])
     tables.write(HERE / "README.md")
 

@@ -26,13 +26,13 @@ def test_a_record_is_entered_with_its_log(tmp_path: Path, monkeypatch: pytest.Mo
     log.write_text("epoch,val/psnr_y\n1,30\n", encoding="utf-8")
     monkeypatch.setattr(run, "HERE", tmp_path)
     monkeypatch.setattr(run, "RECORDS", tmp_path / "records.csv")
-    own = {"target": 37.0, "minutes": 4.5, "seed": 2, "overrides": "model=unet ema=0.9"}
+    own = {"target": 37.0, "minutes": 4.5, "seed": 2, "overrides": "model=unet ema=0.9", "commit": "002ccd8"}
     run.enter([{"target": "36.0", "minutes": "1"}], {**own, "set5": 37.012}, log=log)
     first, entered = rows(tmp_path / "records.csv")
     assert first["minutes"] == "1"
     assert (entered["minutes"], entered["set5"], entered["overrides"]) == ("4.5", "37.012", "model=unet ema=0.9")
     assert (tmp_path / entered["log"]).read_text(encoding="utf-8") == "epoch,val/psnr_y\n1,30\n"
-    assert entered["commit"]
+    assert entered["commit"] == "002ccd8"
     assert entered["processor"]
 
 
