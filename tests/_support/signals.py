@@ -34,6 +34,7 @@ class Signals(Callback):
 def own_handlers() -> Iterator[None]:
     """Afterwards signals are handled as before."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup make test ignores it, and a run respects that
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -147,8 +148,8 @@ def test_a_map_shows_where_detail_was_added(zoom: Zoom, photo: Path, tmp_path: P
 @pytest.mark.skipif(
     "ZOOMSR_BENCHMARKS" not in os.environ, reason="ZOOMSR_BENCHMARKS names no folder of Set5, Set14, B100"
 )
-@pytest.mark.parametrize("name", ["Set5", "Set14", "B100"])
-def test_published_pictures_shrink_to_their_input_and_lose_nothing_on_average(name: str) -> None:
+@pytest.mark.parametrize(("name", "least"), [("Set5", 0), ("Set14", 0), ("B100", -0.001)])
+def test_published_pictures_shrink_to_their_input_and_lose_nothing_on_average(name: str, least: float) -> None:
     net, gains = load_model("unet", device="cpu"), []
     for path in sorted(Path(os.environ["ZOOMSR_BENCHMARKS"], name, "HR").iterdir()):
         hr = crop_to_multiple(torch.from_numpy(Photograph.read(path).pixels.transpose(2, 0, 1).copy()), 2)
@@ -163,7 +164,7 @@ def test_published_pictures_shrink_to_their_input_and_lose_nothing_on_average(na
         )
         assert after >= before - 0.05, path  # two of B100 lose 0.02 and 0.03 dB
         gains.append(after - before)
-    assert sum(gains) > -0.001 * len(gains)  # the better the net, the less there is to gain: -0.0005 dB on B100
+    assert fmean(gains) > least  # the better the net, the less there is to gain: -0.0005 dB on B100
 
 
 def test_bad_input_is_one_line(zoom: Zoom, photo: Path, tmp_path: Path) -> None:
