@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from zoomsr.evaluation.recipe import _opened
 from zoomsr.inference.upscaler import Upscaler
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.names import WEIGHTS_DIR, pretrained_nets, weights_file
-from zoomsr.pretrained.weights import Weights
+from zoomsr.pretrained.weights import Weights, write_tensors
 from zoomsr.runs.files import sha256_of
 
 CONFIG = {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": 2, "channels": 1, "widths": [4, 2], "kernels": [3, 1, 3]}
@@ -44,6 +45,18 @@ def test_what_is_written_is_read_again(net: SRCNN) -> None:
         assert found.config == config
         assert found.tensors.keys() == tensors.keys()
         assert all(torch.equal(found.tensors[name], tensors[name]) for name in tensors)
+
+
+def test_the_same_net_is_written_as_the_same_bytes() -> None:
+    tensors, header = {"b": torch.arange(3.0), "a": torch.ones(1)}, {name: f"é{name}" for name in "fbdaec"}
+    written = set()
+    for _ in range(4):
+        write_tensors(Path("net.safetensors"), tensors, header=header)
+        written.add(Path("net.safetensors").read_bytes())
+    assert len(written) == 1
+    with safe_open("net.safetensors", framework="pt") as file:
+        assert file.metadata() == header
+        assert {name: file.get_tensor(name).tolist() for name in tensors} == {"b": [0, 1, 2], "a": [1]}
 
 
 def test_a_disk_that_fails_leaves_the_file_that_was_there_and_no_other(

@@ -13,26 +13,27 @@ from rich.table import Table
 
 CONSOLE = Console()
 
-_COLUMNS = {
-    "psnr_y": ("PSNR Y (dB)", "{:.2f}"),
-    "psnr_rgb": ("PSNR RGB (dB)", "{:.2f}"),
-    "ssim_y": ("SSIM Y", "{:.4f}"),
-    "ssim_rgb": ("SSIM RGB", "{:.4f}"),
-    "mae": ("MAE", "{:.4f}"),
+SCORES = {
+    "psnr_y": ("PSNR Y (dB)", "{:.2f}", max),
+    "psnr_rgb": ("PSNR RGB (dB)", "{:.2f}", max),
+    "ssim_y": ("SSIM Y", "{:.4f}", max),
+    "ssim_rgb": ("SSIM RGB", "{:.4f}", max),
+    "mae": ("MAE", "{:.4f}", min),
 }
+"""Name to heading, format, and which value of several is best."""
 
 
 def score_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Mean metrics by name, in the order given; the best value of each column is bold."""
     table = Table(title=escape(title), title_justify="left")
     table.add_column("", overflow="fold")
-    for label, _ in _COLUMNS.values():
+    for label, _, _ in SCORES.values():
         table.add_column(label, justify="right")
-    best = {key: (min if key == "mae" else max)(row[key] for row in rows.values()) for key in _COLUMNS}
+    best = {key: choose(row[key] for row in rows.values()) for key, (_, _, choose) in SCORES.items()}
     for name, row in rows.items():
         cells = [
             f"[bold]{form.format(row[key])}[/]" if row[key] == best[key] else form.format(row[key])
-            for key, (_, form) in _COLUMNS.items()
+            for key, (_, form, _) in SCORES.items()
         ]
         table.add_row(escape(name), *cells)
     return table

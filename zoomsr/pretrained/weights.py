@@ -152,10 +152,17 @@ class Weights:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, header: Mapping[str, str]) -> None:
-    """Write a safetensors file, atomically."""
+    """Write a safetensors file, atomically; the same arguments give the same bytes."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = save(on_cpu, dict(header))  # save_file makes files that only their owner can read
+    end = 8 + int.from_bytes(data[:8], "little")
+    entries = json.loads(data[8:end])
+    if header:  # safetensors writes it in random order
+        entries["__metadata__"] = dict(sorted(header.items()))
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # the tensors begin at a multiple of 8 bytes
     with atomic_write(path) as file:
-        file.write(save(on_cpu, dict(header)))  # save_file makes files that only their owner can read
+        file.write(len(text).to_bytes(8, "little") + text + data[end:])
 
 
 def _read_safetensors(path: Path) -> Weights:

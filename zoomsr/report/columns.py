@@ -9,17 +9,11 @@ from dataclasses import dataclass, field
 from rich.markup import escape
 from rich.table import Table
 
+from zoomsr.cli.console import SCORES
 from zoomsr.report.leaderboard import Leaderboard
 from zoomsr.report.significance import Interval
 
 DASH = "-"
-_SCORES = {
-    "psnr_y": ("PSNR Y (dB)", "{:.2f}", max),
-    "psnr_rgb": ("PSNR RGB (dB)", "{:.2f}", max),
-    "ssim_y": ("SSIM Y", "{:.4f}", max),
-    "ssim_rgb": ("SSIM RGB", "{:.4f}", max),
-    "mae": ("MAE", "{:.4f}", min),
-}
 _COSTS = {
     "params": ("parameters", "{:,.0f}", 1),
     "macs": ("MACs (G)", "{:,.1f}", 1e9),
@@ -67,7 +61,7 @@ def columns_of(table: Leaderboard) -> list[Column]:
     p = [table.p_next_better(row) for row in rows]
     seeds, spreads = [float(row.seeds) or None for row in rows], [row.spread("psnr_y") for row in rows]
     scores = {}
-    for name, (heading, form, choose) in _SCORES.items():
+    for name, (heading, form, choose) in SCORES.items():
         values = [row.mean[name] for row in rows]
         best = frozenset(number for number, value in enumerate(values) if value == choose(values))
         notes = [between(row.interval, form) for row in rows] if name == "psnr_y" else ()

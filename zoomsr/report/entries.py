@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
+from zoomsr.cli.console import SCORES
 from zoomsr.runs.files import read_rows
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA, HYDRA_CONFIG, HYDRA_OVERRIDES, METRICS_CSV, METRICS_JSON, SETTINGS, STATUS, run_of
 from zoomsr.runs.run import UNRANKED
 
 BICUBIC = "bicubic"
-_SCORES = ("psnr_y", "psnr_rgb", "ssim_y", "ssim_rgb", "mae")  # files of older versions lack the frequency bands
 _DEPTH = 3
 """How many levels below a folder runs are looked for: runs/studies/STUDY/RUN."""
 
@@ -196,7 +196,8 @@ def _require_complete(data: Mapping[str, Any]) -> None:
                 if not scores["images"]:
                     raise ValueError(f"{name}, {net}, {protocol}: no image")
                 for image, row in scores["images"].items():
-                    for metric, value in {**{score: row[score] for score in _SCORES}, **row}.items():
+                    # Files of older versions lack the frequency bands.
+                    for metric, value in {**{score: row[score] for score in SCORES}, **row}.items():
                         if not isinstance(value, (int, float)) or not math.isfinite(value):
                             raise ValueError(f"{name}, {net}, {protocol}, {image}: {metric} is {value}")
 
