@@ -3,7 +3,7 @@ import torch
 from omegaconf import OmegaConf
 
 from zoomsr.cli.config import CONF_DIR, instantiate
-from zoomsr.training.losses import Charbonnier, FourierCoefficients, Frequency, Gradient, Weighted
+from zoomsr.training.losses import Charbonnier, FourierCoefficients, Frequency, Gradient, PSNRLoss, Weighted
 
 
 def test_charbonnier_equals_its_formula() -> None:
@@ -49,6 +49,15 @@ def test_gradient_sees_an_edge_and_no_offset() -> None:
     edge = hr.clone()
     edge[..., 2:] = 1
     torch.testing.assert_close(Gradient()(edge, hr), torch.tensor((4 / 12 + 0) / 2))
+
+
+def test_psnr_is_averaged_over_patches_and_not_their_errors() -> None:
+    hr = torch.rand(2, 3, 8, 8)
+    sr = hr + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)  # 20 and 40 dB
+    torch.testing.assert_close(PSNRLoss(eps=1e-12)(sr, hr), torch.tensor(-30.0), rtol=1e-4, atol=0)
+    assert PSNRLoss(eps=1e-5)(hr, hr) == -50
+    with pytest.raises(ValueError, match="eps 0"):
+        PSNRLoss(eps=0)
 
 
 def test_weighted_sums_its_terms() -> None:

@@ -70,6 +70,27 @@ class Gradient(nn.Module):
         return (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) / 2
 
 
+class PSNRLoss(nn.Module):
+    """The negative PSNR, averaged over patches: an easy patch counts as much as a hard one, in which MSE is larger.
+
+    HINet (Chen et al., "HINet: Half Instance Normalization Network for Image Restoration", CVPR Workshops 2021,
+    arXiv:2105.06086) and NAFNet (Chen et al., ECCV 2022, arXiv:2204.04676) train with it, with 1e-8.
+
+    Args:
+        eps: added to the MSE of values on [0, 1], so that patches with less hardly count; 1e-5 is 50 dB.
+    """
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        super().__init__()
+        if eps <= 0:
+            raise ValueError(f"eps {eps} must be positive: with 0 the gradient is infinite where sr equals hr")
+        self.eps = eps
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two tensors (N, C, H, W) to a scalar, in dB."""
+        return 10 * torch.log10((sr - hr).square().mean(dim=(1, 2, 3)) + self.eps).mean()
+
+
 class Weighted(nn.Module):
     """A sum of losses, each with its weight.
 
