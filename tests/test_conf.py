@@ -100,8 +100,8 @@ def _is_degradation(degradation: Any) -> bool:
 def _is_loss(loss: Any) -> bool:
     """A scalar, larger for a larger error."""
     hr = torch.rand(1, 3, 8, 8)
-    small, large = (loss(hr + error * torch.rand(1, 3, 8, 8), hr) for error in (0.1, 1))
-    return bool(small < large and large.ndim == 0)
+    none, small, large = (loss(hr + error * torch.rand(1, 3, 8, 8), hr) for error in (0, 0.1, 1))
+    return bool(none < small < large and large.ndim == 0)
 
 
 def _is_optimizer(partial: Any) -> bool:
