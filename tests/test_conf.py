@@ -113,9 +113,11 @@ def _is_schedule(partial: Any) -> bool:
 
 
 def _is_target(target: Any) -> bool:
-    """At the end of the training the batch's own pair."""
+    """At the end of the training the batch's own lr, and an image of hr's size that follows hr."""
     batch = {"lr": torch.rand(1, 3, 8, 8), "hr": torch.rand(1, 3, 16, 16)}
-    return tuple(target(batch, 1.0)) == (batch["lr"], batch["hr"])
+    lr, wanted = target(batch, 1.0)
+    darker = target({**batch, "hr": batch["hr"] / 2}, 1.0)[1]
+    return lr is batch["lr"] and wanted.shape == batch["hr"].shape and bool(darker.mean() < wanted.mean())
 
 
 WANTED: dict[str, Callable[[Any], bool]] = {

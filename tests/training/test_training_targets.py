@@ -18,13 +18,14 @@ from zoomsr.data.datamodule import Batch
 from zoomsr.imaging.degradations import Bicubic, GaussianNoise
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
+from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
 from zoomsr.training import schedules
 from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.module import ZoomModule
 from zoomsr.training.recipe import build_module
-from zoomsr.training.targets import ECO, Pair, Target, ground_truth
+from zoomsr.training.targets import ECO, Distillation, Pair, Target, ground_truth
 
 _ARGUMENTS = {"channels": 3, "widths": [8, 4], "kernels": [5, 1, 3]}
 _NAME = "zoomsr.models.srcnn.SRCNN"
@@ -107,6 +108,40 @@ def test_the_teacher_is_no_part_of_what_is_trained_and_saved(teacher: Callable[.
     plain, taught = _module(ground_truth), _module(ECO(teacher=teacher(), degradation=Bicubic(2)))
     assert taught.state_dict().keys() == plain.state_dict().keys()
     assert [name for name, _ in taught.named_parameters()] == [name for name, _ in plain.named_parameters()]
+
+
+def test_a_distilled_pair_mixes_hr_with_the_teachers_images_turned_back(teacher: Callable[..., str]) -> None:
+    file = teacher()
+    one = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.25
+    hr = one.expand(8, -1, -1, -1)
+    batch = Batch(lr=Bicubic(2).down(hr), hr=hr, name=["a"] * 8, index=torch.zeros(8))
+    net = Weights.read(Path(file)).build()
+    net.register_forward_hook(lambda module, given, sr: sr.clamp(0, 1))
+    with torch.no_grad():
+        single, ensemble = net(batch["lr"][:1]), SelfEnsemble(net)(batch["lr"][:1])
+    distilled = Distillation(teacher=file, scale=2, weight=0)(batch, 0.7)
+    assert distilled.lr is batch["lr"]
+    torch.testing.assert_close(distilled.hr[:1], single)
+    assert (distilled.hr[1] - single).abs().max() > 0.01
+    torch.testing.assert_close(distilled.hr.mean(0, keepdim=True), ensemble)
+    mixed = Distillation(teacher=file, scale=2, weight=0.75)(batch, 0.7)
+    torch.testing.assert_close(mixed.hr, 0.25 * distilled.hr + 0.75 * hr)
+    assert torch.equal(Distillation(teacher=file, scale=2, weight=1)(batch, 0.7).hr, hr)
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "message"),
+    [
+        ({"scale": 3}, {}, r"teacher\.safetensors enlarges by 3, but degradation shrinks by 2"),
+        ({}, {"weight": 1.5}, r"target.weight=1.5 must be on \[0, 1\]"),
+        ({}, {"teacher": "bicubic"}, "target.teacher=bicubic is not trained"),
+    ],
+)
+def test_what_cannot_be_distilled_is_refused(
+    teacher: Callable[..., str], changed: dict[str, Any], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Distillation(**{"teacher": teacher(**changed), "scale": 2, **settings})
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.pretrained.weights import Weights, open_plain
 from zoomsr.runs.run import Run
 from zoomsr.training.callbacks.results import TRAINED_ON, Results
-from zoomsr.training.warm_start import starting_point, trained_on, warm_start
+from zoomsr.training.warm_start import starting_point, trained_on, warm_start, with_teacher
 
 TAIL = {"tail.weight", "tail.bias"}
 UNET = ["model=unet", "model.widths=[6,5]", "model.blocks=[1,1]"]
@@ -139,6 +139,14 @@ def test_a_run_says_what_its_first_weights_had_been_trained_on(train: Callable[.
     source = SimpleNamespace(n_train=data["n_train"], name=data["name"])
     results.on_save_checkpoint(SimpleNamespace(datamodule=SimpleNamespace(source=source)), None, saved)  # type: ignore[arg-type]
     assert saved[TRAINED_ON] == seen * 2
+
+
+def test_a_net_has_seen_what_its_teacher_has_too(tmp_path: Path) -> None:
+    teacher = str(_weights(tmp_path / "net.safetensors").path)
+    assert with_teacher(["4 of a"], None, scale=2) == ["4 of a"]
+    assert with_teacher(["4 of a"], teacher, scale=2) == ["4 of a", "unknown (net.safetensors)"]
+    assert with_teacher(["unknown (net.safetensors)"], teacher, scale=2) == ["unknown (net.safetensors)"]
+    assert with_teacher([], "unet", scale=3)[-1] == "504 of photos"
 
 
 def test_weights_that_do_not_say_what_they_were_trained_on_are_unknown(tmp_path: Path) -> None:

@@ -37,8 +37,17 @@ class SelfEnsemble(nn.Module):
         height, width = lr.shape[-2:]
         padded = F.pad(lr, (0, -width % self.multiple_of, 0, -height % self.multiple_of), mode="replicate")
         total = torch.zeros((), device=lr.device)
-        for quarter in range(4):
-            rotated = padded.rot90(quarter, (-2, -1))
-            total = total + self.net(rotated).rot90(-quarter, (-2, -1))
-            total = total + self.net(rotated.flip(-1)).flip(-1).rot90(-quarter, (-2, -1))
+        for index in range(8):
+            total = total + turn_back(self.net(turn(padded, index)), index)
         return total[..., : height * self.scale, : width * self.scale] / 8
+
+
+def turn(image: Tensor, index: int) -> Tensor:
+    """An image (..., H, W) rotated by ``index // 2`` quarters of a turn, then mirrored where ``index`` is odd."""
+    rotated = image.rot90(index // 2, (-2, -1))
+    return rotated.flip(-1) if index % 2 else rotated
+
+
+def turn_back(image: Tensor, index: int) -> Tensor:
+    """Undo ``turn``."""
+    return (image.flip(-1) if index % 2 else image).rot90(-(index // 2), (-2, -1))

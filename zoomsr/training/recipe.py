@@ -41,7 +41,7 @@ from zoomsr.training.module import ZoomModule
 from zoomsr.training.precision import choose_precision
 from zoomsr.training.summary import hyper_parameters, profile_kept, record_start, say_result, say_start
 from zoomsr.training.targets import ground_truth
-from zoomsr.training.warm_start import starting_point
+from zoomsr.training.warm_start import starting_point, with_teacher
 
 
 def train(settings: Mapping[str, Any]) -> None:
@@ -74,7 +74,9 @@ def train(settings: Mapping[str, Any]) -> None:
     results: Results = instantiate(config.callbacks.results)(
         net_config=plain(config.model),
         settings_hash=settings_hash(plain(config)),
-        started_from=start.trained_on,
+        started_from=with_teacher(
+            start.trained_on, OmegaConf.select(config, "target.teacher"), scale=scale_of(module.net)
+        ),
     )
     loggers = Loggers(Path(config.run_dir), hyper_parameters(config))
     trainer = _trainer(config, [results, loggers], budget, accelerator=accelerator)

@@ -10,6 +10,7 @@ from torch import Tensor
 from zoomsr.data.datamodule import Batch
 from zoomsr.imaging.degradations import Degradation
 from zoomsr.models import Net
+from zoomsr.models.self_ensemble import turn, turn_back
 from zoomsr.pretrained.names import weights_file
 from zoomsr.pretrained.weights import Weights
 
@@ -32,6 +33,76 @@ class Target(Protocol):
 def ground_truth(batch: Batch, progress: float) -> Pair:
     """The batch's own lr and hr throughout."""
     return Pair(batch["lr"], batch["hr"])
+
+
+class _Teacher:
+    """A trained net to learn from. It is no part of the LightningModule: neither trained, nor saved, nor averaged.
+
+    Args:
+        name: a pretrained net, of the scale where there is one, a run's directory or a file of weights.
+        scale: that of the net which learns.
+
+    Raises:
+        ValueError: no such weights, or of another scale.
+    """
+
+    def __init__(self, name: str, *, scale: int) -> None:
+        file = weights_file(name, scale)
+        if file is None:
+            raise ValueError(f"target.teacher={name} is not trained: name a pretrained net, a run or a file")
+        net = Weights.read(file).build().requires_grad_(requires_grad=False)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not type it
+        known = cast(Net, net)
+        if known.scale != scale:
+            raise ValueError(f"target.teacher={name} enlarges by {known.scale}, but degradation shrinks by {scale}")
+        self._name, self._net, self._channels = name, net, known.channels
+
+    @torch.no_grad()
+    def __call__(self, lr: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W), clipped to [0, 1]. Raises ValueError for other channels."""
+        if lr.shape[1] != self._channels:
+            channels = f"has {self._channels} channel(s), but the patches have {lr.shape[1]}"
+            raise ValueError(f"target.teacher={self._name} {channels}")
+        sr: Tensor = self._net.to(lr.device)(lr)
+        return sr.to(lr.dtype).clamp(0, 1)
+
+
+class Distillation:
+    """The ground truth mixed with a trained net's self-ensemble, throughout.
+
+    Radosavovic et al., "Data Distillation: Towards Omni-Supervised Learning", CVPR 2018, arXiv:1712.04440: a net learns
+    from the mean of what a trained one, here often its own earlier self, makes of transformed inputs::
+
+        hr = (1 - weight) sr + weight hr        sr = teacher(lr), clipped to [0, 1]
+
+    Differences from the paper:
+        The ground truth is known, and mixed in. The transforms are the eight flips and rotations of
+        ``zoomsr.models.self_ensemble``, and the teacher upscales each patch in one of them, the next patch in the next:
+        the gradient of a squared error is on average that of the mean over all, for an eighth of the time. Patches are
+        square, and of fewer than eight in a batch none is turned in the last ways.
+
+    Args:
+        teacher: a pretrained net, a run's directory or a file of weights.
+        scale: that of the net which learns.
+        weight: of the ground truth, on [0, 1].
+
+    Raises:
+        ValueError: no such weights, of another scale, or a weight that is none.
+    """
+
+    def __init__(self, *, teacher: str, scale: int, weight: float = 0.25) -> None:
+        if not 0 <= weight <= 1:
+            raise ValueError(f"target.weight={weight} must be on [0, 1]")
+        self._teacher = _Teacher(teacher, scale=scale)
+        self._weight = weight
+
+    def __call__(self, batch: Batch, progress: float) -> Pair:
+        """See ``Target``. Raises ValueError where the teacher has other channels than the batch."""
+        lr, hr = batch["lr"], batch["hr"]
+        turned = torch.stack([turn(patch, index % 8) for index, patch in enumerate(lr)])
+        sr = self._teacher(turned.contiguous(memory_format=torch.channels_last))
+        sr = torch.stack([turn_back(patch, index % 8) for index, patch in enumerate(sr)])
+        return Pair(lr, sr.lerp(hr, self._weight))
 
 
 class ECO:
@@ -63,17 +134,7 @@ class ECO:
             raise ValueError(f"target.start={start} and target.end={end} must be in order, and on [0, 1]")
         if degradation.stochastic:
             raise ValueError(f"target=eco degrades the teacher's images, which {degradation} would do at random")
-        file = weights_file(teacher)
-        if file is None:
-            raise ValueError(f"target.teacher={teacher} is not trained: name a pretrained net, a run or a file")
-        net = Weights.read(file).build().requires_grad_(requires_grad=False)
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not type it
-        self._teacher = cast(Net, net)
-        if self._teacher.scale != degradation.scale:
-            scales = f"enlarges by {self._teacher.scale}, but degradation shrinks by {degradation.scale}"
-            raise ValueError(f"target.teacher={teacher} {scales}")
-        self._name = teacher
-        self._net = net  # no part of the LightningModule: neither trained, nor saved, nor averaged
+        self._teacher = _Teacher(teacher, scale=degradation.scale)
         self._degradation = degradation
         self._start, self._end = start, end
 
@@ -84,10 +145,7 @@ class ECO:
         weight = (progress - self._start) / (self._end - self._start)
         if weight >= 1:
             return Pair(lr, hr)
-        if hr.shape[1] != self._teacher.channels:
-            channels = f"has {self._teacher.channels} channel(s), but the patches have {hr.shape[1]}"
-            raise ValueError(f"target.teacher={self._name} {channels}")
-        sr = self._net.to(lr.device)(lr).to(hr.dtype).clamp(0, 1)
+        sr = self._teacher(lr).to(hr.dtype)
         with torch.autocast(lr.device.type, enabled=False):  # bf16 pixels would be off by two grey levels
             degraded = self._degradation.down(sr)
         weight = max(0.0, weight)

@@ -88,6 +88,12 @@ def trained_on(weights: Weights) -> list[str]:
     return [f"unknown ({weights.path.name})"]
 
 
+def with_teacher(seen: Sequence[str], teacher: str | None, *, scale: int) -> list[str]:
+    """What the first weights have seen, and beyond it what ``target.teacher`` has: a net learns from that as well."""
+    file = None if teacher is None else weights_file(teacher, scale)
+    return [*seen, *(one for one in ([] if file is None else trained_on(Weights.read(file))) if one not in seen)]
+
+
 def warm_start(net: nn.Module, weights: Weights, wanted: Mapping[str, Any]) -> str | None:
     """Copy weights into a net: all of them, or of a net of another scale, head or kind those that fit.
 
