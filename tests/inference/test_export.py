@@ -190,6 +190,8 @@ def test_the_halo_is_the_least_that_leaves_no_seam() -> None:
     [
         (["model=vdsr", "data.root=/photos", "hydra.run.dir=/a", "ckpt=/a/last.ckpt"], "model=vdsr data.root=FOLDER"),
         (["ckpt=runs/first", "ckpt_mode=weights"], "ckpt=FOLDER ckpt_mode=weights"),
+        (["target=eco", "target.teacher=runs/first"], "target=eco target.teacher=FOLDER"),
+        (["target=eco", "target.teacher=unet"], "target=eco target.teacher=unet"),
         (["scale=3", "ckpt=unet", "ckpt_mode=weights"], "scale=3 ckpt=unet ckpt_mode=weights"),
     ],
 )

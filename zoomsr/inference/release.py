@@ -91,8 +91,9 @@ class Origin:
             began = [f"ckpt={first['ckpt']}", _FROM_WEIGHTS] if first.get("ckpt_mode") == "weights" else []
             kept = [one for one in kept if not one.startswith("ckpt=")] + began
         # Without the paths of one machine.
-        places = ("data.root=", "data.val_root=", "ckpt=")
-        named = {f"ckpt={name}" for name in pretrained_nets()}
+        nets = ("ckpt=", "target.teacher=")
+        places = ("data.root=", "data.val_root=", *nets)
+        named = {f"{key}{name}" for key in nets for name in pretrained_nets()}
         portable = [
             f"{one.split('=')[0]}=FOLDER" if one.startswith(places) and one not in named else one for one in kept
         ]
