@@ -18,6 +18,7 @@ from zoomsr.data.datamodule import Batch
 from zoomsr.imaging.degradations import Bicubic, GaussianNoise
 from zoomsr.metrics.protocol import MODERN
 from zoomsr.metrics.quality import METRICS, measure
+from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
@@ -127,6 +128,19 @@ def test_a_distilled_pair_mixes_hr_with_the_teachers_images_turned_back(teacher:
     mixed = Distillation(teacher=file, scale=2, weight=0.75)(batch, 0.7)
     torch.testing.assert_close(mixed.hr, 0.25 * distilled.hr + 0.75 * hr)
     assert torch.equal(Distillation(teacher=file, scale=2, weight=1)(batch, 0.7).hr, hr)
+
+
+def test_a_teacher_that_takes_it_is_told_the_jpeg_quality(tmp_path: Path) -> None:
+    arguments = {"scale": 2, "widths": [6, 5], "blocks": [1, 1]}
+    net = strong(PhotoUNet(**arguments))
+    file = tmp_path / "photo.safetensors"
+    Weights(file, net.state_dict(), {"_target_": "zoomsr.models.photo_unet.PhotoUNet", **arguments}).save(file)
+    quality = torch.tensor([20.0, 90.0])
+    with torch.no_grad():
+        told, untold = net(_batch()["lr"], quality).clamp(0, 1), net(_batch()["lr"]).clamp(0, 1)
+    assert (told[0] - untold[0]).abs().max() > 0.01
+    hr = Distillation(teacher=str(file), scale=2, weight=0)({**_batch(), "quality": quality}, 0.5).hr
+    torch.testing.assert_close(hr[0], told[0], atol=1e-3, rtol=0)  # channels_last sums in another order
 
 
 @pytest.mark.parametrize(

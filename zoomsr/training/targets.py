@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoomsr.data.datamodule import Batch
 from zoomsr.imaging.degradations import Degradation
-from zoomsr.models import Net
+from zoomsr.models import Net, takes_quality
 from zoomsr.models.self_ensemble import turn, turn_back
 from zoomsr.pretrained.names import weights_file
 from zoomsr.pretrained.weights import Weights
@@ -58,12 +58,16 @@ class _Teacher:
         self._name, self._net, self._channels = name, net, known.channels
 
     @torch.no_grad()
-    def __call__(self, lr: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, scale H, scale W), clipped to [0, 1]. Raises ValueError for other channels."""
+    def __call__(self, lr: Tensor, quality: Tensor | None) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W), clipped to [0, 1]. Raises ValueError for other channels.
+
+        ``quality`` is the batch's, for teachers that take it.
+        """
         if lr.shape[1] != self._channels:
             channels = f"has {self._channels} channel(s), but the patches have {lr.shape[1]}"
             raise ValueError(f"target.teacher={self._name} {channels}")
-        sr: Tensor = self._net.to(lr.device)(lr)
+        told = () if quality is None or not takes_quality(self._net) else (quality.to(lr),)
+        sr: Tensor = self._net.to(lr.device)(lr, *told)
         return sr.to(lr.dtype).clamp(0, 1)
 
 
@@ -100,7 +104,7 @@ class Distillation:
         """See ``Target``. Raises ValueError where the teacher has other channels than the batch."""
         lr, hr = batch["lr"], batch["hr"]
         turned = torch.stack([turn(patch, index % 8) for index, patch in enumerate(lr)])
-        sr = self._teacher(turned.contiguous(memory_format=torch.channels_last))
+        sr = self._teacher(turned.contiguous(memory_format=torch.channels_last), batch.get("quality"))
         sr = torch.stack([turn_back(patch, index % 8) for index, patch in enumerate(sr)])
         return Pair(lr, sr.lerp(hr, self._weight))
 
@@ -145,7 +149,7 @@ class ECO:
         weight = (progress - self._start) / (self._end - self._start)
         if weight >= 1:
             return Pair(lr, hr)
-        sr = self._teacher(lr).to(hr.dtype)
+        sr = self._teacher(lr, batch.get("quality")).to(hr.dtype)
         with torch.autocast(lr.device.type, enabled=False):  # bf16 pixels would be off by two grey levels
             degraded = self._degradation.down(sr)
         weight = max(0.0, weight)
