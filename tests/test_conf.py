@@ -113,11 +113,13 @@ def _is_schedule(partial: Any) -> bool:
 
 
 def _is_target(target: Any) -> bool:
-    """At the end of the training the batch's own lr, and an image of hr's size that follows hr."""
-    batch = {"lr": torch.rand(1, 3, 8, 8), "hr": torch.rand(1, 3, 16, 16)}
-    lr, wanted = target(batch, 1.0)
-    darker = target({**batch, "hr": batch["hr"] / 2}, 1.0)[1]
-    return lr is batch["lr"] and wanted.shape == batch["hr"].shape and bool(darker.mean() < wanted.mean())
+    """At the end of the training the batch's own lr; hr, or the mean by weight of hr and an image on [0, 1]."""
+    hr = torch.rand(1, 3, 16, 16)
+    batch = {"lr": torch.rand(1, 3, 8, 8), "hr": hr}
+    (lr, wanted), (_, rest) = target(batch, 1.0), target({**batch, "hr": torch.zeros_like(hr)}, 1.0)
+    weight = float((wanted - rest).sum() / hr.sum())
+    is_mean = torch.allclose(wanted - rest, weight * hr, atol=1e-6)
+    return lr is batch["lr"] and is_mean and weight > 0 and 0 <= rest.min() <= rest.max() <= 1 - weight + 1e-6
 
 
 WANTED: dict[str, Callable[[Any], bool]] = {

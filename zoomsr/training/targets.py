@@ -149,7 +149,7 @@ class ECO:
         weight = (progress - self._start) / (self._end - self._start)
         if weight >= 1:
             return Pair(lr, hr)
-        sr = self._teacher(lr, batch.get("quality")).to(hr.dtype)
+        sr = self._teacher(lr, batch.get("quality"))
         with torch.autocast(lr.device.type, enabled=False):  # bf16 pixels would be off by two grey levels
             degraded = self._degradation.down(sr)
         weight = max(0.0, weight)
