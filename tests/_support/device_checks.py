@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,12 +151,13 @@ def exported_differs(checkpoint: Path, out: Path, device: torch.device) -> float
     return float((sr - expected).abs().max())
 
 
-def command(tmp_path: Path, photos: Path, *arguments: str) -> str:
-    """The training command as a user gives it; all that it said."""
+def command(tmp_path: Path, photos: Path, *arguments: str) -> None:
+    """The training command as a user gives it."""
     small = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1", *arguments]
+    tests = filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
     process = subprocess.run(
         [sys.executable, "-m", "zoomsr.train", *small],
-        env={**os.environ, "ZOOMSR_RUNS": str(tmp_path / "runs"), "COLUMNS": "200"},
+        env={**os.environ, "ZOOMSR_RUNS": str(tmp_path / "runs"), "PYTHONPATH": os.pathsep.join(tests)},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -165,7 +165,6 @@ def command(tmp_path: Path, photos: Path, *arguments: str) -> str:
         timeout=300,
     )
     assert process.returncode == 0, process.stdout
-    return process.stdout
 
 
 def scores_of_ranks(tmp_path: Path, photos: Path, *overrides: str, ranks: int) -> dict[str, float]:
@@ -180,14 +179,15 @@ def scores_of_ranks(tmp_path: Path, photos: Path, *overrides: str, ranks: int) -
 
 
 def sweep_by_slots(tmp_path: Path, photos: Path, seeds: Sequence[int], *overrides: str) -> list[Run]:
-    """A sweep of as many jobs at once as there are seeds; the runs, which ran beside one another."""
-    said = command(
-        tmp_path, photos, "-m", f"seed={','.join(map(str, seeds))}", f"launcher.slots={len(seeds)}", *overrides
+    """A sweep of as many jobs at once as there are seeds; the runs, each of which waited for all others to start."""
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    command(
+        *(tmp_path, photos, "-m", f"seed={','.join(map(str, seeds))}", f"launcher.slots={len(seeds)}"),
+        f"+callbacks.meeting={{_target_:_support.meeting.Meeting,folder:'{meeting}',jobs:{len(seeds)}}}",
+        *overrides,
     )
-    starts = [match.start() for match in re.finditer(r"^\[\d+_srcnn\] *data  ", said, re.MULTILINE)]
-    ends = [match.start() for match in re.finditer(r"^\[\d+_srcnn\] *epoch 1/1  train", said, re.MULTILINE)]
-    assert len(starts) == len(ends) == len(seeds), said
-    assert max(starts) < min(ends), said
+    assert len(list(meeting.iterdir())) == len(seeds)
     (sweep,) = (tmp_path / "runs").iterdir()
     jobs = sorted(path for path in sweep.iterdir() if path.is_dir())
     assert [Job(path).status()["state"] for path in jobs] == ["finished"] * len(seeds)

@@ -24,7 +24,7 @@ def test_two_ranks_measure_what_one_measures(tmp_path: Path, photos: Path) -> No
 
 
 def test_four_jobs_of_a_sweep_share_a_gpu_by_slots(tmp_path: Path, photos: Path) -> None:
-    runs = sweep_by_slots(tmp_path, photos, (1, 2, 3, 4), GPU, "launcher.gpus=['0']", "data.patches_per_image=512")
+    runs = sweep_by_slots(tmp_path, photos, (1, 2, 3, 4), GPU, "launcher.gpus=['0']")
     names = [run.results["device"]["name"] for run in runs if run.results is not None]
     assert names == [torch.cuda.get_device_name(0)] * 4
     assert len({run.means()["srcnn"]["psnr_y"] for run in runs}) == 4

@@ -91,5 +91,5 @@ def test_one_rank_trains_as_no_rank_does(train: Train, tmp_path: Path, photos: P
 
 @pytest.mark.slow
 def test_jobs_of_a_sweep_run_beside_one_another(tmp_path: Path, photos: Path) -> None:
-    runs = sweep_by_slots(tmp_path, photos, (1, 2), "data.patches_per_image=64", "logger=none")
+    runs = sweep_by_slots(tmp_path, photos, (1, 2), "logger=none")
     assert len({run.means()["srcnn"]["psnr_y"] for run in runs}) == 2
