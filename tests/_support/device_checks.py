@@ -154,10 +154,9 @@ def exported_differs(checkpoint: Path, out: Path, device: torch.device) -> float
 def command(tmp_path: Path, photos: Path, *arguments: str) -> None:
     """The training command as a user gives it."""
     small = [*TINY, *TINY_NET, f"data.root={photos}", "trainer.max_epochs=1", *arguments]
-    tests = filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
     process = subprocess.run(
         [sys.executable, "-m", "zoomsr.train", *small],
-        env={**os.environ, "ZOOMSR_RUNS": str(tmp_path / "runs"), "PYTHONPATH": os.pathsep.join(tests)},
+        env={**os.environ, "ZOOMSR_RUNS": str(tmp_path / "runs"), "COLUMNS": "200"},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -179,7 +178,10 @@ def scores_of_ranks(tmp_path: Path, photos: Path, *overrides: str, ranks: int) -
 
 
 def sweep_by_slots(tmp_path: Path, photos: Path, seeds: Sequence[int], *overrides: str) -> list[Run]:
-    """A sweep of as many jobs at once as there are seeds; the runs, each of which waited for all others to start."""
+    """A sweep of as many jobs at once as there are seeds; the runs, each of which waited for all others to start.
+
+    Child processes must find ``_support``.
+    """
     meeting = tmp_path / "meeting"
     meeting.mkdir()
     command(

@@ -6,6 +6,7 @@ Kills, signals and NaNs are checked in ``test_resume``, ``test_stopping`` and ``
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,7 @@ def test_one_rank_trains_as_no_rank_does(train: Train, tmp_path: Path, photos: P
 
 
 @pytest.mark.slow
-def test_jobs_of_a_sweep_run_beside_one_another(tmp_path: Path, photos: Path) -> None:
+def test_jobs_of_a_sweep_run_beside_one_another(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     runs = sweep_by_slots(tmp_path, photos, (1, 2), "logger=none")
     assert len({run.means()["srcnn"]["psnr_y"] for run in runs}) == 2
