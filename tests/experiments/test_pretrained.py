@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from _support.results import scores
 
 from experiments import tables
 from experiments.pretrained import collect, rounds
+from experiments.pretrained import mean as means_of_weights
 from experiments.pretrained.collect import PretrainedNet
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.names import WEIGHTS_DIR
+from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.layout import best_checkpoint
 from zoomsr.runs.run import Run
 
 ARTICLES = [
@@ -160,3 +164,42 @@ def test_a_round_is_what_its_run_says(train: Callable[..., Run]) -> None:
     assert found["photographs"] == run.results["data"]["n_train"]
     assert found["val_psnr_y"] == list(run.means().values())[-1]["psnr_y"]
     assert "trainer.max_epochs=1" in str(found["recipe"]).split()
+
+
+def test_a_mean_of_weights_starts_a_training_that_knows_where_they_come_from(
+    train: Callable[..., Run], tmp_path: Path
+) -> None:
+    short = ["data.patches_per_image=2", "trainer.max_epochs=1"]
+    first = train(*short)
+    second = train(*short, f"ckpt={first.path}", "ckpt_mode=weights", "seed=1", "optimizer.lr=0.1")
+    parts = [Weights.read(best_checkpoint(run.path)) for run in (first, second)]
+    out = tmp_path / "mean.safetensors"
+    means_of_weights.main([str(first.path), str(second.path)], out)
+    found = Weights.read(out)
+    for name, tensor in found.tensors.items():
+        one, other = (part.tensors[name] for part in parts)
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(tensor.float(), (one + other) / 2, rtol=1e-3, atol=1e-6)  # 16 bit
+    assert found.card is not None
+    assert found.card.data["started_from"] == ["5 of photos"]
+    assert found.card.command == "python -m experiments.pretrained.mean FOLDER FOLDER -o FILE"
+    assert found.card.sets == {}
+    third = train(*short, f"ckpt={out}", "ckpt_mode=weights")
+    assert third.results is not None
+    assert third.results["data"]["started_from"] == ["5 of photos", "5 of photos"]
+
+
+def test_a_mean_of_one_net_or_of_different_nets_or_photographs_is_refused(
+    train: Callable[..., Run], tmp_path: Path
+) -> None:
+    one, two = (
+        Weights(tmp_path / "x", {"weight": torch.ones(1)}, {"_target_": "zoomsr.models.srcnn.SRCNN", "scale": scale})
+        for scale in (2, 3)
+    )
+    with pytest.raises(ValueError, match="a mean is of two nets or more"):
+        means_of_weights.mean([one])
+    with pytest.raises(ValueError, match="scale=2 was asked for"):
+        means_of_weights.mean([one, two])
+    few, all_of_them = train("data.val_fraction=0.4"), train()
+    with pytest.raises(ValueError, match=r"best\.ckpt was trained on other photographs than the others"):
+        means_of_weights.origin([Weights.read(best_checkpoint(run.path)) for run in (all_of_them, few)])
