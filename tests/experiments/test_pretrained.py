@@ -147,7 +147,7 @@ def test_photographs_whose_licences_allow_everything_are_called_free() -> None:
 
 def test_the_round_that_is_shipped_is_the_one_on_the_card() -> None:
     shipped = {row["net"]: row for row in tables.rows(rounds.ROUNDS) if row["shipped"]}
-    assert {"unet", "unet_photo", "unet_x3", "unet_x4"} == shipped.keys()
+    assert {"srcnn", "unet", "unet_photo", "unet_x3", "unet_x4", "vdsr"} == shipped.keys()
     for net, row in shipped.items():
         card = Card.beside(WEIGHTS_DIR / f"{net}.safetensors")
         assert card is not None
