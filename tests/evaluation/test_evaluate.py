@@ -148,15 +148,20 @@ def test_self_ensemble_is_the_mean_of_eight_turns(evaluate: Evaluate, folder: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnx", "auto"])
-def test_another_engine_gives_the_same_scores_and_is_named(evaluate: Evaluate, folder: Path, engine: str) -> None:
+def test_another_engine_gives_the_same_scores_and_is_named(evaluate: Evaluate, tmp_path: Path, engine: str) -> None:
     pytest.importorskip("onnxruntime", reason="pip install zoomsr[fast]")
-    plain, other = (evaluate(f"data_dir={folder}", "ckpt=srcnn", f"engine={name}") for name in ("torch", engine))
+    (tmp_path / "One").mkdir()  # not the small ones, whose PSNR moves by 5e-4 when a pixel rounds the other way
+    Image.fromarray(photograph(400, 600)).save(tmp_path / "One" / "picture.png")
+    arguments = f"data_dir={tmp_path}/One", "ckpt=srcnn"
+    plain, other = (evaluate(*arguments, f"engine={name}") for name in ("torch", engine))
     assert {net: row["engine"] for net, row in plain["nets"].items()} == {"bicubic": "torch", "srcnn": "torch"}
     expected = "OpenVINO" if engine == "auto" and find_spec("openvino") else "ONNX Runtime"
     assert {net: row["engine"] for net, row in other["nets"].items()} == {"bicubic": "torch", "srcnn": expected}
     for protocol in ("modern", "classic"):
-        one, two = (found["sets"]["Two"]["srcnn"][protocol]["mean"] for found in (plain, other))
-        assert two == pytest.approx(one, abs=2e-4)
+        one, two = (found["sets"]["One"]["srcnn"][protocol]["mean"] for found in (plain, other))
+        assert two == pytest.approx(one, abs=2e-3)
+        assert two["psnr_rgb"] == pytest.approx(one["psnr_rgb"], abs=2e-4)
+        assert two["mae"] == pytest.approx(one["mae"], rel=1e-4)
 
 
 def test_another_degradation_makes_the_lr(evaluate: Evaluate, folder: Path) -> None:
