@@ -22,6 +22,7 @@ from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.self_ensemble import SelfEnsemble
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.pretrained.weights import Weights
+from zoomsr.runs.run import Run
 from zoomsr.training import schedules
 from zoomsr.training.callbacks.ema import EMA
 from zoomsr.training.module import ZoomModule
@@ -252,6 +253,21 @@ def test_the_settings_make_the_target(teacher: Callable[..., str]) -> None:
     assert module._target(batch, 0.5).hr is batch["hr"]
     assert module._target(batch, 0.4).hr is not batch["hr"]
     assert build_module(composed(*TINY, *TINY_NET))._target(batch, 0.0).hr is batch["hr"]
+
+
+@pytest.mark.parametrize(
+    ("degradation", "said"),
+    [
+        ("bicubic", "unet"),
+        ("box", "unet, which was trained on lr made by Bicubic(scale=2), not by Box(scale=2)"),
+    ],
+)
+def test_a_teacher_that_does_not_know_the_degradation_is_said(
+    train: Callable[..., Run], capsys: pytest.CaptureFixture[str], degradation: str, said: str
+) -> None:
+    train("target=distillation", f"degradation={degradation}", "trainer.max_epochs=1", "data.patches_per_image=2")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("teacher")]
+    assert line.removeprefix("teacher").strip() == said
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from zoomsr.cli.config import plain
 from zoomsr.cli.console import CONSOLE, epoch_table, loss_table, say, score_table
@@ -22,7 +22,10 @@ from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.data.patches import per_stage
 from zoomsr.data.sources.photographs import licences_of
 from zoomsr.hardware.processor import processor
+from zoomsr.imaging.degradations import Degradation
 from zoomsr.models import scale_of
+from zoomsr.pretrained.card import Card
+from zoomsr.pretrained.names import weights_file
 from zoomsr.runs.files import sha256_of, short
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import CHECKPOINTS, COMPARISON_PNG, EVENTS, METRICS_JSON, PROFILE, TENSORBOARD
@@ -60,6 +63,8 @@ def say_start(
         if (stages := max(len(per_stage(config.data[key])) for key in ("patch", "batch_size"))) > 1:
             sides = f"patches of {_then(per_stage(config.data.patch))} pixels"
             lines["stages"] = f"{stages} equal shares of the training, each from the start of an epoch: {sides}"
+    if (teacher := OmegaConf.select(config, "target.teacher")) is not None:
+        lines["teacher"] = _teacher(teacher, data.degradation)
     if (budget := config.get("budget")) is not None:
         lines["budget"] = f"{budget}, annealed by then ({config.choices.scheduler}), however many epochs that is"
     if (advice := slow_precision(trainer.precision, root)) is not None:
@@ -114,6 +119,15 @@ def _batch(config: DictConfig, trainer: Trainer) -> str:
         f"{text}; learning rate {rate:g} as set, not scaled "
         f"(linear rule: optimizer.lr={rate * factor:g}, square root: optimizer.lr={rate * factor**0.5:g})"
     )
+
+
+def _teacher(name: str, degradation: Degradation) -> str:
+    """Its name; and, as its images keep what it has never seen, that its own lr was made by another degradation."""
+    file = weights_file(name, degradation.scale)
+    card = None if file is None else Card.beside(file)
+    if card is None or card.degradation in ("", repr(degradation)):
+        return name
+    return f"{name}, which was trained on lr made by {card.degradation}, not by {degradation!r}"
 
 
 def _then(values: Sequence[int]) -> str:
