@@ -150,7 +150,7 @@ def test_self_ensemble_is_the_mean_of_eight_turns(evaluate: Evaluate, folder: Pa
 @pytest.mark.parametrize("engine", ["onnx", "auto"])
 def test_another_engine_gives_the_same_scores_and_is_named(evaluate: Evaluate, tmp_path: Path, engine: str) -> None:
     pytest.importorskip("onnxruntime", reason="pip install zoomsr[fast]")
-    (tmp_path / "One").mkdir()  # not the small ones, whose PSNR moves by 5e-4 when a pixel rounds the other way
+    (tmp_path / "One").mkdir()  # one large picture: one pixel that rounds the other way moves a small one by 5e-4 dB
     Image.fromarray(photograph(400, 600)).save(tmp_path / "One" / "picture.png")
     arguments = f"data_dir={tmp_path}/One", "ckpt=srcnn"
     plain, other = (evaluate(*arguments, f"engine={name}") for name in ("torch", engine))

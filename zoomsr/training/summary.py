@@ -124,10 +124,13 @@ def _batch(config: DictConfig, trainer: Trainer) -> str:
 def _teacher(name: str, degradation: Degradation) -> str:
     """Its name; and, as its images keep what it has never seen, that its own lr was made by another degradation."""
     file = weights_file(name, degradation.scale)
-    card = None if file is None else Card.beside(file)
-    if card is None or card.degradation in ("", repr(degradation)):
+    if file is not None and (card := Card.beside(file)) is not None:
+        known = card.degradation
+    else:
+        known = (Run.read(Path(name)).results or {}).get("degradation", "") if Path(name).is_dir() else ""
+    if known in ("", repr(degradation)):
         return name
-    return f"{name}, which was trained on lr made by {card.degradation}, not by {degradation!r}"
+    return f"{name}, which was trained on lr made by {known}, not by {degradation!r}"
 
 
 def _then(values: Sequence[int]) -> str:
