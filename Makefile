@@ -11,7 +11,7 @@ WITH_CUDA = if $(PYTHON) -c "import hydra, lightning, torch, xdist; torch.cuda.i
 	then python=$(PYTHON); else $(MAKE) -s $(READY) && python=$(BIN)/python; fi &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page docs lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom bench-faithful train-gpu study speedrun wheel clean
+.PHONY: help demo test test-slow test-gpu test-streaming test-clusters test-page docs lint types check-numbers numbers format bench-metrics bench-data bench-train bench-gpu bench-zoom bench-busy bench-faithful train-gpu study speedrun wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 \t\2/' | expand -t 22
@@ -90,6 +90,9 @@ bench-gpu: ## the trainer and zoom on one GPU: rates, what holds them up, peak m
 
 bench-zoom: $(READY) ## a photograph through every engine, with times and peak memory
 	$(BIN)/python -m experiments.benchmarks.inference_speed.bench
+
+bench-busy: $(READY) ## commands beside a program that keeps a core busy, with OpenMP's default and with ours
+	$(BIN)/python -m experiments.benchmarks.busy_core.bench
 
 bench-faithful: $(READY) ## what back-projection costs: the default path of zoom beside --back-projection 0
 	$(BIN)/python -m experiments.benchmarks.inference_speed.back_projection

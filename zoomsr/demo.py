@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
-from zoomsr.cli.malloc import give_back_early
+from zoomsr.cli.native import give_back_early, share_cores
 from zoomsr.cli.options import OwnNetsOption, TrustOption
 from zoomsr.pretrained.names import existing_weights
 from zoomsr.runs.directories import lock, locks_end
@@ -47,6 +47,7 @@ def demo(
         for name in model or ():
             existing_weights(name)
         give_back_early()
+        share_cores()
         from zoomsr.pretrained.own_nets import accepted  # torch, which is slow: mistakes are answered before
         from zoomsr.webapp.steps import Nets
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 import typer
 
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.native import share_cores
 from zoomsr.cli.options import OwnNetsOption, TrustOption
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def export(
     What is written is first run beside the net itself, and refused where it gives other pixels.
     """
     with one_line_errors():
+        share_cores()
         from zoomsr.inference.export_options import ExportOptions, Form  # NumPy and Pillow
 
         target = _target(out, page, to_hub)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.native import share_cores
 from zoomsr.runs.files import require_new
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def clear(path: Packed = None) -> None:
 def _command() -> Iterator[None]:
     from zoomsr.cli.console import said_logs
 
+    share_cores()
     with one_line_errors(), said_logs():
         yield
 

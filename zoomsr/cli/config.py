@@ -26,6 +26,7 @@ from zoomsr.cli.arguments import require_types
 from zoomsr.cli.composition import trace
 from zoomsr.cli.errors import nearest, one_line_errors
 from zoomsr.cli.explain import EXPLAIN, explain, is_hydra
+from zoomsr.cli.native import share_cores
 from zoomsr.cli.overrides import LAST, is_first_rank, quoted, stray
 from zoomsr.runs import directories
 from zoomsr.runs.files import short
@@ -90,6 +91,7 @@ def start(task: Callable[[DictConfig], float | None], *, config_name: str) -> No
     With the word ``explain`` nothing runs: it says where settings come from.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing pages
+    share_cores()
 
     def job(config: DictConfig) -> float | None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:

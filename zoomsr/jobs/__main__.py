@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
+from zoomsr.cli.native import share_cores
 from zoomsr.cli.overrides import is_first_rank
 from zoomsr.jobs.launchers import train_here
 from zoomsr.runs.job import Job
@@ -28,6 +29,7 @@ def main(
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Every rank of a job starts here, and reads the same file."""
+    share_cores()
     with one_line_errors():
         job = Job(run)
         if child:  # of a launcher, which has written the settings and holds the standard input open

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from zoomsr.cli.malloc import give_back_early
+from zoomsr.cli.native import give_back_early
 
 if __name__ == "__main__":
     give_back_early()  # as the command does

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from zoomsr.cli.malloc import give_back_early
+from zoomsr.cli.native import give_back_early
 
 if "".join(sys.argv[2:3]).startswith("zoomsr"):
     give_back_early()  # as the command does

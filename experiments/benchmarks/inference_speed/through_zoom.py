@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from zoomsr.cli.malloc import give_back_early
+from zoomsr.cli.native import give_back_early
 
 if sys.argv[1:]:
     give_back_early()  # as the command does
