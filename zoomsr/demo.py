@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
-from zoomsr.cli.native import give_back_early, share_cores
+from zoomsr.cli.native import share_cores_and_memory
 from zoomsr.cli.options import OwnNetsOption, TrustOption
 from zoomsr.pretrained.names import existing_weights
 from zoomsr.runs.directories import lock, locks_end
@@ -46,8 +46,7 @@ def demo(
             raise ValueError("the page needs an extra: pip install zoomsr[demo]")
         for name in model or ():
             existing_weights(name)
-        give_back_early()
-        share_cores()
+        share_cores_and_memory()
         from zoomsr.pretrained.own_nets import accepted  # torch, which is slow: mistakes are answered before
         from zoomsr.webapp.steps import Nets
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoomsr.cli.errors import one_line_errors
-from zoomsr.cli.native import give_back_early, share_cores
+from zoomsr.cli.native import share_cores_and_memory
 from zoomsr.cli.options import OwnNetsOption, TrustOption
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def zoom(
 ) -> None:
     """Upscale photographs, or a crop of one, by a trained net; transparency, 16 bit, profile, EXIF and XMP stay."""
     with one_line_errors():
-        give_back_early()
-        share_cores()
+        share_cores_and_memory()
         from zoomsr.inference.options import Options, parse_box  # NumPy and Pillow
         from zoomsr.inference.pre_shrink import PreShrink
         from zoomsr.inference.sizes import parse_size

@@ -9,18 +9,6 @@ _MMAP_THRESHOLD = -3  # of mallopt, in glibc's malloc.h
 _LARGE = 2**20
 
 
-def give_back_early() -> None:
-    """Large freed blocks go back to the system at once.
-
-    glibc keeps freed blocks that do not fit the next tile: half a gigabyte more for the U-Net. Fresh memory costs page
-    faults, so torch is asked for pages of 2 MB, with which a photograph takes no longer than before.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:  # not on macOS
-        mallopt(_MMAP_THRESHOLD, _LARGE)
-
-
 def share_cores() -> None:
     """A thread that waits for the others soon sleeps; processes started from here inherit it.
 
@@ -30,3 +18,16 @@ def share_cores() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def share_cores_and_memory() -> None:
+    """Large freed blocks go back to the system at once, too; for commands that enlarge pictures.
+
+    glibc keeps freed blocks that do not fit the next tile: half a gigabyte more for the U-Net. Fresh memory costs page
+    faults, so torch is asked for pages of 2 MB, with which a photograph takes no longer than before.
+    """
+    share_cores()
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:  # not on macOS
+        mallopt(_MMAP_THRESHOLD, _LARGE)

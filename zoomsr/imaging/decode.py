@@ -13,6 +13,7 @@ from PIL import Image
 
 from zoomsr.imaging import heif, jxl, metadata, raw
 from zoomsr.imaging.bmff import PrimaryItem
+from zoomsr.imaging.iptc import iptc_properties
 from zoomsr.imaging.libvips import as_vips, libvips, reading
 from zoomsr.imaging.metadata import COLOUR_CHUNKS, Description, exif_in, kept_in, png_chunks, upright
 from zoomsr.imaging.pillow import array_in, open_picture, refused, without_white
@@ -130,8 +131,10 @@ def describe(found: Any, path: Path) -> Description:
     exif, lost = _exif(found, path, chunks)
     if lost:
         notes.append(f"of its EXIF these are damaged, and left out: {', '.join(lost)}")
-    xmp, is_damaged = kept_xmp(_field(found, "xmp-data", b""))
+    older, is_cut_off = iptc_properties(_field(found, "iptc-data", b""))
+    xmp, is_damaged = kept_xmp(_field(found, "xmp-data", b""), older)
     notes += ["its XMP is damaged, and left out"] if is_damaged else []
+    notes += ["its IPTC is damaged, and left out from there on"] if is_cut_off else []
     chunks |= {} if item.cicp is None else {b"cICP": item.cicp}
     colour = tuple((name, chunks[name]) for name in COLOUR_CHUNKS if name in chunks)
     return Description(icc=profile, dpi=dpi, exif=exif, xmp=xmp, notes=tuple(notes), colour=colour)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from zoomsr.imaging.decode import describe, opened, pixels_of
 from zoomsr.imaging.encode import as_picture, encoder
+from zoomsr.imaging.iptc import IIM, iptc_properties
 from zoomsr.imaging.libvips import reading, writing
 from zoomsr.imaging.metadata import Description, exif_of, kept_in, orientation_in, profile_fits, upright, valid_dpi
 from zoomsr.imaging.pillow import array_of
@@ -75,11 +76,13 @@ class Photograph(Description):
         """
         exif, icc, dpi = exif_of(picture), picture.info.get("icc_profile"), picture.info.get("dpi")
         array = upright(array_of(picture, "the picture"), orientation_in(exif))
+        resources = picture.info.get("photoshop")
+        iim = resources.get(IIM, b"") if isinstance(resources, dict) else b""  # of a PNG it may be any text
         description = Description(
             icc=icc if icc is not None and profile_fits(icc, 1 if array.shape[2] < 3 else 3) else None,
             dpi=None if dpi is None else valid_dpi((float(dpi[0]), float(dpi[1]))),
             exif=None if exif is None else kept_in(exif)[0],
-            xmp=kept_xmp(picture.info.get("xmp", b""))[0],
+            xmp=kept_xmp(picture.info.get("xmp", b""), iptc_properties(iim)[0])[0],
             notes=("CMYK became RGB",) if picture.mode == "CMYK" else (),
         )
         return Photograph.with_pixels(array, description)

@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from zoomsr.cli.native import give_back_early
+from zoomsr.cli.native import share_cores_and_memory
 
 if __name__ == "__main__":
-    give_back_early()  # as the command does
+    share_cores_and_memory()  # as the command does
 
 import numpy as np
 import torch

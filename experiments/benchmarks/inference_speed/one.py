@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from zoomsr.cli.native import give_back_early
+from zoomsr.cli.native import share_cores_and_memory
 
 if "".join(sys.argv[2:3]).startswith("zoomsr"):
-    give_back_early()  # as the command does
+    share_cores_and_memory()  # as the command does
 
 import numpy as np
 import torch

@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from zoomsr.cli.native import give_back_early
+from zoomsr.cli.native import share_cores_and_memory
 
 if sys.argv[1:]:
-    give_back_early()  # as the command does
+    share_cores_and_memory()  # as the command does
 
 import numpy as np
 from PIL import Image
