@@ -134,9 +134,7 @@ def cache_folder() -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoomsr"
     except RuntimeError:
-        raise ValueError(
-            "this user has no home directory: ZOOMSR_CACHE=FOLDER names a place for packed pixels"
-        ) from None
+        raise ValueError("this user has no home directory: ZOOMSR_CACHE=FOLDER names a place for the cache") from None
 
 
 def short(path: Path) -> str:
