@@ -77,7 +77,7 @@ def zoom(
     self_ensemble: SelfEnsembleOption = False,
     exact: Annotated[bool, typer.Option("--exact", help="tiles with the net's whole receptive field")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto never changes a pixel by over 1/255")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, 32 or bf16; auto: at most 1/255 off, rarely 2/255")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, torch, openvino, onnx; auto: the fastest that is there")] = "auto",
     back_projection: BackProjectionOption = None,
     quality_in: QualityInOption = None,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoomsr.engines import AUTO, CHOICES, ENGINES, TORCH, Engine, installed, missing
 from zoomsr.engines.graph import GraphFile, example, exported
+from zoomsr.models import Around
 from zoomsr.pretrained.weights import Weights
 
 MAX_DIFFERENCE = 1e-4
@@ -30,7 +31,7 @@ class _NoGraphError(ValueError):
     """A net that torch cannot export."""
 
 
-class Accelerated(nn.Module):
+class Accelerated(Around):
     """A net with the same contract, run by an engine of ``zoomsr.engines`` in float32, or in bfloat16 under autocast.
 
     ``auto`` stays with torch until the pixels it was told of make up for opening an engine, takes the fastest one, and
@@ -42,17 +43,8 @@ class Accelerated(nn.Module):
         engine: ``auto``, ``openvino``, ``onnx``.
     """
 
-    scale: int
-    channels: int
-    multiple_of: int
-    halo: int
-
     def __init__(self, net: nn.Module, *, digest: str, engine: str) -> None:
-        super().__init__()
-        self.net = net
-        for name in ("scale", "channels", "multiple_of", "halo"):
-            setattr(self, name, getattr(net, name))
-        self.lr_8bit = getattr(net, "lr_8bit", False)
+        super().__init__(net)
         self._messages: list[str] = []
         self._digest, self.choice = digest, engine
         self._pixels, self._is_on = 0, engine != AUTO

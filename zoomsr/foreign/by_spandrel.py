@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from zoomsr.foreign.net import ForeignNet, NetFacts
+from zoomsr.models import n_parameters
 from zoomsr.pretrained.names import SPANDREL_EXTRA
 from zoomsr.pretrained.weights import Weights
 
@@ -52,7 +53,7 @@ def spandrel_net(weights: Weights) -> ForeignNet:
         scale=int(descriptor.scale),
         channels=int(channels),
         size_multiple=int(descriptor.size_requirements.multiple_of),
-        n_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        n_parameters=n_parameters(module),
     )
     return ForeignNet(facts, descriptor, module)  # called, it pads to the net's least size too
 

@@ -31,7 +31,7 @@ class NetFacts:
 
     Attributes:
         path: the file.
-        kind: of net, for people: ``ONNX``, ``SwinIR (spandrel)``.
+        kind: of net, for people: ``ONNX``, ``SwinIR by spandrel``.
         engine: that runs it, ``torch`` or ``onnx``.
         scale: enlargement factor.
         channels: 3 for RGB, 1 for luma.

@@ -15,7 +15,7 @@ from zoomsr.cli.console import say
 from zoomsr.engines.graph import contract, example, quiet
 from zoomsr.inference.dtmodel import SCALES, dtmodel
 from zoomsr.inference.export_options import ExportOptions, Form
-from zoomsr.inference.model_card import PackedNet, training_data
+from zoomsr.inference.model_card import NOT_STATED, PackedNet, training_data
 from zoomsr.inference.onnx_file import limit_of, onnx_file, require_parity
 from zoomsr.inference.release import Origin, ship
 from zoomsr.models import Net, at_quality, takes_quality
@@ -25,8 +25,6 @@ from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.names import weights_file
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import atomic_write, sha256_of, short
-
-NOT_STATED = "not stated"
 
 
 def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> None:
@@ -40,8 +38,7 @@ def write(model: str, out: Path, options: ExportOptions, *, overwrite: bool) -> 
     source = weights_file(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".safetensors":
-        if source is None:
-            raise ValueError("bicubic has no weights: there is nothing to write")
+        assert source is not None  # as was just seen
         weights, licence = Weights.read(source, options.nets), _licence(source, options)
         ship(weights, out, origin=Origin.of(source), licence=licence, tests=options.tests)
         return
@@ -94,8 +91,7 @@ def _dtmodel(model: str, out: Path, options: ExportOptions) -> bytes:
     """Of the net, and of its sister for the other scale where the package has one."""
     nets = []
     for source in dict.fromkeys([weights_file(model), *(weights_file(model, scale) for scale in SCALES)]):
-        if source is None:
-            raise ValueError("bicubic has no weights: there is nothing to write")
+        assert source is not None  # as write has seen
         net = built(source, model, options)
         nets.append(PackedNet(cast(Net, net), Origin.of(source), facts_of(source, options)))
     return dtmodel(out, nets, half=options.form.half)

@@ -81,7 +81,7 @@ class ExportOptions:
         self.require_fits(out)
         for file in [out, out.with_suffix(".json")] if out.suffix == ".safetensors" else [out]:  # the card
             require_free(file, overwrite=overwrite)
-        if existing_weights(model) is None and out.suffix == ".safetensors":
+        if existing_weights(model) is None and out.suffix in (".safetensors", ".dtmodel"):
             raise ValueError("bicubic has no weights: there is nothing to write")
         for folder in self.tests:
             Benchmark.find(folder, scale=scale_on_card(model) or 2, published_lr=False)

@@ -26,9 +26,9 @@ from torch import nn
 
 from zoomsr.cli.console import say
 from zoomsr.inference.disk import require_free
-from zoomsr.inference.export import NOT_STATED, write
+from zoomsr.inference.export import write
 from zoomsr.inference.export_options import ExportOptions
-from zoomsr.inference.model_card import PackedNet, card_fields, criteria, scores_table, table
+from zoomsr.inference.model_card import NOT_STATED, PackedNet, card_fields, criteria, scores_table, table
 from zoomsr.inference.release import Origin
 from zoomsr.models import Net, takes_quality
 from zoomsr.pretrained.card import Card

@@ -1,4 +1,4 @@
-"""Model cards of packages for darktable: in Markdown, and as the fields that darktable shows.
+"""Model cards of packages for darktable and of folders for Hugging Face: in Markdown, and as the fields of darktable.
 
 The properties are those of "Model selection criteria" in darktable-ai's README at 44ddb0c. An unknown one is said
 to be not stated.
@@ -16,7 +16,7 @@ from zoomsr.inference.release import Origin
 from zoomsr.inference.seams import HALF_LEVEL, Seam
 from zoomsr.models import Net
 
-_NOT_STATED = "not stated"
+NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def criteria(nets: Sequence[PackedNet], *, provenance: str) -> dict[str, str]:
         "Training data provenance": f"{fields['training_data']}{source}",
         "Training code": f"zoomsr {version('zoomsr')} (MIT)",
         "Known limitations": fields["notes"],
-        "Published research": ", ".join(f"<{paper}>" for paper in _papers(nets)) or _NOT_STATED,
+        "Published research": ", ".join(f"<{paper}>" for paper in _papers(nets)) or NOT_STATED,
         "Inference": "Local only, no cloud dependencies",
         "Scope": fields["scope"],
-        "Reproducibility": _joined(f"`{one.origin.command}`" if one.origin.command else _NOT_STATED for one in nets),
+        "Reproducibility": _joined(f"`{one.origin.command}`" if one.origin.command else NOT_STATED for one in nets),
     }
 
 
@@ -105,8 +105,8 @@ def markdown(package: str, nets: Sequence[PackedNet], *, half: bool) -> str:
         "Resolution": ["Dynamic (any H, W)" for _ in nets],
         "Normalize": ["sRGB on [0, 1], not clamped" for _ in nets],
         "Weights": [("float16, computed in float32" if half else "float32") for _ in nets],
-        "Weights' sha256": [one.facts.get("weights_sha256", _NOT_STATED) for one in nets],
-        "Seam": ["; ".join(seam_words(one.seam)) if one.seam else _NOT_STATED for one in nets],
+        "Weights' sha256": [one.facts.get("weights_sha256", NOT_STATED) for one in nets],
+        "Seam": ["; ".join(seam_words(one.seam)) if one.seam else NOT_STATED for one in nets],
     }
     parts = [
         f"# {package}\n\n{fields['long_description']}",
@@ -159,17 +159,17 @@ def _papers(nets: Sequence[PackedNet]) -> list[str]:
 
 
 def _degradations(nets: Sequence[PackedNet]) -> str:
-    return f"Its training inputs were made by {_joined(one.origin.degradation or _NOT_STATED for one in nets)}."
+    return f"Its training inputs were made by {_joined(one.origin.degradation or NOT_STATED for one in nets)}."
 
 
 def training_data(origin: Origin) -> str:
     """``name: n photographs``, or that it is not stated."""
     data = origin.data
-    return f"{data['name']}: {data['n_train']} photographs" if {"n_train", "name"} <= data.keys() else _NOT_STATED
+    return f"{data['name']}: {data['n_train']} photographs" if {"n_train", "name"} <= data.keys() else NOT_STATED
 
 
 def _data_licences(origin: Origin) -> str:
-    return "; ".join(f"{name}: {number}" for name, number in origin.data.get("licences", {}).items()) or _NOT_STATED
+    return "; ".join(f"{name}: {number}" for name, number in origin.data.get("licences", {}).items()) or NOT_STATED
 
 
 def _limitations(nets: Sequence[PackedNet]) -> list[str]:

@@ -30,6 +30,16 @@ class Options:
     Attributes:
         models: names of nets; none for the choice by each photograph's compression.
         how: says how nets are run, when the first one is opened.
+        box: crop in pixels of the upright picture; None for all of it.
+        size: of the enlargement; None for the net's own scale.
+        out: file or folder; None for a name beside the photograph.
+        quality: of the written file, 1 to 100, where its format loses any.
+        overwrite: replace files that are there.
+        skip_existing: leave photographs out whose enlargement is there.
+        suffix: format of the written files; None for that of ``out``, or PNG.
+        pre_shrink: by how much photographs are shrunk first.
+        proof: what is written beside the enlargement of how faithful it is.
+        quality_in: JPEG quality that the photographs have, 1 to 100, which is never compressed; None to find it.
 
     Raises:
         ValueError: existing files are to be both skipped and replaced.

@@ -46,7 +46,7 @@ class Proof:
         """Raise ValueError, before the net runs, where the result will not be one to prove anything of."""
         if not self.certificate and self.map is None:
             return
-        from zoomsr.inference.certificate import certificate_of, require_readable  # torch, as the net that has run
+        from zoomsr.inference.certificate import certificate_of, require_readable  # torch, as the net
 
         exact = (route.scale * route.source[0], route.scale * route.source[1])
         if route.upscaler is None or route.size != exact or pre_shrink.factor != 1:

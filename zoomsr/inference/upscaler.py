@@ -103,7 +103,6 @@ class Upscaler:
         halo: around tiles in lr pixels; None for the net's receptive radius, which is exact.
         bfloat16: whether its layers run in bfloat16.
         tile: side in lr pixels.
-        card: of its weights, or None.
         engine: the net in ``net`` that another engine than torch may run, or None.
         weights: the file of its weights, or None.
         quality: the JPEG quality that the net was told of its pictures; None for a net that is told none.
@@ -118,7 +117,6 @@ class Upscaler:
     halo: int | None = None
     bfloat16: bool = False
     tile: int = TILE
-    card: Card | None = None
     engine: Accelerated | None = None
     weights: Path | None = None
     quality: float | None = None
@@ -184,7 +182,19 @@ class Upscaler:
         is_half = how.in_bfloat16(card, where)
         is_given = how.tile is not None
         about = () if foreign is None else tuple(foreign.about(tiles=True))
-        return Upscaler(_name(path), made, where, halo, is_half, tile, card, runner, path, told, None, is_given, about)
+        return Upscaler(
+            _name(path),
+            made,
+            where,
+            halo,
+            is_half,
+            tile,
+            engine=runner,
+            weights=path,
+            quality=told,
+            is_tile_given=is_given,
+            about=about,
+        )
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoomsr.hardware.devices import has_float64
-from zoomsr.imaging.pixels import luma, shave
+from zoomsr.imaging.pixels import luma, rounded, shave
 from zoomsr.metrics.protocol import MetricProtocol
 from zoomsr.metrics.spectrum import band_errors
 
@@ -122,9 +122,9 @@ def measure(
         sr, hr, y = sr.cpu(), hr.cpu(), None if y is None else (y[0].cpu(), y[1].cpu())
     if y is None:
         y = luma(sr.clamp(0, 1)), luma(hr)
-    rgb = tuple(_levels(shave(image, border).clamp(0, 1)) for image in (sr, hr))
-    grey = [shave(image, border).clamp(0, 1) for image in y]
-    grey = [_levels(image) if protocol.luma_8bit else image * 255 for image in grey]
+    rgb = tuple(rounded(shave(image, border) * 255) for image in (sr, hr))
+    grey = [shave(image, border).clamp(0, 1) * 255 for image in y]
+    grey = [rounded(image) if protocol.luma_8bit else image for image in grey]
     scores = torch.stack([mae(*rgb) / 255, psnr(*rgb), psnr(*grey), ssim(*rgb), ssim(*grey)], dim=-1)
     return torch.cat([scores, band_errors(*grey)], dim=-1)
 
@@ -143,11 +143,6 @@ def mean_score(scores: list[ImageScore]) -> ImageScore:
     if not scores:
         raise ValueError("no images were measured")
     return ImageScore(*(sum(getattr(score, name) for score in scores) / len(scores) for name in METRICS))
-
-
-def _levels(image: Tensor) -> Tensor:
-    """[0, 1] to whole grey levels 0..255, still float."""
-    return image.mul(255).add(0.5).floor()
 
 
 @lru_cache(maxsize=1)

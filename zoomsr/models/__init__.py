@@ -8,7 +8,11 @@ from torch import Tensor, nn
 
 
 class Net(Protocol):
-    """The contract of a net, on which training, evaluation and tiling rely."""
+    """The contract of a net, on which training, evaluation and tiling rely.
+
+    Optional: ``takes_quality`` and ``at`` (see ``takes_quality`` and ``at_quality`` below), and ``lr_8bit``, True for a
+    net that is given lr in whole grey levels by every protocol.
+    """
 
     scale: int
     """Both sides grow by this factor."""
@@ -25,6 +29,22 @@ class Net(Protocol):
     def __call__(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) on [0, 1] to (N, C, scale H, scale W), float32, not clamped."""
         ...
+
+
+class Around(nn.Module):
+    """Base of a net around another one, whose contract it takes over."""
+
+    scale: int
+    channels: int
+    multiple_of: int
+    halo: int
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        for name in ("scale", "channels", "multiple_of", "halo"):
+            setattr(self, name, getattr(net, name))
+        self.lr_8bit = getattr(net, "lr_8bit", False)
 
 
 def scale_of(net: nn.Module | Net) -> int:
@@ -57,3 +77,10 @@ def at_quality(net: nn.Module, quality: float) -> nn.Module:
 def takes_quality(net: nn.Module | Net) -> bool:
     """Whether ``forward`` takes the JPEG quality of lr, (N,), as a second argument, and ``at`` a fixed one."""
     return bool(getattr(net, "takes_quality", False))
+
+
+def told(net: nn.Module | Net, quality: Tensor | None, *, lr: Tensor) -> tuple[Tensor, ...]:
+    """What ``forward`` takes beside lr: the JPEG quality of each picture, (N,), if it is known and the net takes it."""
+    if quality is None or not takes_quality(net):
+        return ()
+    return (quality.to(lr, non_blocking=lr.is_cuda),)  # so few bytes are copied before the call returns

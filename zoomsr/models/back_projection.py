@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoomsr.imaging.resize import UP_TAPS, Upscale, resize
+from zoomsr.models import Around
 
 STEPS = 2
 """A second step is for what the first leaves at the picture's border and where pixels are clipped."""
@@ -26,7 +27,7 @@ REACH = _DOWN_TAPS + _UP_REACH
 _CPU_BLOCK, _GPU_BLOCK = 8, 64
 
 
-class BackProjection(nn.Module):
+class BackProjection(Around):
     """A net whose output, shrunk by bicubic, is its input; a net as any other.
 
     Irani & Peleg, "Improving Resolution by Image Registration", CVGIP 1991, a few times:
@@ -51,20 +52,12 @@ class BackProjection(nn.Module):
         ValueError: fewer than one step.
     """
 
-    scale: int
-    channels: int
-    multiple_of: int
-    halo: int
-
     def __init__(self, net: nn.Module, *, steps: int = STEPS) -> None:
-        super().__init__()
+        super().__init__(net)
         if steps < 1:
             raise ValueError(f"back_projection {steps}: it takes one step or more, and 0 leaves it out")
-        self.net, self.steps = net, steps
-        for name in ("scale", "channels", "multiple_of"):
-            setattr(self, name, getattr(net, name))
-        self.halo = int(net.halo) + steps * REACH  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor
-        self.lr_8bit = getattr(net, "lr_8bit", False)
+        self.steps = steps
+        self.halo += steps * REACH
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, scale H, scale W); the steps are in float32, also under autocast."""

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoomsr.imaging.resize import forget_taps
+from zoomsr.models import n_parameters
 
 _HD = (720, 1280)
 """Height and width of the output for which the field counts multiply-adds (as in CARN, Ahn et al., ECCV 2018)."""
@@ -66,7 +67,7 @@ def costs_of(net: nn.Module, *, scale: int, device: torch.device, repeats: int =
         net.train(training)
         forget_taps()
     return Costs(
-        params=sum(parameter.numel() for parameter in net.parameters()),
+        params=n_parameters(net),
         macs=int(counter.get_total_flops()) // 2,  # an addition and a multiplication are one multiply-add
         latency_ms=latency,
         peak_mb=memory.peak // 10_000 / 100,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from zoomsr.models import Around
 
 
-class SelfEnsemble(nn.Module):
+class SelfEnsemble(Around):
     """Upscale eight flips and rotations of the input (dihedral group), invert them, take the mean; a net as any other.
 
     Timofte, Rothe & Van Gool, "Seven ways to improve example-based single image super resolution", CVPR 2016,
@@ -19,18 +21,6 @@ class SelfEnsemble(nn.Module):
     Args:
         net: a net with the contract of ``zoomsr.models.Net``.
     """
-
-    scale: int
-    channels: int
-    multiple_of: int
-    halo: int
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        for name in ("scale", "channels", "multiple_of", "halo"):
-            setattr(self, name, getattr(net, name))
-        self.lr_8bit = getattr(net, "lr_8bit", False)
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, scale H, scale W)."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from zoomsr.imaging.resize import Upscale
+from zoomsr.models import Around
 
 
-class Strength(nn.Module):
+class Strength(Around):
     """``strength`` times what a net adds to bicubic: 0 is bicubic, 1 the net; a net as any other.
 
     Args:
@@ -18,19 +19,11 @@ class Strength(nn.Module):
         ValueError: outside it.
     """
 
-    scale: int
-    channels: int
-    multiple_of: int
-    halo: int
-
     def __init__(self, net: nn.Module, strength: float) -> None:
-        super().__init__()
+        super().__init__(net)
         if not 0 <= strength <= 1:
             raise ValueError(f"strength {strength:g} must lie between 0, which is bicubic, and 1, which is the net")
-        self.net, self.strength = net, strength
-        for name in ("scale", "channels", "multiple_of", "halo"):
-            setattr(self, name, getattr(net, name))
-        self.lr_8bit = getattr(net, "lr_8bit", False)
+        self.strength = strength
         self.upscale = Upscale(self.scale)
 
     def forward(self, lr: Tensor) -> Tensor:
