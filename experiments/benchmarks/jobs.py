@@ -87,6 +87,7 @@ def answered(what: str, net: str, way: str, *, sizes: Sizes) -> Answer:
     """What was found, or the error."""
     gc.collect()  # of the job before, whose trainer and callbacks know one another
     torch.compiler.reset()  # as in a process of its own
+    torch.backends.cudnn.benchmark = False  # Lightning leaves it as the job before has set it
     try:
         if what == "device":
             return device(way, sizes)

@@ -26,6 +26,7 @@ from _support.tiny import TINY, TINY_NET
 from zoomsr.data.datamodule import PairsDataModule, Residence
 from zoomsr.data.sources.photographs import folder
 from zoomsr.engines.tiling import upscale_tiled
+from zoomsr.hardware.devices import full_float32
 from zoomsr.imaging.degradations import Bicubic
 from zoomsr.imaging.pixels import PixelArray
 from zoomsr.inference.export import write
@@ -141,7 +142,7 @@ def exported_differs(checkpoint: Path, out: Path, device: torch.device) -> float
     write(str(checkpoint), out, ExportOptions(), overwrite=False)
     lr = torch.rand(1, 3, 37, 50, generator=torch.Generator().manual_seed(1))
     net = Weights.read(checkpoint).build().to(device)
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         expected = net(lr.to(device)).cpu()
         if out.suffix == ".onnx":
             session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])

@@ -6,6 +6,7 @@ import torch
 from _support.tiny import photograph
 from PIL import Image
 
+from zoomsr.imaging.camera import Camera
 from zoomsr.imaging.degradations import Bicubic, BlurBicubic, Box, Chain, Degradation, GaussianNoise, Jpeg
 from zoomsr.imaging.resize import downscale, resize
 
@@ -95,6 +96,15 @@ def test_bad_settings_are_refused() -> None:
         (lambda: GaussianNoise(-1), "sigma -1 is negative"),
         (lambda: Jpeg(0), "JPEG quality 0"),
         (lambda: Chain([]), "at least one"),
+        (lambda: Chain([GaussianNoise(0.1), Camera(2)]), "draws its JPEG quality first"),
+        (lambda: Chain([Chain([GaussianNoise(0.1), Bicubic(2)]), Camera(1)]), "draws its JPEG quality first"),
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_a_chain_tells_the_quality_that_it_draws() -> None:
+    chain = Chain([Bicubic(2), Camera(1), Chain([GaussianNoise(0.1), Jpeg(60)])])
+    for seed in range(9):
+        drawn = Camera(1).jpeg_quality(torch.Generator().manual_seed(seed))
+        assert chain.jpeg_quality(torch.Generator().manual_seed(seed)) == min(drawn, 60)

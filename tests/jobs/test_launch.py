@@ -91,6 +91,9 @@ def test_gpus_are_shared_out_and_cores_where_there_are_none() -> None:
     assert shares(devices=2, accelerator="cpu") == [None]
     threads = [share["OMP_NUM_THREADS"] for share in Local(devices=1, accelerator="cpu", slots=2)._shares]
     assert threads == [str(max(1, n_cores() // 2))] * 2
+    threads = [share["OMP_NUM_THREADS"] for share in Local(devices=1, gpus=["0"], slots=4)._shares]
+    assert threads == [str(max(1, n_cores() // 4))] * 4
+    assert Local(devices=1, gpus=["0"])._shares == [{"CUDA_VISIBLE_DEVICES": "0"}]
     with pytest.raises(ValueError, match=r"trainer\.devices=5, but there are 4 GPUs: 0,1,2,3"):
         Local(devices=5, gpus=four)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="slots 0"):

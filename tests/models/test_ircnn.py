@@ -10,7 +10,7 @@ import pytest
 import torch
 from _support.tiny import TINY, photograph
 
-from zoomsr.imaging.degradations import Bicubic
+from zoomsr.imaging.degradations import Bicubic, BlurBicubic
 from zoomsr.imaging.resize import resize
 from zoomsr.models.ircnn import IRCNN, IRCNNDenoiser
 from zoomsr.pretrained.weights import Weights
@@ -108,3 +108,16 @@ def overrides(checkpoints: Path) -> str:
 def test_a_new_denoiser_starts_near_the_identity() -> None:
     noisy = torch.rand(1, 3, 24, 24)
     assert (IRCNNDenoiser()(noisy) - noisy).abs().max() < 0.2  # by default it would add noise of its own, some 1.0
+
+
+@pytest.mark.parametrize("kernel_size", [7, 21])
+def test_the_halo_covers_the_blur(kernel_size: int) -> None:
+    blur = BlurBicubic(2, kernel_size=kernel_size, sigma=5.0)
+    net = IRCNN(scale=2, degradation=blur, width=4, iterations=1, back_projections=2).double()
+    lr = torch.rand(1, 1, 1, 97, dtype=torch.float64).expand(1, 1, 5, 97).clone().requires_grad_()
+    net(lr)[0, 0, 4, 96].backward()
+    assert lr.grad is not None
+    reached = (lr.grad.abs().amax((0, 1, 2)) > 1e-12).nonzero()
+    reach = int((reached - 48).abs().max())
+    denoiser = math.ceil(net.denoisers[0].halo / 2)  # type: ignore[operator, arg-type]  # of a ModuleList
+    assert kernel_size // 4 < reach <= net.halo - denoiser

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from zoomsr.data.patches import stages
 from zoomsr.runs.run import Run
 from zoomsr.training.plan import forecast
-from zoomsr.training.short import stages
 
 TRIAL: dict[str, Any] = {
     "steps": [(9.0, "first"), (3.0, "measured"), (1.0, "plain"), (1.0, "plain"), (3.0, "measured"), (1.0, "plain")],
@@ -79,8 +79,10 @@ def test_validations_follow_their_interval_and_centres_their_number() -> None:
 def test_stages_have_times_of_their_own_and_ranks_share_an_epoch() -> None:
     small = {**TRIAL, "steps": [(0.5, "first"), (0.5, "measured")], "peak": 2000}
     settings = _settings(batch_size=[8, 4], devices=2)
-    assert stages(settings) == [(32, 8), (32, 4)]
+    assert stages(settings["data"]["patch"], settings["data"]["batch_size"]) == [(32, 8), (32, 4)]
     plan = forecast(settings, [small, TRIAL], TRIAL, begun=2.0)
+    with pytest.raises(ValueError, match=r"has 2 stages, and data\.batch_size"):
+        stages([96, 128], [32, 16, 8])
     assert plan.batches == 512 // 2 // 8
     assert plan.batch_s == (0.5, 3.0)
     assert plan.epoch_s == pytest.approx(32 * 1.75 + 8 + 0.5)
@@ -94,6 +96,10 @@ def test_the_first_of_the_limits_ends_it() -> None:
     assert timed.training_s == pytest.approx(600)
     assert timed.epochs == pytest.approx(600 / epoch_s)
     assert forecast({**_settings(), "budget": "1h"}, [TRIAL], TRIAL, begun=2.0).training_s == pytest.approx(3600)
+    both = {**_settings(max_steps=64), "budget": "1h"}
+    assert forecast(both, [TRIAL], TRIAL, begun=2.0).epochs == 1
+    both["trainer"] = {**both["trainer"], "max_steps": -1, "max_epochs": 1}
+    assert forecast(both, [TRIAL], TRIAL, begun=2.0).training_s == pytest.approx(3600)  # however many epochs that is
     with pytest.raises(ValueError, match="a plan needs an end"):
         forecast(_settings(max_epochs=-1), [TRIAL], TRIAL, begun=2.0)
 

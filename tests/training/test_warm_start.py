@@ -12,6 +12,8 @@ import torch
 from _support.zooming import UNET_CONFIG
 from torch import nn
 
+from zoomsr.imaging.degradations import Bicubic
+from zoomsr.models.ircnn import IRCNN
 from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.residual_unet import ResidualUNet
 from zoomsr.pretrained.weights import Weights, open_plain
@@ -190,3 +192,19 @@ def test_a_net_that_keeps_weights_needs_trained_ones(
         train("degradation=camera", net=["model=unet_photo", "model.widths=[6,5]", "model.blocks=[1,1]"])
     wanted = "error: PhotoUNet trains a part of its weights and needs trained ones for the rest: ckpt=unet "
     assert wanted + "ckpt_mode=weights\n" in capsys.readouterr().err
+
+
+def test_a_net_that_trains_nothing_has_the_weights_of_its_checkpoint(tmp_path: Path) -> None:
+    arguments = {"scale": 2, "width": 4, "n_denoisers": 2, "iterations": 2, "back_projections": 1}
+    bicubic = {"_target_": "zoomsr.imaging.degradations.Bicubic", "scale": 2}
+    config = {"_target_": "zoomsr.models.ircnn.IRCNN", "degradation": bicubic, **arguments}
+    trained, net = (IRCNN(degradation=Bicubic(2), **arguments) for _ in range(2))
+    for parameter in trained.parameters():
+        nn.init.normal_(parameter)
+    path = tmp_path / "denoisers.safetensors"
+    Weights(path, trained.state_dict(), config).save(path)
+    with pytest.raises(ValueError, match="IRCNN trains nothing and needs trained weights: ckpt=FILE"):
+        starting_point(net, config, ckpt=None, mode="resume", run_dir=tmp_path)
+    start = starting_point(net, config, ckpt=str(path), mode="resume", run_dir=tmp_path)
+    assert (start.resume, start.weights) == (None, path)
+    assert all(torch.equal(value, trained.state_dict()[name]) for name, value in net.state_dict().items())

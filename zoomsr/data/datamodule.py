@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from zoomsr.data.loader import PatchLoader, PatchStage, ResidentLoader, ThreadLoader
-from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches, per_stage
+from zoomsr.data.patches import FixedPatches, PatchKey, PatchSpec, RandomPatches, stages
 from zoomsr.data.sources.photographs import Source
-from zoomsr.hardware.devices import copies_ahead
+from zoomsr.hardware.devices import copies_ahead, full_float32
 from zoomsr.imaging.degradations import Degradation, jpeg_quality
 from zoomsr.imaging.pixels import luma, to_float
 from zoomsr.metrics.quality import SSIM_WINDOW
@@ -97,7 +97,7 @@ class PairsDataModule(LightningDataModule):
         self.source = source
         self.degradation = degradation
         scale = degradation.scale
-        sides, sizes = _stages(patch, batch_size)
+        sides, sizes = zip(*stages(patch, batch_size), strict=True)
         self._train = source.patches(
             patch=max(sides), degradation=degradation, pack_lr=pack_lr, per_image=patches_per_image, seed=seed
         )
@@ -183,22 +183,26 @@ class PairsDataModule(LightningDataModule):
         return self._batch(batch, to_float(lr), to_float(batch["hr"]))
 
     def _batch(self, batch: dict[str, Any], lr: Tensor, hr: Tensor) -> Batch:
-        quality = self._qualities(batch["seed"], hr.device)
+        quality = self._qualities(batch["seed"])
         return Batch(lr=lr, hr=hr, quality=quality, name=batch["name"], index=batch["index"])
 
+    @full_float32()
     def _degraded(self, hr: Tensor, seeds: Tensor) -> Tensor:
-        """Each image of a stochastic degradation has an RNG of its own, so that its batch does not matter."""
+        """Each image of a stochastic degradation has an RNG of its own, so that its batch does not matter.
+
+        It is the CPU's, so that every device draws the same.
+        """
         if not self.degradation.stochastic:
             return self.degradation.down(hr)
-        generator = torch.Generator(hr.device)
+        generator = torch.Generator()
         images = zip(hr, seeds.tolist(), strict=True)
         return torch.stack([self.degradation.down(one, generator.manual_seed(seed)) for one, seed in images])
 
-    def _qualities(self, seeds: Tensor, device: torch.device) -> Tensor:
+    def _qualities(self, seeds: Tensor) -> Tensor:
         """Of each lr, (N,), as ``_degraded`` draws it."""
         if not self.degradation.stochastic:
             return torch.full((len(seeds),), jpeg_quality(self.degradation))
-        generator = torch.Generator(device)
+        generator = torch.Generator()
         return torch.tensor([jpeg_quality(self.degradation, generator.manual_seed(seed)) for seed in seeds.tolist()])
 
     def _evaluation_loader(self, dataset: FixedPatches, batch_size: int) -> DataLoader[dict[str, Any]]:
@@ -223,15 +227,3 @@ class PairsDataModule(LightningDataModule):
     def _rank_of(self) -> tuple[int, int]:
         """This process's rank, and of how many."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-
-def _stages(patch: int | Sequence[int], batch_size: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Side and batch of each stage; one number holds for all stages."""
-    sides, sizes = per_stage(patch), per_stage(batch_size)
-    if min(sizes) < 1:
-        raise ValueError(f"data.batch_size {min(sizes)} must be at least 1")
-    count = max(len(sides), len(sizes))
-    if not {len(sides), len(sizes)} <= {1, count}:
-        numbers = f"data.patch={list(sides)} has {len(sides)} stages, and data.batch_size={list(sizes)} {len(sizes)}"
-        raise ValueError(f"{numbers}: give lists of one length, or one number for all stages")
-    return sides * (count // len(sides)), sizes * (count // len(sizes))

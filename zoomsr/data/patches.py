@@ -36,8 +36,8 @@ class PatchSpec(NamedTuple):
 
     Attributes:
         image: number of the photograph.
-        top: in hr pixels.
-        left: in hr pixels.
+        top: in hr pixels; of a stream a number from which it follows once the photograph's size is known.
+        left: the same.
         augmentation: index of flips and transpose, 0 to 7; see ``zoomsr.data.loader.unaugmented``.
         seed: of a stochastic degradation.
         name: of the photograph.
@@ -267,6 +267,22 @@ def per_stage(value: int | Sequence[int]) -> tuple[int, ...]:
     if not values:
         raise ValueError("data.patch and data.batch_size must be a number, or a list of at least one")
     return values
+
+
+def stages(patch: int | Sequence[int], batch_size: int | Sequence[int]) -> list[tuple[int, int]]:
+    """Side and batch of each stage of the training; one number holds for all stages.
+
+    Raises:
+        ValueError: an empty list, an empty batch, or lists of different lengths.
+    """
+    sides, sizes = per_stage(patch), per_stage(batch_size)
+    if min(sizes) < 1:
+        raise ValueError(f"data.batch_size {min(sizes)} must be at least 1")
+    count = max(len(sides), len(sizes))
+    if not {len(sides), len(sizes)} <= {1, count}:
+        numbers = f"data.patch={list(sides)} has {len(sides)} stages, and data.batch_size={list(sizes)} {len(sizes)}"
+        raise ValueError(f"{numbers}: give lists of one length, or one number for all stages")
+    return list(zip(sides * (count // len(sides)), sizes * (count // len(sizes)), strict=True))
 
 
 def _require_multiple(setting: str, patch: int, scale: int) -> None:

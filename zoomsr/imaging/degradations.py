@@ -190,30 +190,42 @@ class Chain:
 
     Args:
         steps: in the order of application, hr first.
+
+    Raises:
+        ValueError: no step, or one that draws its JPEG quality behind one that draws something else.
     """
 
     def __init__(self, steps: Sequence[Degradation]) -> None:
         if not steps:
             raise ValueError("a chain needs at least one degradation")
-        self._steps = tuple(steps)
+        drawing = [step for step in _single(steps) if step.stochastic]
+        for step in drawing[1:]:
+            if hasattr(step, "jpeg_quality"):
+                raise ValueError(f"{step!r} draws its JPEG quality first: no step before it may draw anything")
+        self.steps = tuple(steps)
         self.scale = math.prod(step.scale for step in steps)
         self.stochastic = any(step.stochastic for step in steps)
 
     def __repr__(self) -> str:
-        return f"Chain({', '.join(map(repr, self._steps))})"
+        return f"Chain({', '.join(map(repr, self.steps))})"
 
     def down(self, hr: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See ``Degradation.down``."""
-        for step in self._steps:
+        for step in self.steps:
             hr = step.down(hr, generator)
         return hr
 
     def up(self, lr: Tensor) -> Tensor:
         """Each step's way up, in reverse."""
-        for step in reversed(self._steps):
+        for step in reversed(self.steps):
             lr = step.up(lr)
         return lr
 
     def jpeg_quality(self, generator: torch.Generator | None = None) -> float:
-        """Of the coarsest step; a step that draws its quality must be the first that draws anything."""
-        return min(jpeg_quality(step, generator) for step in self._steps)
+        """Of the coarsest step."""
+        return min(jpeg_quality(step, generator) for step in self.steps)
+
+
+def _single(steps: Sequence[Degradation]) -> list[Degradation]:
+    """The steps, of chains in place of the chains."""
+    return [one for step in steps for one in (_single(step.steps) if isinstance(step, Chain) else [step])]

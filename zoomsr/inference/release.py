@@ -25,14 +25,14 @@ from zoomsr.imaging.photo import Photograph
 from zoomsr.imaging.pixels import PixelArray, crop_to_multiple, to_float
 from zoomsr.metrics.protocol import MODERN, PROTOCOLS
 from zoomsr.metrics.quality import mean_score, measure
-from zoomsr.models import Net, at_quality, takes_quality
+from zoomsr.models import Net, at_quality, n_parameters, takes_quality
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.models.ircnn import IRCNN
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.names import pretrained_nets
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
-from zoomsr.runs.layout import HYDRA
+from zoomsr.runs.layout import run_of
 from zoomsr.runs.provenance import read_starts
 from zoomsr.runs.run import Run, versions
 
@@ -73,8 +73,8 @@ class Origin:
         card = Card.beside(weights)
         if card is not None:
             return Origin(**{one.name: getattr(card, one.name) for one in fields(Origin)})
-        run = weights.parent.parent
-        return Origin.of_run(Run.read(run)) if (run / HYDRA).is_dir() else Origin()
+        run = run_of(weights.resolve())
+        return Origin() if run is None else Origin.of_run(Run.read(run))
 
     @staticmethod
     def of_run(run: Run) -> Origin:
@@ -128,7 +128,7 @@ def ship(weights: Weights, out: Path, *, origin: Origin, licence: str, tests: Se
         net=weights.own_config(),
         scale=net.scale,
         channels=net.channels,
-        params=sum(parameter.numel() for parameter in cast(nn.Module, net).parameters()),
+        params=n_parameters(cast(nn.Module, net)),
         data=dict(origin.data),
         degradation=origin.degradation,
         protocols={**origin.protocols, **({one.name: asdict(one) for one in PROTOCOLS} if sets else {})},

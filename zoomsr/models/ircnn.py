@@ -164,8 +164,9 @@ class IRCNN(nn.Module):
             nn.init.zeros_(denoiser.noise.weight)
             denoiser.noise.bias = nn.Parameter(torch.zeros(channels))
         self.denoisers = nn.ModuleList(bank).requires_grad_(False)
-        # A data step reaches 4 lr pixels with the bicubic pair, 6 with the 7x7 blur before it.
-        self.halo = UP_TAPS + iterations * (6 * back_projections + math.ceil(bank[0].halo / scale))
+        # A data step reaches 4 lr pixels with the bicubic pair, and half of a blur's kernel more; 7x7 is the paper's.
+        reach = 4 + math.ceil(max(7, getattr(degradation, "kernel_size", 0)) // 2 / 2)
+        self.halo = UP_TAPS + iterations * (reach * back_projections + math.ceil(bank[0].halo / scale))
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, 3, scale H, scale W); (N, 1, H, W) is taken as Y where ``channels`` is 1."""

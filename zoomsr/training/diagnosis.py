@@ -10,9 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from zoomsr.models import told
+
 
 @torch.no_grad()
-def diagnose(net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor) -> dict[str, float]:
+def diagnose(
+    net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor, quality: Tensor | None = None
+) -> dict[str, float]:
     """The largest output magnitude of each layer of the net and each term of the loss.
 
     Args:
@@ -20,6 +24,7 @@ def diagnose(net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor) -> dict
         loss: (sr, hr) to a scalar; its sub-modules are its terms.
         lr: (N, C, H, W).
         hr: (N, C, scale H, scale W).
+        quality: the JPEG quality of each, (N,), for nets that take it.
 
     Returns:
         ``net.features.0 (Conv2d)`` to magnitude, in the order in which they ran.
@@ -30,7 +35,7 @@ def diagnose(net: nn.Module, loss: nn.Module, *, lr: Tensor, hr: Tensor) -> dict
         found[f"net.{names[0]} (weights)"] = float("nan")
     # A compiled net would be recompiled for the hooks.
     with torch.compiler.set_stance("force_eager"), _watched(net, "net", found), _watched(loss, "loss", found):
-        loss(net(lr), hr)
+        loss(net(lr, *told(net, quality, lr=lr)), hr)
     return found
 
 

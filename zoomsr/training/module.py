@@ -20,7 +20,7 @@ from zoomsr.hardware.devices import full_float32, fuse
 from zoomsr.metrics.collection import ByImage, ImageScores
 from zoomsr.metrics.protocol import MODERN, MetricProtocol
 from zoomsr.metrics.quality import METRICS, ImageScore, mean_score, measure, scoring_device
-from zoomsr.models import scale_of, takes_quality
+from zoomsr.models import scale_of, told
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.training.targets import Target, ground_truth
 
@@ -99,21 +99,25 @@ class ZoomModule(LightningModule):
         Returns:
             (N, C, scale H, scale W), not clamped.
         """
-        told = () if quality is None or not takes_quality(self.net) else (quality.to(lr),)
+        inputs = (lr, *told(self.net, quality, lr=lr))
         if self.training:
-            sr: Tensor = self.net(lr, *told)
+            sr: Tensor = self.net(*inputs)
             return sr
         # Validation images have many sizes: torch.compile would recompile, and cuDNN search anew, for each.
         searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         try:
             with torch.compiler.set_stance("force_eager"):
-                return self.net(lr, *told)  # type: ignore[no-any-return]  # a module may return anything
+                return self.net(*inputs)  # type: ignore[no-any-return]  # a module may return anything
         finally:
             torch.backends.cudnn.benchmark = searches
 
+    def pair(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """What the net and the loss see of a batch when this share of the training is done: lr and hr."""
+        return self._target(batch, progress)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        lr, hr = self._target(batch, self.progress())
+        lr, hr = self.pair(batch, self.progress())
         sr = self(lr, batch.get("quality"))
         loss: Tensor = self.loss(sr, hr)
         self._losses.append(loss.detach())

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan's coefficients: singular values end in about 0.7 to 1.2
 _ITERATIONS = 5
-_MIN_SIDE = 16  # of a matrix: the last layer's few rows are not worth an orthogonal update
+_SMALL = 16  # side of a matrix: the last layer's few rows are not worth an orthogonal update
 
 
 class Muon(Optimizer):
@@ -21,7 +21,7 @@ class Muon(Optimizer):
     Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024
     (https://kellerjordan.github.io/posts/muon). A convolution's weight (out, in, k, k) is the matrix (out, in k k).
     Updates are scaled to the size of Adam's, so that Adam's learning rates fit: Liu et al., "Muon is Scalable for LLM
-    Training", 2025, arXiv:2502.16982. Biases, and matrices with a side below 16, are updated by Adam (Kingma & Ba,
+    Training", 2025, arXiv:2502.16982. Biases, and matrices with a side of 16 or less, are updated by Adam (Kingma & Ba,
     ICLR 2015, arXiv:1412.6980). ``torch.optim.Muon`` takes matrices only.
 
     Args:
@@ -47,7 +47,7 @@ class Muon(Optimizer):
         if lr < 0:
             raise ValueError(f"optimizer.lr={lr} must not be negative")
         given = list(params)
-        matrices = [one for one in given if one.ndim > 1 and min(one.flatten(1).shape) > _MIN_SIDE]
+        matrices = [one for one in given if one.ndim > 1 and min(one.flatten(1).shape) > _SMALL]
         others = [one for one in given if not any(one is matrix for matrix in matrices)]
         defaults = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps}
         groups = ({"params": matrices, "muon": True}, {"params": others, "muon": False})
@@ -69,7 +69,10 @@ class Muon(Optimizer):
         """Matrices of one shape together, because each is small."""
         alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for one, grad in pairs:
-            mean = self.state[one].setdefault("momentum", torch.zeros_like(one))
+            state = self.state[one]
+            if not state:
+                state["momentum"] = torch.zeros_like(one)
+            mean = state["momentum"]
             mean.lerp_(grad, 1 - group["momentum"])
             update = grad.lerp(mean, group["momentum"]).flatten(1)
             alike[update.shape].append((one, update))

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from zoomsr.cli.console import decimal, say
+from zoomsr.data.patches import per_stage, stages
 from zoomsr.runs.crops import is_milestone
 from zoomsr.runs.layout import CROP_EPOCHS, EVENTS, METRICS_CSV
 from zoomsr.training.batch_size import with_fitting_batch
 from zoomsr.training.callbacks.limits import Budget, TimeLimit
 from zoomsr.training.callbacks.stopwatch import FIRST, MEASURED, PLAIN, STOPWATCH
-from zoomsr.training.short import EVERY_N_EPOCHS, ranks, short_training, stages
+from zoomsr.training.short import EVERY_N_EPOCHS, ranks, short_training
 
 _MEASURED_S = 6.0  # of steps
 _STEPS = (12, 400)  # of an epoch that is measured, at least and at most
@@ -102,7 +103,7 @@ def say_plan(settings: Mapping[str, Any], *, begun: float) -> None:
 def measured_plan(settings: Mapping[str, Any], *, begun: float) -> Plan:
     """See ``say_plan``: short trainings of each stage, in a folder of the run's directory that is removed."""
     firsts, trials = [], []
-    for patch, batch_size in stages(settings):
+    for patch, batch_size in stages(settings["data"]["patch"], settings["data"]["batch_size"]):
         stage = partial(short_training, settings, patch=patch, batch_size=batch_size)
         first = stage(batches=_FIRST_STEPS, whole=_FIRST_STEPS, epochs=2)
         if "steps" not in first:
@@ -162,7 +163,7 @@ def forecast(
 
 def _batches(settings: Mapping[str, Any], patches: int) -> int:
     """Batches of an epoch, which has as many as the largest batch allows."""
-    batches = patches // ranks(settings) // max(size for _, size in stages(settings))
+    batches = patches // ranks(settings) // max(per_stage(settings["data"]["batch_size"]))
     limit: float | int | None = settings["trainer"].get("limit_train_batches")  # a share, or a number
     if limit is None:
         return batches
@@ -183,13 +184,14 @@ def _batch_seconds(trial: Mapping[str, Any], batches: int) -> float:
 def _length(settings: Mapping[str, Any], batches: int, epoch_s: float) -> tuple[float, float]:
     """Epochs and seconds of the training, up to the first of its limits."""
     trainer = settings["trainer"]
-    epochs = math.inf if trainer["max_epochs"] in (None, -1) else float(trainer["max_epochs"])
+    budget, most = settings["budget"], trainer["max_epochs"]
+    epochs = math.inf if budget is not None or most in (None, -1) else float(most)  # a budget replaces them
     if (steps := trainer.get("max_steps", -1)) != -1:
         epochs = min(epochs, steps * trainer["accumulate_grad_batches"] / batches)
     if (limit := trainer.get("max_time")) is not None:
         epochs = min(epochs, (TimeLimit(limit).time_remaining() or 0.0) / epoch_s)
-    if settings["budget"] is not None:
-        epochs = Budget(str(settings["budget"])).seconds / epoch_s
+    if budget is not None:
+        epochs = min(epochs, Budget(str(budget)).seconds / epoch_s)
     if math.isinf(epochs):
         raise ValueError("a plan needs an end: set trainer.max_epochs, trainer.max_steps or budget")
     return epochs, epochs * epoch_s

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from zoomsr.cli.console import CONSOLE
-from zoomsr.data.patches import per_stage
 from zoomsr.runs.files import write_text
 from zoomsr.runs.job import Job
 from zoomsr.runs.layout import HYDRA, HYDRA_OVERRIDES, METRICS_JSON
@@ -23,13 +22,6 @@ from zoomsr.training.callbacks.stopwatch import Stopwatch, read_stopwatch, sizes
 from zoomsr.training.recipe import train
 
 EVERY_N_EPOCHS = "check_val_every_n_epoch"
-
-
-def stages(settings: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Patch and batch of each stage of the training."""
-    sides, sizes = per_stage(settings["data"]["patch"]), per_stage(settings["data"]["batch_size"])
-    count = max(len(sides), len(sizes))
-    return list(zip(sides * (count // len(sides)), sizes * (count // len(sizes)), strict=True))
 
 
 def ranks(settings: Mapping[str, Any]) -> int:

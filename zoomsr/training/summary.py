@@ -23,7 +23,7 @@ from zoomsr.data.patches import per_stage
 from zoomsr.data.sources.photographs import licences_of
 from zoomsr.hardware.processor import processor
 from zoomsr.imaging.degradations import Degradation
-from zoomsr.models import scale_of
+from zoomsr.models import n_parameters, scale_of
 from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.names import weights_file
 from zoomsr.runs.files import sha256_of, short
@@ -46,8 +46,7 @@ def say_start(
     """Print data, net, device, batch and the run's directory; ``reason`` is why the precision was chosen."""
     hint = "  (DIV2K instead: data=div2k)" if data.source.name == "sample" else ""
     licences = licences_of(data.source.attributions)
-    parameters = sum(parameter.numel() for parameter in module.net.parameters())
-    size = f"{parameters:,} parameters, x{scale_of(module.net)}"
+    size = f"{n_parameters(module.net):,} parameters, x{scale_of(module.net)}"
     precision = f"{trainer.precision} (auto: {reason})" if reason else trainer.precision
     root = trainer.strategy.root_device
     is_gpu = root.type == "cuda"
@@ -58,7 +57,7 @@ def say_start(
         "net": f"{config.choices.model}: {size}, lr made by {config.choices.degradation}",
         "device": f"{trainer.world_size} x {device}, precision {precision}, seed {config.seed}",
     }
-    if parameters:
+    if any(parameter.requires_grad for parameter in module.net.parameters()):
         lines["batch"] = _batch(config, trainer)
         if (stages := max(len(per_stage(config.data[key])) for key in ("patch", "batch_size"))) > 1:
             sides = f"patches of {_then(per_stage(config.data.patch))} pixels"

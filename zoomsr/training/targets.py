@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoomsr.data.datamodule import Batch
 from zoomsr.imaging.degradations import Degradation
-from zoomsr.models import Net, takes_quality
+from zoomsr.models import Net, told
 from zoomsr.models.self_ensemble import turn, turn_back
 from zoomsr.pretrained.names import weights_file
 from zoomsr.pretrained.weights import Weights
@@ -66,8 +66,7 @@ class _Teacher:
         if lr.shape[1] != self._channels:
             channels = f"has {self._channels} channel(s), but the patches have {lr.shape[1]}"
             raise ValueError(f"target.teacher={self._name} {channels}")
-        told = () if quality is None or not takes_quality(self._net) else (quality.to(lr),)
-        sr: Tensor = self._net.to(lr.device)(lr, *told)
+        sr: Tensor = self._net.to(lr.device)(lr, *told(self._net, quality, lr=lr))
         return sr.to(lr.dtype).clamp(0, 1)
 
 

@@ -37,7 +37,7 @@ class Start(NamedTuple):
 
 
 def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | None, mode: str, run_dir: Path) -> Start:
-    """The checkpoint to resume from; with ckpt_mode=weights its weights are loaded here.
+    """The checkpoint to resume from; with ckpt_mode=weights, or of a net that trains nothing, they are loaded here.
 
     A bare name of a pretrained net is that net, of the training's scale where there is one.
 
@@ -53,8 +53,11 @@ def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | Non
     """
     if mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={mode} must be resume or weights")
+    trains = [parameter.requires_grad for parameter in net.parameters()]
     if ckpt is None:
-        if not all(parameter.requires_grad for parameter in net.parameters()):
+        if trains and not any(trains):
+            raise ValueError(f"{type(net).__name__} trains nothing and needs trained weights: ckpt=FILE")
+        if not all(trains):
             frozen = "trains a part of its weights and needs trained ones for the rest"
             raise ValueError(f"{type(net).__name__} {frozen}: ckpt=unet ckpt_mode=weights")
         return Start()
@@ -71,7 +74,8 @@ def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | Non
     weights = Weights.read(path)
     if mode == "resume":
         weights.require(wanted)
-        return Start(resume=str(path))
+        if any(trains):  # else nothing is fitted, which would load it
+            return Start(resume=str(path))
     anew = warm_start(net, weights, wanted)
     if anew is not None and is_first_rank():
         say({"weights": f"{short(path)}: {anew}"})

@@ -158,4 +158,5 @@ def test_a_run_and_its_card_attribute_the_photographs(
         "split": "train",
     }
     assert Origin.of(tmp_path / "run" / "checkpoints" / "best.ckpt").data == data
+    assert Origin.of(tmp_path / "run" / "downloads" / "other.pth") == Origin()  # no weights of this run
     assert re.search(r"^licences +3 CC0 1\.0, 1 CC BY 4\.0$", capsys.readouterr().out, re.MULTILINE)

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 from _support.guard import Train, fails, require_named
+from _support.nets import strong
 from torch import nn
 
+from zoomsr.models.photo_unet import PhotoUNet
 from zoomsr.models.srcnn import SRCNN
 from zoomsr.training.callbacks import guard
 from zoomsr.training.callbacks.guard import Guard
@@ -83,6 +85,14 @@ def test_the_first_wrong_layer_is_the_first_that_ran() -> None:
     assert list(found) == ["net.first (Identity)", "net.second (Hardtanh)", "net (Net)", "loss (L1Loss)"]
     assert found["net.first (Identity)"] == 1
     assert first_wrong(found) == "net.second (Hardtanh)"
+
+
+def test_a_net_that_is_told_the_quality_is_told_it_here_too() -> None:
+    net, pictures = strong(PhotoUNet(widths=[6, 5], blocks=[1, 1])), torch.rand(2, 3, 8, 8)
+    nn.init.constant_(net.get_submodule("gains.2").bias, 1e38)
+    hr, quality = torch.rand(2, 3, 16, 16), torch.tensor([20.0, 90.0])
+    assert first_wrong(diagnose(net, nn.L1Loss(), lr=pictures, hr=hr)) is None
+    assert first_wrong(diagnose(net, nn.L1Loss(), lr=pictures, hr=hr, quality=quality)) is not None
 
 
 def test_a_compiled_net_is_not_compiled_again_to_be_looked_at() -> None:

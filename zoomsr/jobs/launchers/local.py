@@ -97,18 +97,21 @@ class Local(Launcher):
 
 
 def _shares(gpus: list[str], devices: int | str | list[int], slots: int | None) -> list[dict[str, str]]:
-    """The environment of each slot: its GPUs, or its number of threads."""
+    """The environment of each slot: its GPUs, and its number of threads."""
     if isinstance(devices, list) or not gpus:
         # Devices given by number are numbers among all GPUs; without GPUs only cores are shared.
-        n_slots = slots or 1
-        threads = max(1, n_cores() // n_slots)
-        return [{"OMP_NUM_THREADS": str(threads)} if n_slots > 1 else {}] * n_slots
+        return [_threads(slots or 1)] * (slots or 1)
     each = len(gpus) if devices in ("auto", -1, "-1") else int(devices)
     if each > len(gpus):
         raise ValueError(f"trainer.devices={devices}, but there are {len(gpus)} GPUs: {','.join(gpus)}")
     starts = range(0, len(gpus) - each + 1, each)
     groups = [{_VISIBLE: ",".join(gpus[start : start + each])} for start in starts]
-    return [groups[number % len(groups)] for number in range(slots or len(groups))]
+    n_slots = slots or len(groups)
+    return [groups[number % len(groups)] | _threads(n_slots) for number in range(n_slots)]
+
+
+def _threads(n_slots: int) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": str(max(1, n_cores() // n_slots))} if n_slots > 1 else {}
 
 
 def _gpus() -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from zoomsr.data.datamodule import Batch
 from zoomsr.evaluation.crops import ERROR, GAIN, crop_rows, pixels
 from zoomsr.figures import best_worst
+from zoomsr.hardware.devices import full_float32
 from zoomsr.imaging.pixels import luma
 from zoomsr.models.bicubic import Bicubic
 from zoomsr.runs.crops import Crop
@@ -112,6 +113,7 @@ def _shared_out(crops: Sequence[_Scored], share: int) -> list[_Scored]:
     return kept
 
 
+@full_float32()
 def _top_crops(batch: Batch, sr: Tensor, *, side: int, count: int) -> dict[str, list[_Scored]]:
     """The top crops of a grid over one image, gains above zero; the rest at its right and lower border is left out."""
     lr, hr = batch["lr"], batch["hr"]

@@ -29,7 +29,7 @@ _MIN_SCALE = 2.0**-10
 
 
 class _Step(NamedTuple):
-    """An optimizer step: its batches, their losses, epoch, number, and the net's weights before it.
+    """An optimizer step: its batches, their losses, epoch, number, share of the training, and the weights before it.
 
     The weights are None where the step has not been taken when it is judged.
     """
@@ -38,6 +38,7 @@ class _Step(NamedTuple):
     losses: list[Tensor]
     epoch: int
     number: int
+    progress: float
     weights: list[Tensor] | None = None
 
 
@@ -79,7 +80,8 @@ class Guard(Callback):
         Raises:
             ValueError: what is NaN or Inf and where, in one line.
         """
-        step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1)
+        progress = pl_module.progress() if isinstance(pl_module, ZoomModule) else 0.0
+        step = _Step(self._batches, self._losses, trainer.current_epoch, trainer.global_step + 1, progress)
         self._batches, self._losses = [], []
         is_finite = _Finite(_sum(step.losses, optimizer, scaled=_scaler(trainer) is not None))
         if self._skips:
@@ -146,12 +148,15 @@ class Guard(Callback):
                 torch._foreach_copy_(list(module.parameters()), step.weights)
         number = next((n for n, loss in enumerate(step.losses) if not torch.isfinite(loss)), len(step.losses) - 1)
         batch, loss = step.batches[number], step.losses[number]
+        quality = batch.get("quality")
         with trainer.precision_plugin.forward_context():
-            found = diagnose(module.net, module.loss, lr=batch["lr"], hr=batch["hr"])
+            lr, hr = module.pair(batch, step.progress)
+            found = diagnose(module.net, module.loss, lr=lr, hr=hr, quality=quality)
         file = self._run_dir / NONFINITE.format(step=step.number)
         if trainer.is_global_zero:
             weights = {f"net.{key}": value for key, value in module.net.state_dict().items()}
-            write_tensors(file, {"lr": batch["lr"], "hr": batch["hr"], "index": batch["index"], **weights}, header={})
+            kept = {"lr": lr, "hr": hr, "index": batch["index"], **({} if quality is None else {"quality": quality})}
+            write_tensors(file, {**kept, **weights}, header={})
         place = first_wrong(found)
         cause = f"the first NaN or Inf comes out of {place}" if place else "it arises in the gradients"
         raise ValueError(

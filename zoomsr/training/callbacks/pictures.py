@@ -12,6 +12,7 @@ from torch import Tensor
 from zoomsr.data.datamodule import PairsDataModule
 from zoomsr.evaluation.crops import comparison_row, hardest_crop, panel, upscaled
 from zoomsr.figures import Enlargement, comparison, epochs
+from zoomsr.hardware.devices import full_float32
 from zoomsr.runs.crops import Crop, Image, is_milestone, keep_epoch, keep_tested
 from zoomsr.runs.files import atomic_write
 from zoomsr.runs.layout import COMPARISON_PNG, PICTURES
@@ -81,6 +82,7 @@ class Pictures(Callback):
             self._crops[folder] = crop, whole.get("quality")
 
 
+@full_float32()
 def _upscaled(module: LightningModule, crop: Crop, quality: Tensor | None) -> Image:
     training = module.training
     image = upscaled(partial(module.eval(), quality=quality), crop, device=module.device)
