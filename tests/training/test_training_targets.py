@@ -249,10 +249,10 @@ def test_a_step_learns_from_the_pair_and_is_measured_against_hr(tmp_path: Path) 
 def test_the_settings_make_the_target(teacher: Callable[..., str]) -> None:
     module = build_module(composed(*TINY, *TINY_NET, "target=eco", f"target.teacher={teacher()}", "target.end=0.5"))
     batch = _batch()
-    assert isinstance(module._target, ECO)
-    assert module._target(batch, 0.5).hr is batch["hr"]
-    assert module._target(batch, 0.4).hr is not batch["hr"]
-    assert build_module(composed(*TINY, *TINY_NET))._target(batch, 0.0).hr is batch["hr"]
+    assert isinstance(module.target, ECO)
+    assert module.target(batch, 0.5).hr is batch["hr"]
+    assert module.target(batch, 0.4).hr is not batch["hr"]
+    assert build_module(composed(*TINY, *TINY_NET)).target(batch, 0.0).hr is batch["hr"]
 
 
 @pytest.mark.parametrize(

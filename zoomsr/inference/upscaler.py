@@ -179,22 +179,9 @@ class Upscaler:
         near = card.halo if card is not None else foreign.tile_halo if foreign is not None else None
         halo = None if how.exact or near is None else near + steps * REACH
         tile = how.tile or tile_for(made.halo if halo is None else halo, where, scale=made.scale)
-        is_half = how.in_bfloat16(card, where)
-        is_given = how.tile is not None
         about = () if foreign is None else tuple(foreign.about(tiles=True))
-        return Upscaler(
-            _name(path),
-            made,
-            where,
-            halo,
-            is_half,
-            tile,
-            engine=runner,
-            weights=path,
-            quality=told,
-            is_tile_given=is_given,
-            about=about,
-        )
+        opened = Upscaler(_name(path), made, where, halo, how.in_bfloat16(card, where), tile, runner, path, told)
+        return replace(opened, is_tile_given=how.tile is not None, about=about)
 
     def upscale(
         self, photograph: Photograph, *, scale: int | None = None, advance: Callable[[int], None] = lambda pixels: None

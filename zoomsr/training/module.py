@@ -50,6 +50,7 @@ class ZoomModule(LightningModule):
 
     Attributes:
         logged: names logged in this epoch; Lightning's ``callback_metrics`` keep the values of earlier epochs.
+        target: see above.
         test_scores: after a test, the scores of ``net`` and ``bicubic`` by image index.
     """
 
@@ -79,7 +80,7 @@ class ZoomModule(LightningModule):
         self._schedule = schedule
         self._max_steps = math.inf if max_steps is None else max_steps
         self._clock = clock
-        self._target = target
+        self.target = target
         self._total_steps = 0
         self.train_metrics_batches = train_metrics_batches
         scale = scale_of(net)
@@ -111,13 +112,9 @@ class ZoomModule(LightningModule):
         finally:
             torch.backends.cudnn.benchmark = searches
 
-    def pair(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """What the net and the loss see of a batch when this share of the training is done: lr and hr."""
-        return self._target(batch, progress)
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        lr, hr = self.pair(batch, self.progress())
+        lr, hr = self.target(batch, self.progress())
         sr = self(lr, batch.get("quality"))
         loss: Tensor = self.loss(sr, hr)
         self._losses.append(loss.detach())

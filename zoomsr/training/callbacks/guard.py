@@ -150,7 +150,7 @@ class Guard(Callback):
         batch, loss = step.batches[number], step.losses[number]
         quality = batch.get("quality")
         with trainer.precision_plugin.forward_context():
-            lr, hr = module.pair(batch, step.progress)
+            lr, hr = module.target(batch, step.progress)
             found = diagnose(module.net, module.loss, lr=lr, hr=hr, quality=quality)
         file = self._run_dir / NONFINITE.format(step=step.number)
         if trainer.is_global_zero:
