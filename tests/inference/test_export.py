@@ -200,6 +200,12 @@ def test_a_card_says_the_command_without_the_paths_of_one_machine(overrides: lis
     assert origin.command == f"python -m zoomsr.train {said}"
 
 
+@pytest.mark.parametrize("place", ["checkpoints/net.pth", "downloads/net.pth"])
+def test_weights_that_no_run_has_made_have_no_origin(tmp_path: Path, place: str) -> None:
+    (tmp_path / ("" if place.startswith("downloads") else "other") / ".hydra").mkdir(parents=True)
+    assert Origin.of(tmp_path / place) == Origin()
+
+
 def test_a_card_of_a_resumed_run_says_what_it_first_started_from(tmp_path: Path) -> None:
     run = Run(tmp_path, ["scale=3", "ckpt=last"], [], None)
     assert Origin.of_run(run).command == "python -m zoomsr.train scale=3"

@@ -32,7 +32,7 @@ from zoomsr.pretrained.card import Card
 from zoomsr.pretrained.names import pretrained_nets
 from zoomsr.pretrained.weights import Weights
 from zoomsr.runs.files import sha256_of, short
-from zoomsr.runs.layout import run_of
+from zoomsr.runs.layout import HYDRA, run_of
 from zoomsr.runs.provenance import read_starts
 from zoomsr.runs.run import Run, versions
 
@@ -74,7 +74,9 @@ class Origin:
         if card is not None:
             return Origin(**{one.name: getattr(card, one.name) for one in fields(Origin)})
         run = run_of(weights.resolve())
-        return Origin() if run is None else Origin.of_run(Run.read(run))
+        if run is None or not (run / HYDRA).is_dir():  # others have folders of that name too
+            return Origin()
+        return Origin.of_run(Run.read(run))
 
     @staticmethod
     def of_run(run: Run) -> Origin:
