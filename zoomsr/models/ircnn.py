@@ -164,7 +164,7 @@ class IRCNN(nn.Module):
             nn.init.zeros_(denoiser.noise.weight)
             denoiser.noise.bias = nn.Parameter(torch.zeros(channels))
         self.denoisers = nn.ModuleList(bank).requires_grad_(False)
-        # A data step reaches 4 lr pixels with the bicubic pair, and half of a blur's kernel more; 7x7 is the paper's.
+        # A data step reaches 4 lr pixels with the bicubic pair, and half of a blur's kernel more, most at x2.
         reach = 4 + math.ceil(max(7, getattr(degradation, "kernel_size", 0)) // 2 / 2)
         self.halo = UP_TAPS + iterations * (reach * back_projections + math.ceil(bank[0].halo / scale))
 
