@@ -203,8 +203,9 @@ def test_a_net_that_trains_nothing_has_the_weights_of_its_checkpoint(tmp_path: P
         nn.init.normal_(parameter)
     path = tmp_path / "denoisers.safetensors"
     Weights(path, trained.state_dict(), config).save(path)
-    with pytest.raises(ValueError, match="IRCNN trains nothing and needs trained weights: ckpt=FILE"):
-        starting_point(net, config, ckpt=None, mode="resume", run_dir=tmp_path)
+    for ckpt in (None, "last"):  # its run leaves no checkpoint
+        with pytest.raises(ValueError, match="IRCNN trains nothing and needs trained weights: ckpt=FILE"):
+            starting_point(net, config, ckpt=ckpt, mode="resume", run_dir=tmp_path)
     start = starting_point(net, config, ckpt=str(path), mode="resume", run_dir=tmp_path)
     assert (start.resume, start.weights) == (None, path)
     assert all(torch.equal(value, trained.state_dict()[name]) for name, value in net.state_dict().items())

@@ -53,14 +53,8 @@ def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | Non
     """
     if mode not in ("resume", "weights"):
         raise ValueError(f"ckpt_mode={mode} must be resume or weights")
-    trains = [parameter.requires_grad for parameter in net.parameters()]
     if ckpt is None:
-        if trains and not any(trains):
-            raise ValueError(f"{type(net).__name__} trains nothing and needs trained weights: ckpt=FILE")
-        if not all(trains):
-            frozen = "trains a part of its weights and needs trained ones for the rest"
-            raise ValueError(f"{type(net).__name__} {frozen}: ckpt=unet ckpt_mode=weights")
-        return Start()
+        return _anew(net)
     run = run_dir if ckpt == LAST else Path(ckpt)
     path = newest_intact(run / CHECKPOINTS) if run.is_dir() else run
     if ckpt in pretrained_nets():
@@ -70,16 +64,29 @@ def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | Non
     if path is None:
         if ckpt != LAST:
             raise ValueError(f"ckpt={ckpt} holds no checkpoint: give a run's directory, or a file")
-        return Start()  # the first start of a job that would resume: of a sweep, or on a cluster
+        return _anew(net)  # the first start of a job that would resume: of a sweep, or on a cluster
     weights = Weights.read(path)
     if mode == "resume":
         weights.require(wanted)
-        if any(trains):  # else nothing is fitted, which would load it
+        if any(
+            parameter.requires_grad for parameter in net.parameters()
+        ):  # else nothing is fitted, which would load it
             return Start(resume=str(path))
     anew = warm_start(net, weights, wanted)
     if anew is not None and is_first_rank():
         say({"weights": f"{short(path)}: {anew}"})
     return Start(trained_on=trained_on(weights), weights=path)
+
+
+def _anew(net: nn.Module) -> Start:
+    """Raises ValueError for a net that needs trained weights: it does not train all of its own."""
+    trains = [parameter.requires_grad for parameter in net.parameters()]
+    if trains and not any(trains):
+        raise ValueError(f"{type(net).__name__} trains nothing and needs trained weights: ckpt=FILE")
+    if not all(trains):
+        frozen = "trains a part of its weights and needs trained ones for the rest"
+        raise ValueError(f"{type(net).__name__} {frozen}: ckpt=unet ckpt_mode=weights")
+    return Start()
 
 
 def trained_on(weights: Weights) -> list[str]:
