@@ -3,7 +3,7 @@ import torch
 from omegaconf import OmegaConf
 
 from zoomsr.cli.config import CONF_DIR, instantiate
-from zoomsr.training.losses import Charbonnier, FourierCoefficients, Frequency, Gradient, PSNRLoss, Weighted
+from zoomsr.training.losses import Charbonnier, FourierCoefficients, Frequency, Gradient, LumaFirst, PSNRLoss, Weighted
 
 
 def test_charbonnier_equals_its_formula() -> None:
@@ -58,6 +58,31 @@ def test_psnr_is_averaged_over_patches_and_not_their_errors() -> None:
     assert PSNRLoss(eps=1e-5)(hr, hr) == -50
     with pytest.raises(ValueError, match="eps 0"):
         PSNRLoss(eps=0)
+
+
+def test_luma_first_counts_grey_errors_in_full_and_coloured_ones_little() -> None:
+    hr = torch.rand(2, 3, 8, 8)
+    mse = LumaFirst(torch.nn.MSELoss(), chroma=0.2)
+    torch.testing.assert_close(mse(hr + 0.1, hr), torch.tensor(0.01 / 3), rtol=1e-4, atol=0)  # Cb and Cr of grey are 0
+    blue = torch.tensor([0, 0, 0.1]).view(1, 3, 1, 1)  # Y, Cb and Cr of blue (T.871): 0.114, 0.5, -0.08131
+    expected = 0.01 * (0.114**2 + 0.2**2 * (0.5**2 + 0.08131**2)) / 3
+    torch.testing.assert_close(mse(hr + blue, hr), torch.tensor(expected), rtol=1e-3, atol=0)
+
+
+def test_luma_first_charges_nothing_for_another_hue_without_chroma_and_little_with_it() -> None:
+    hr = torch.rand(1, 3, 8, 8)
+    other_hue = torch.tensor([-0.587, 0.299, 0]).view(1, 3, 1, 1)  # of the same luma
+    assert LumaFirst(PSNRLoss(eps=1e-5), chroma=0)(hr + 0.1 * other_hue, hr) == pytest.approx(-50, abs=1e-3)
+    configured = instantiate(OmegaConf.load(CONF_DIR / "loss" / "psnr_luma.yaml"))
+    assert configured.chroma == 0.2
+    assert -50 < configured(hr + 0.1 * other_hue, hr) < PSNRLoss(eps=1e-5)(hr + 0.1 * other_hue, hr)
+
+
+def test_luma_first_refuses_what_has_no_chroma() -> None:
+    with pytest.raises(ValueError, match=r"was given 1 channel\(s\)"):
+        LumaFirst(torch.nn.L1Loss())(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 4, 4))
+    with pytest.raises(ValueError, match="chroma -1"):
+        LumaFirst(torch.nn.L1Loss(), chroma=-1)
 
 
 def test_weighted_sums_its_terms() -> None:

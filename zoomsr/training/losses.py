@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from zoomsr.imaging.pixels import LUMA_RANGE, luma
+
 
 class Charbonnier(nn.Module):
     """A smooth MAE: mean of sqrt((sr - hr)^2 + eps^2).
@@ -89,6 +91,40 @@ class PSNRLoss(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Two tensors (N, C, H, W) to a scalar, in dB."""
         return 10 * torch.log10((sr - hr).square().mean(dim=(1, 2, 3)) + self.eps).mean()
+
+
+class LumaFirst(nn.Module):
+    """Another loss, of Y, Cb and Cr instead of R, G and B, and of little chroma: PSNR is mostly reported on Y.
+
+    Cb and Cr are those of JPEG (ITU-T T.871), of full range. A factor of 1 is not the loss on RGB: chroma has less
+    contrast than luma, and so smaller errors.
+
+    Args:
+        loss: of two tensors (N, 3, H, W) that depends on their difference alone.
+        chroma: factor of Cb and Cr; 0.2 makes a squared error in them count a twenty-fifth.
+
+    Raises:
+        ValueError: a negative factor.
+    """
+
+    def __init__(self, loss: nn.Module, chroma: float = 0.2) -> None:
+        super().__init__()
+        if chroma < 0:
+            raise ValueError(f"chroma {chroma} must not be negative")
+        self.loss = loss
+        self.chroma = chroma
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two tensors (N, 3, H, W) to a scalar. Raises ValueError for other than three channels."""
+        if sr.shape[1] != 3:
+            raise ValueError(f"a loss of luma and chroma was given {sr.shape[1]} channel(s): it needs R, G and B")
+        value: Tensor = self.loss(self._ycbcr(sr), self._ycbcr(hr))
+        return value
+
+    def _ycbcr(self, rgb: Tensor) -> Tensor:
+        y = luma(rgb) / LUMA_RANGE  # and an offset, which both images have
+        red, blue = rgb[:, 0:1], rgb[:, 2:3]
+        return torch.cat([y, (blue - y) * (self.chroma / 1.772), (red - y) * (self.chroma / 1.402)], dim=1)
 
 
 class Weighted(nn.Module):
