@@ -68,9 +68,8 @@ def starting_point(net: nn.Module, wanted: Mapping[str, Any], *, ckpt: str | Non
     weights = Weights.read(path)
     if mode == "resume":
         weights.require(wanted)
-        if any(
-            parameter.requires_grad for parameter in net.parameters()
-        ):  # else nothing is fitted, which would load it
+        trains = any(parameter.requires_grad for parameter in net.parameters())
+        if trains:  # else nothing is fitted, which would load it
             return Start(resume=str(path))
     anew = warm_start(net, weights, wanted)
     if anew is not None and is_first_rank():
