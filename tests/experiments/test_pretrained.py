@@ -184,6 +184,13 @@ def test_a_mean_of_weights_starts_a_training_that_knows_where_they_come_from(
     assert found.card.data["started_from"] == ["5 of photos"]
     assert found.card.command == "python -m experiments.pretrained.mean FOLDER FOLDER -o FILE"
     assert found.card.sets == {}
+    means_of_weights.main([str(first.path), str(second.path)], out, start=str(first.path), step=1.5)
+    further = Weights.read(out)
+    for name, tensor in further.tensors.items():
+        one, other = (part.tensors[name] for part in parts)
+        torch.testing.assert_close(tensor.float(), one / 4 + other * 3 / 4, rtol=1e-3, atol=1e-6)
+    assert further.card is not None
+    assert further.card.command.endswith("FOLDER FOLDER -o FILE --start NET --step 1.5")
     third = train(*short, f"ckpt={out}", "ckpt_mode=weights")
     assert third.results is not None
     assert third.results["data"]["started_from"] == ["5 of photos", "5 of photos"]
@@ -200,6 +207,8 @@ def test_a_mean_of_one_net_or_of_different_nets_or_photographs_is_refused(
         means_of_weights.mean([one])
     with pytest.raises(ValueError, match="scale=2 was asked for"):
         means_of_weights.mean([one, two])
+    with pytest.raises(ValueError, match="scale=3 was asked for"):
+        means_of_weights.beyond(one, two, step=1.5)
     few, all_of_them = train("data.val_fraction=0.4"), train()
     with pytest.raises(ValueError, match=r"best\.ckpt was trained on other photographs than the others"):
         means_of_weights.origin([Weights.read(best_checkpoint(run.path)) for run in (all_of_them, few)])
