@@ -167,7 +167,7 @@ def test_a_round_is_what_its_run_says(train: Callable[..., Run]) -> None:
 
 
 def test_a_mean_of_weights_starts_a_training_that_knows_where_they_come_from(
-    train: Callable[..., Run], tmp_path: Path
+    train: Callable[..., Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = ["data.patches_per_image=2", "trainer.max_epochs=1"]
     first = train(*short)
@@ -191,6 +191,9 @@ def test_a_mean_of_weights_starts_a_training_that_knows_where_they_come_from(
         torch.testing.assert_close(tensor.float(), one / 4 + other * 3 / 4, rtol=1e-3, atol=1e-6)
     assert further.card is not None
     assert further.card.command.endswith("FOLDER FOLDER -o FILE --start NET --step 1.5")
+    with pytest.raises(SystemExit):
+        means_of_weights.main([str(first.path), str(second.path)], out, step=1.5)
+    assert "--step 1.5 needs --start NET, from which it leads" in capsys.readouterr().err
     third = train(*short, f"ckpt={out}", "ckpt_mode=weights")
     assert third.results is not None
     assert third.results["data"]["started_from"] == ["5 of photos", "5 of photos"]
