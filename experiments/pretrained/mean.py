@@ -2,8 +2,8 @@
 
 Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
 inference time", ICML 2022, arXiv:2203.05482: trainings that began at the same weights. ``--start NET --step 1.5`` goes
-on from those in the direction of the mean and half as far again, as the outer step of Douillard et al., "DiLoCo:
-Distributed Low-Communication Training of Language Models", arXiv:2311.08105, may; here without momentum.
+on from those in the direction of the mean, half as far again: an outer step of learning rate 1.5, without momentum, as
+Douillard et al., "DiLoCo: Distributed Low-Communication Training of Language Models", arXiv:2311.08105, have them.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ def main(
 ) -> None:
     """Write the mean, and a card that says what its nets were trained on."""
     with one_line_errors():
-        parts = _read(nets)
+        parts = [_read(net) for net in nets]
         found = mean(parts)
         if start is not None:
-            found = beyond(*_read([start]), found, step=step)
+            found = beyond(_read(start), found, step=step)
         elif step != 1:
             raise ValueError(f"--step {step:g} needs --start NET, from which it leads")
         ship(found, output, origin=origin(parts, step=step), licence=licence)
 
 
-def _read(nets: Sequence[str]) -> list[Weights]:
-    return [Weights.read(file) for net in nets if (file := existing_weights(net)) is not None]
+def _read(net: str) -> Weights:
+    file = existing_weights(net)
+    if file is None:
+        raise ValueError(f"{net} has no weights")
+    return Weights.read(file)
 
 
 def mean(parts: Sequence[Weights]) -> Weights:

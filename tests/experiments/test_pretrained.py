@@ -191,9 +191,13 @@ def test_a_mean_of_weights_starts_a_training_that_knows_where_they_come_from(
         torch.testing.assert_close(tensor.float(), one / 4 + other * 3 / 4, rtol=1e-3, atol=1e-6)
     assert further.card is not None
     assert further.card.command.endswith("FOLDER FOLDER -o FILE --start NET --step 1.5")
-    with pytest.raises(SystemExit):
-        means_of_weights.main([str(first.path), str(second.path)], out, step=1.5)
-    assert "--step 1.5 needs --start NET, from which it leads" in capsys.readouterr().err
+    for start, message in (
+        (None, "--step 1.5 needs --start NET, from which it leads"),
+        ("bicubic", "bicubic has no weights"),
+    ):
+        with pytest.raises(SystemExit):
+            means_of_weights.main([str(first.path), str(second.path)], out, start=start, step=1.5)
+        assert message in capsys.readouterr().err
     third = train(*short, f"ckpt={out}", "ckpt_mode=weights")
     assert third.results is not None
     assert third.results["data"]["started_from"] == ["5 of photos", "5 of photos"]
